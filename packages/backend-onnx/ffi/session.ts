@@ -1,0 +1,178 @@
+/**
+ * Compiled models: made from bytes, run without blocking the event loop.
+ */
+
+import { addressOf, type Environment, outPointer } from "./environment.ts";
+import { cString } from "./library.ts";
+import { ownValue, type OrtValue } from "./value.ts";
+import type { TensorType } from "@tessera/core";
+
+/** How a model is compiled. */
+export interface SessionOptions {
+  /** How much the graph is rewritten: 0 nothing, 1 basic, 2 extended, 99 everything; 99 by default. */
+  readonly optimization?: number;
+  /** Whether one block of memory is planned for all intermediate values; true by default. */
+  readonly memoryPattern?: boolean;
+  /** Where the optimised model is written, to look at it. */
+  readonly optimizedModelPath?: string;
+  /** The prefix of the file that a profile of every run is written to; none by default. */
+  readonly profilePath?: string;
+  /** Further session configuration entries, by ONNX Runtime's key. */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/** The inputs and outputs of a model, in the order in which `run` takes them. */
+export interface SessionSignature {
+  /** The names of the inputs. */
+  readonly inputNames: readonly string[];
+  /** The names of the outputs. */
+  readonly outputNames: readonly string[];
+  /** The types of the outputs. */
+  readonly outputTypes: readonly TensorType[];
+}
+
+/** A compiled model. */
+export interface Session {
+  /**
+   * Runs the model on another thread and returns its outputs, one per name in the signature.
+   *
+   * An entry of `outputs` that is a value receives that output; for a `null` a new value is allocated in the arena.
+   */
+  run(inputs: readonly OrtValue[], outputs: readonly (OrtValue | null)[], signal?: AbortSignal): Promise<OrtValue[]>;
+  /** Frees the compiled model, after the runs under way. */
+  release(): Promise<void>;
+}
+
+/**
+ * Compiles a model on another thread.
+ *
+ * @throws {OrtError} when ONNX Runtime refuses the model.
+ */
+export async function newSession(
+  environment: Environment,
+  model: Uint8Array<ArrayBuffer>,
+  signature: SessionSignature,
+  options: SessionOptions = {},
+): Promise<Session> {
+  const { api } = environment;
+  const settings = sessionOptions(environment, options);
+  const out = outPointer();
+  try {
+    await api.createSessionFromArray(environment.env, addressOf(model), model.byteLength, settings, addressOf(out));
+  } finally {
+    api.releaseSessionOptions(settings);
+    keepAlive(model, out);
+  }
+  return wrapSession(environment, out[0]!, signature);
+}
+
+function sessionOptions(environment: Environment, options: SessionOptions): bigint {
+  const { api } = environment;
+  const out = outPointer();
+  api.createSessionOptions(out);
+  const settings = out[0]!;
+  try {
+    const sequential = 0;
+    api.setSessionExecutionMode(settings, sequential);
+    api.setSessionGraphOptimizationLevel(settings, options.optimization ?? 99);
+    if (options.memoryPattern ?? true) api.enableMemPattern(settings);
+    else api.disableMemPattern(settings);
+    api.disablePerSessionThreads(settings);
+    if (options.optimizedModelPath !== undefined) {
+      api.setOptimizedModelFilePath(settings, pathString(options.optimizedModelPath));
+    }
+    if (options.profilePath !== undefined) api.enableProfiling(settings, pathString(options.profilePath));
+    const entries = { "session.use_env_allocators": "1", ...options.config };
+    for (const [key, value] of Object.entries(entries)) {
+      api.addSessionConfigEntry(settings, cString(key), cString(value));
+    }
+  } catch (error) {
+    api.releaseSessionOptions(settings);
+    throw error;
+  }
+  return settings;
+}
+
+/** A path as ONNX Runtime wants it: 16-bit characters on Windows, UTF-8 elsewhere. */
+function pathString(path: string): Uint8Array<ArrayBuffer> {
+  if (Deno.build.os !== "windows") return cString(path);
+  const units = Uint16Array.from(`${path}\0`, (character) => character.charCodeAt(0));
+  return new Uint8Array(units.buffer);
+}
+
+function wrapSession(environment: Environment, session: bigint, signature: SessionSignature): Session {
+  const { api } = environment;
+  const names = [signature.inputNames, signature.outputNames].map((list) => {
+    const strings = list.map(cString);
+    return { strings, pointers: BigUint64Array.from(strings, addressOf) };
+  });
+  const [inputNames, outputNames] = [names[0]!.pointers, names[1]!.pointers];
+  const running = new Set<Promise<unknown>>();
+  let released = false;
+
+  async function run(
+    inputs: readonly OrtValue[],
+    outputs: readonly (OrtValue | null)[],
+    signal?: AbortSignal,
+  ): Promise<OrtValue[]> {
+    const inputHandles = BigUint64Array.from(inputs, (value) => value.handle);
+    const outputHandles = BigUint64Array.from(outputs, (value) => value?.handle ?? 0n);
+    const stop = signal === undefined ? null : stopOn(environment, signal);
+    const call = api.run(
+      session,
+      stop?.options ?? 0n,
+      addressOf(inputNames),
+      addressOf(inputHandles),
+      inputHandles.length,
+      addressOf(outputNames),
+      outputHandles.length,
+      addressOf(outputHandles),
+    );
+    running.add(call);
+    try {
+      await call;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      running.delete(call);
+      stop?.release();
+      keepAlive(names, inputHandles, outputHandles, inputs, outputs);
+    }
+    return outputs.map((value, i) => value ?? ownValue(environment, outputHandles[i]!, signature.outputTypes[i]!));
+  }
+
+  return {
+    run(inputs, outputs, signal) {
+      if (released) throw new TypeError("Cannot run a program that was disposed");
+      signal?.throwIfAborted();
+      return run(inputs, outputs, signal);
+    },
+    async release() {
+      if (released) return;
+      released = true;
+      await Promise.allSettled(running);
+      api.releaseSession(session);
+    },
+  };
+}
+
+/** Run options that end a run when a signal fires. */
+function stopOn(environment: Environment, signal: AbortSignal): { options: bigint; release(): void } {
+  const { api } = environment;
+  const out = outPointer();
+  api.createRunOptions(out);
+  const options = out[0]!;
+  const stop = () => api.runOptionsSetTerminate(options);
+  signal.addEventListener("abort", stop, { once: true });
+  return {
+    options,
+    release() {
+      signal.removeEventListener("abort", stop);
+      api.releaseRunOptions(options);
+    },
+  };
+}
+
+/** Marks values as used up to here, so that the collector does not free memory that another thread still reads. */
+function keepAlive(..._values: unknown[]): void {}

@@ -1,0 +1,190 @@
+/**
+ * Scaled dot-product attention with grouped key/value heads (arXiv 2305.13245), a soft cap on the scores (Gemma 2,
+ * arXiv 2408.00118) and masks that follow from positions.
+ *
+ * Masks are not tensors here. Each query and key has a position, and query i sees key j when
+ *   0 ≤ keyPosition[j]  and  (keyPosition[j] ≤ queryPosition[i] or keyPosition[j] < prefix)
+ *   and  queryPosition[i] - keyPosition[j] < window.
+ * That covers padding (a key position of -1), causal and prefix masks, sliding windows and caches that are partly filled,
+ * and lets a backend with a fused kernel never build the [batch, heads, time, keys] mask.
+ */
+import { formatType, sameShape, sameType, type TensorType } from "../dtype.ts";
+import { apply, type Tensor } from "../tensor.ts";
+import { einsum } from "../ops/contraction.ts";
+import { requireDType, requireFloat, requireShape } from "../ops/infer.ts";
+import type { CompositeTable } from "../ops/op.ts";
+import { softmax } from "./normalization.ts";
+
+/** What an attention op needs to know beside its operands. */
+export interface AttentionAttrs {
+  /** The scores are multiplied by this. */
+  readonly scale: number;
+  /** The scores become softCap · tanh(score / softCap) before masking; `null` for none. */
+  readonly softCap: number | null;
+  /** How many positions back a query sees, itself included; `null` for all. */
+  readonly window: number | null;
+}
+
+/** The signatures of the attention composites. */
+export interface Attention {
+  attention: {
+    operands: [
+      query: TensorType,
+      key: TensorType,
+      value: TensorType,
+      queryPositions: TensorType,
+      keyPositions: TensorType,
+      prefix: TensorType,
+    ];
+    attrs: AttentionAttrs;
+    results: [out: TensorType];
+  };
+  attentionGrad: {
+    operands: [
+      query: TensorType,
+      key: TensorType,
+      value: TensorType,
+      queryPositions: TensorType,
+      keyPositions: TensorType,
+      prefix: TensorType,
+      out: TensorType,
+      ct: TensorType,
+    ];
+    attrs: AttentionAttrs;
+    results: [dquery: TensorType, dkey: TensorType, dvalue: TensorType];
+  };
+}
+
+/** The operands of `attention`, by name. */
+export interface AttentionInputs {
+  /** Queries, [batch, time, heads, headDim]. */
+  readonly query: Tensor;
+  /** Keys, [batch, keys, keyHeads, headDim]; keyHeads divides heads. */
+  readonly key: Tensor;
+  /** Values, like the keys. */
+  readonly value: Tensor;
+  /** The position of each query, int32 [batch, time]. */
+  readonly queryPositions: Tensor;
+  /** The position of each key, int32 [batch, keys]; -1 hides it. */
+  readonly keyPositions: Tensor;
+  /** Keys at positions below this are seen by every query, int32 [batch]; none when left out. */
+  readonly prefix?: Tensor;
+}
+
+/** Attends from queries to keys and returns the mixed values, [batch, time, heads, headDim]. */
+export function attention(inputs: AttentionInputs, attrs: AttentionAttrs): Tensor {
+  const { query, key, value, queryPositions, keyPositions } = inputs;
+  const prefix = inputs.prefix ?? apply("full", [], { shape: [query.shape[0]!], dtype: "int32", value: 0 });
+  return apply("attention", [query, key, value, queryPositions, keyPositions, prefix], attrs);
+}
+
+function check(op: string, [query, key, value, queryPositions, keyPositions, prefix]: readonly TensorType[]): void {
+  requireFloat(op, query!);
+  const [batch, time, heads, headDim] = query!.shape;
+  const [keyBatch, keys, keyHeads, keyDim] = key!.shape;
+  const fits = query!.shape.length === 4 && sameShape(key!.shape, value!.shape) && key!.shape.length === 4 &&
+    batch === keyBatch && headDim === keyDim && heads! % keyHeads! === 0 && query!.dtype === key!.dtype &&
+    key!.dtype === value!.dtype;
+  if (!fits) {
+    throw new TypeError(
+      `Cannot ${op} with queries ${formatType(query!)}, keys ${formatType(key!)} and values ${formatType(value!)}: ` +
+        "expected [batch, time, heads, headDim] and twice [batch, keys, keyHeads, headDim], keyHeads dividing heads",
+    );
+  }
+  for (const [what, type, shape] of [
+    ["the query positions", queryPositions!, [batch!, time!]],
+    ["the key positions", keyPositions!, [batch!, keys!]],
+    ["the prefix", prefix!, [batch!]],
+  ] as const) {
+    requireDType(op, what, type, "int32");
+    requireShape(op, what, type, shape);
+  }
+}
+
+/** Heads split into the groups that share a key head: [batch, time, keyHeads, group, headDim]. */
+function grouped(x: Tensor, keyHeads: number): Tensor {
+  const [batch, time, heads, headDim] = x.shape as [number, number, number, number];
+  return x.reshape([batch, time, keyHeads, heads / keyHeads, headDim]);
+}
+
+/** Which keys each query sees, bool [batch, 1, 1, time, keys]. */
+function visible(queryPositions: Tensor, keyPositions: Tensor, prefix: Tensor, window: number | null): Tensor {
+  const [batch, time] = queryPositions.shape as [number, number];
+  const keys = keyPositions.shape[1]!;
+  const query = queryPositions.reshape([batch, 1, 1, time, 1]);
+  const key = keyPositions.reshape([batch, 1, 1, 1, keys]);
+  const reached = key.lessEqual(query).or(key.less(prefix.reshape([batch, 1, 1, 1, 1])));
+  const shown = reached.and(key.greaterEqual(0));
+  return window === null ? shown : shown.and(query.sub(key).less(window));
+}
+
+/** A score so low that its exponential is zero beside any other, but whose arithmetic never makes NaN. */
+const hidden = -1e30;
+
+/** Scores before the mask, [batch, keyHeads, group, time, keys], and tanh(score / softCap) where there is a cap. */
+function scores(query: Tensor, key: Tensor, attrs: AttentionAttrs): { capped: Tensor; tanh: Tensor | null } {
+  const raw = einsum("btmgh,bsmh->bmgts", grouped(query.mul(attrs.scale), key.shape[2]!), key).cast("float32");
+  if (attrs.softCap === null) return { capped: raw, tanh: null };
+  const tanh = raw.mul(1 / attrs.softCap).tanh();
+  return { capped: tanh.mul(attrs.softCap), tanh };
+}
+
+function probabilities(capped: Tensor, mask: Tensor): Tensor {
+  return softmax(apply("where", [mask, capped, apply("full", [], { shape: [], dtype: "float32", value: hidden })], {}));
+}
+
+const factors = "b t (m g) h, b s m h, b s m h, b t, b s, b";
+
+/** The attention composites. */
+export const attentions: CompositeTable<Attention> = {
+  attention: {
+    infer: (operands) => {
+      check("attention", operands);
+      return [operands[0]];
+    },
+    factors: () => `${factors.replaceAll("s", "!s").replaceAll(" h", " !h")} -> b t (m g) !h`,
+    vjp: ([ct], operands, attrs, [out]) => {
+      const [dq, dk, dv] = apply("attentionGrad", [...operands, out, ct], attrs);
+      return [dq, dk, dv, null, null, null];
+    },
+    decompose: ([query, key, value, queryPositions, keyPositions, prefix], attrs) => {
+      const { capped } = scores(query, key, attrs);
+      const p = probabilities(capped, visible(queryPositions, keyPositions, prefix, attrs.window)).cast(value.dtype);
+      return [einsum("bmgts,bsmh->btmgh", p, value).reshape(query.shape)];
+    },
+  },
+  // With p the probabilities: dv = pᵀ ct, dp = ct vᵀ, dscore = p (dp - Σ out ct), times 1 - tanh² under a soft cap.
+  attentionGrad: {
+    infer: (operands) => {
+      const [query, key, value, , , , out, ct] = operands;
+      check("attentionGrad", operands);
+      if (!sameType(query, out) || !sameType(query, ct)) {
+        throw new TypeError(
+          `Cannot attentionGrad with queries ${formatType(query)}, result ${formatType(out)} and cotangent ${formatType(ct)}: ` +
+            "types must match",
+        );
+      }
+      return [query, key, value];
+    },
+    factors: () => {
+      const operands = factors.replaceAll("s", "!s").replaceAll(" h", " !h");
+      return `${operands}, b t (m g) !h, b t (m g) !h -> b t (m g) !h, b !s m !h, b !s m !h`;
+    },
+    vjp: "decompose",
+    decompose: ([query, key, value, queryPositions, keyPositions, prefix, out, ct], attrs) => {
+      const keyHeads = key.shape[2]!;
+      const { capped, tanh } = scores(query, key, attrs);
+      const p = probabilities(capped, visible(queryPositions, keyPositions, prefix, attrs.window));
+      const dout = grouped(ct, keyHeads);
+      const dv = einsum("bmgts,btmgh->bsmh", p.cast(value.dtype), dout);
+      const dp = einsum("btmgh,bsmh->bmgts", dout, value).cast("float32");
+      // [batch, keyHeads, group, time, 1]
+      const inner = grouped(out.mul(ct), keyHeads).cast("float32").sum(-1, { keepDims: true }).transpose([0, 2, 3, 1, 4]);
+      const capSlope = (ds: Tensor) => tanh === null ? ds : ds.sub(ds.mul(tanh).mul(tanh));
+      const ds = capSlope(dp.sub(inner).mul(p)).cast(query.dtype);
+      const dq = einsum("bmgts,bsmh->btmgh", ds, key).reshape(query.shape).mul(attrs.scale);
+      const dk = einsum("bmgts,btmgh->bsmh", ds, grouped(query.mul(attrs.scale), keyHeads));
+      return [dq, dk, dv];
+    },
+  },
+};

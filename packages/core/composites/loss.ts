@@ -1,0 +1,82 @@
+/** The cross-entropy of a large vocabulary, whose gradient is written by hand so that no one-hot tensor is built. */
+import { formatType, sameShape, type TensorType } from "../dtype.ts";
+import { apply, type Tensor } from "../tensor.ts";
+import { axisNames, requireDType, requireFloat, requireShape } from "../ops/infer.ts";
+import type { CompositeTable, NoAttrs } from "../ops/op.ts";
+import { softmax } from "./normalization.ts";
+
+/** The signatures of the loss composites. */
+export interface Loss {
+  crossEntropy: {
+    operands: [logits: TensorType, labels: TensorType];
+    attrs: NoAttrs;
+    results: [loss: TensorType];
+  };
+  crossEntropyGrad: {
+    operands: [logits: TensorType, labels: TensorType, ct: TensorType];
+    attrs: NoAttrs;
+    results: [dlogits: TensorType];
+  };
+}
+
+/**
+ * The negative log-probability of each label: `logits` [.., vocabulary] and int32 `labels` [..] give float32 [..].
+ * Labels stay integers; every one of them must lie within the vocabulary, those of masked tokens too.
+ */
+export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  return apply("crossEntropy", [logits, labels], {});
+}
+
+function check(op: string, logits: TensorType, labels: TensorType): void {
+  requireFloat(op, logits);
+  requireDType(op, "the labels", labels, "int32");
+  if (!sameShape(logits.shape.slice(0, -1), labels.shape) || logits.shape.length === 0) {
+    throw new TypeError(
+      `Cannot ${op} logits ${formatType(logits)} and labels ${formatType(labels)}: ` +
+        "the labels must have the shape of the logits less the last axis",
+    );
+  }
+}
+
+function rows(labels: TensorType): string {
+  return axisNames(labels.shape.length).join(" ");
+}
+
+/** The loss composites. */
+export const losses: CompositeTable<Loss> = {
+  crossEntropy: {
+    infer: ([logits, labels]) => {
+      check("crossEntropy", logits, labels);
+      return [{ shape: labels.shape, dtype: "float32" }];
+    },
+    factors: ([, labels]) => `${rows(labels)} !v, ${rows(labels)} -> ${rows(labels)}`,
+    vjp: ([ct], [logits, labels]) => [apply("crossEntropyGrad", [logits, labels, ct], {}), null],
+    // max + log Σ exp(logits - max) - logits[label]
+    decompose: ([logits, labels]) => {
+      const wide = logits.cast("float32");
+      const largest = wide.max(-1, { keepDims: true });
+      const total = wide.sub(largest).exp().sum(-1, { keepDims: true });
+      const at = labels.reshape([...labels.shape, 1]);
+      const chosen = apply("takeAlongAxis", [wide, at], { axis: labels.rank });
+      return [total.log().add(largest).sub(chosen).reshape(labels.shape)];
+    },
+  },
+  // dlogits = (softmax(logits) - onehot(label)) ct
+  crossEntropyGrad: {
+    infer: ([logits, labels, ct]) => {
+      check("crossEntropyGrad", logits, labels);
+      requireShape("crossEntropyGrad", "the cotangent", ct, labels.shape);
+      return [logits];
+    },
+    factors: ([, labels]) => `${rows(labels)} !v, ${rows(labels)}, ${rows(labels)} -> ${rows(labels)} !v`,
+    vjp: "decompose",
+    decompose: ([logits, labels, ct]) => {
+      const column = [...labels.shape, 1];
+      const weight = ct.reshape(column);
+      const p = softmax(logits.cast("float32")).mul(weight);
+      return [
+        apply("addAlongAxis", [p, labels.reshape(column), weight.neg()], { axis: labels.rank }).cast(logits.dtype),
+      ];
+    },
+  },
+};

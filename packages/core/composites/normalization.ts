@@ -1,0 +1,107 @@
+/** Normalisations over the last axis, computed in float32 whatever the dtype of the operands. */
+import { formatType, sameType, type TensorType } from "../dtype.ts";
+import { apply, type Tensor } from "../tensor.ts";
+import { axisNames, requireFloat, requireShape } from "../ops/infer.ts";
+import type { CompositeTable, NoAttrs } from "../ops/op.ts";
+
+interface RmsNormAttrs {
+  /** Added to the mean square. */
+  readonly epsilon: number;
+  /** Added to the scale: 1 for Gemma, whose checkpoints store the scale less one; 0 for Llama. */
+  readonly offset: number;
+}
+
+/** The signatures of the normalisation composites. */
+export interface Normalization {
+  rmsNorm: { operands: [x: TensorType, scale: TensorType]; attrs: RmsNormAttrs; results: [y: TensorType] };
+  rmsNormGrad: {
+    operands: [x: TensorType, scale: TensorType, ct: TensorType];
+    attrs: RmsNormAttrs;
+    results: [dx: TensorType, dscale: TensorType];
+  };
+  softmax: { operands: [x: TensorType]; attrs: NoAttrs; results: [y: TensorType] };
+}
+
+/**
+ * Root-mean-square normalisation (arXiv 1910.07467): x / √(mean(x²) + epsilon) · (offset + scale), over the last axis.
+ */
+export function rmsNorm(x: Tensor, scale: Tensor, options: { readonly epsilon: number; readonly offset?: number }): Tensor {
+  return apply("rmsNorm", [x, scale], { epsilon: options.epsilon, offset: options.offset ?? 0 });
+}
+
+/** Softmax over the last axis. */
+export function softmax(x: Tensor): Tensor {
+  return apply("softmax", [x], {});
+}
+
+/** One over the root mean square of the last axis. */
+function inverseRms(x: Tensor, epsilon: number): Tensor {
+  return x.square().mean(-1, { keepDims: true }).add(epsilon).rsqrt();
+}
+
+function checkScale(op: string, x: TensorType, scale: TensorType): void {
+  requireFloat(op, x);
+  requireFloat(op, scale);
+  const width = x.shape.at(-1);
+  if (width === undefined) throw new TypeError(`Cannot ${op} ${formatType(x)}: it has no axis to normalise over`);
+  requireShape(op, "the scale", scale, [width]);
+}
+
+/** Factor names of a tensor whose last axis is normalised over, and so may not be split. */
+function rowNames(x: TensorType): string {
+  return axisNames(x.shape.length - 1).concat("!z").join(" ");
+}
+
+/** The normalisation composites. */
+export const normalizations: CompositeTable<Normalization> = {
+  rmsNorm: {
+    infer: ([x, scale]) => {
+      checkScale("rmsNorm", x, scale);
+      return [x];
+    },
+    factors: ([x]) => `${rowNames(x)}, !z -> ${rowNames(x)}`,
+    vjp: ([ct], [x, scale], attrs) => [...apply("rmsNormGrad", [x, scale, ct], attrs)] as [Tensor, Tensor],
+    decompose: ([x, scale], { epsilon, offset }) => {
+      const wide = x.cast("float32");
+      const gain = offset === 0 ? scale.cast("float32") : scale.cast("float32").add(offset);
+      return [wide.mul(inverseRms(wide, epsilon)).mul(gain).cast(x.dtype)];
+    },
+  },
+  // With r = 1/√(mean(x²) + ε) and g = ct · (offset + scale): dx = r (g - x · r² · mean(g x)), dscale = Σ ct x r.
+  rmsNormGrad: {
+    infer: ([x, scale, ct]) => {
+      checkScale("rmsNormGrad", x, scale);
+      if (!sameType(x, ct)) throw new TypeError(`Cannot rmsNormGrad ${formatType(x)} and ${formatType(ct)}: types must match`);
+      return [x, scale];
+    },
+    factors: ([x]) => `${rowNames(x)}, !z, ${rowNames(x)} -> ${rowNames(x)}, !z`,
+    vjp: "decompose",
+    decompose: ([x, scale, ct], { epsilon, offset }) => {
+      const wide = x.cast("float32");
+      const wideCt = ct.cast("float32");
+      const r = inverseRms(wide, epsilon);
+      const gain = offset === 0 ? scale.cast("float32") : scale.cast("float32").add(offset);
+      const g = wideCt.mul(gain);
+      const shift = g.mul(wide).mean(-1, { keepDims: true }).mul(r.square());
+      const dx = g.sub(wide.mul(shift)).mul(r);
+      const rows = x.shape.slice(0, -1).map((_, axis) => axis);
+      const dscale = wideCt.mul(wide).mul(r).sum(rows);
+      return [dx.cast(x.dtype), dscale.cast(scale.dtype)];
+    },
+  },
+  softmax: {
+    infer: ([x]) => {
+      requireFloat("softmax", x);
+      if (x.shape.length === 0) throw new TypeError(`Cannot softmax ${formatType(x)}: it has no axis`);
+      return [x];
+    },
+    factors: ([x]) => `${rowNames(x)} -> ${rowNames(x)}`,
+    // dx = y (ct - Σ ct y)
+    vjp: ([ct], _, __, [y]) => [y.mul(ct.sub(ct.mul(y).sum(-1, { keepDims: true })))],
+    decompose: ([x]) => {
+      const wide = x.cast("float32");
+      const powers = wide.sub(wide.max(-1, { keepDims: true })).exp();
+      return [powers.div(powers.sum(-1, { keepDims: true })).cast(x.dtype)];
+    },
+  },
+};

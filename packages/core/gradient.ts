@@ -1,0 +1,68 @@
+/**
+ * Reverse-mode automatic differentiation of a graph, graph in and graph out.
+ *
+ * The trace is walked backwards once; each node's gradient rule appends the nodes that turn cotangents of its results
+ * into cotangents of its operands. Only nodes that depend on what is differentiated for are visited, so the backward
+ * goes no deeper than the lowest trainable variable.
+ */
+import { formatType, isFloat } from "./dtype.ts";
+import { opOf } from "./ops/table.ts";
+import { currentNodes, type Node, type Tensor } from "./tensor.ts";
+import { full } from "./trace.ts";
+
+/**
+ * The gradients of a scalar with respect to other tensors of the same trace, in their order; zeros where the scalar does
+ * not depend on one.
+ *
+ * @throws {TypeError} when the loss is not a floating-point scalar, or when it depends on an op without a gradient.
+ */
+export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  if (loss.rank !== 0 || !isFloat(loss.dtype)) {
+    throw new TypeError(`Cannot differentiate ${formatType(loss.type)}: the loss must be a floating-point scalar`);
+  }
+  const found = backward([...currentNodes()], new Map([[loss, full([], 1, loss.dtype)]]), wrt);
+  return found.map((gradient, i) => gradient ?? full(wrt[i]!.shape, 0, wrt[i]!.dtype));
+}
+
+/** Cotangents of `wrt`, given cotangents of later values; `null` where none arrives. */
+function backward(
+  nodes: readonly Node[],
+  cotangents: Map<Tensor, Tensor>,
+  wrt: readonly Tensor[],
+): (Tensor | null)[] {
+  const active = new Set<Tensor>(wrt);
+  const path = nodes.filter((node) => {
+    if (!node.operands.some((operand) => active.has(operand))) return false;
+    node.results.forEach((result) => active.add(result));
+    return true;
+  });
+  for (const node of path.toReversed()) {
+    if (!node.results.some((result) => cotangents.has(result))) continue;
+    const cts = node.results.map((result) => cotangents.get(result) ?? full(result.shape, 0, result.dtype));
+    vjpOf(node, cts, active).forEach((ct, i) => {
+      const operand = node.operands[i]!;
+      if (ct === null || !active.has(operand)) return;
+      const before = cotangents.get(operand);
+      cotangents.set(operand, before === undefined ? ct : before.add(ct));
+    });
+  }
+  return wrt.map((tensor) => cotangents.get(tensor) ?? null);
+}
+
+function vjpOf(node: Node, cts: readonly Tensor[], active: ReadonlySet<Tensor>): readonly (Tensor | null)[] {
+  const row = opOf(node.op);
+  // Integer and boolean results carry no gradient, so an op that only feeds those is a constant here.
+  if (node.results.every((result) => !isFloat(result.dtype))) return node.operands.map(() => null);
+  if (row.vjp === null) {
+    throw new TypeError(`Cannot differentiate "${node.op}": it has no gradient`, { cause: node.origin });
+  }
+  if (row.vjp !== "decompose") return row.vjp(cts, node.operands, node.attrs, node.results);
+  // Differentiate the definition: trace it here, then walk back over just those nodes.
+  const nodes = currentNodes();
+  const start = nodes.length;
+  const results = row.decompose!(node.operands, node.attrs);
+  // An operand that stands twice gets its whole cotangent at its first place.
+  const wanted = [...new Set(node.operands)].filter((operand) => active.has(operand));
+  const found = backward(nodes.slice(start), new Map(results.map((result, i) => [result, cts[i]!])), wanted);
+  return node.operands.map((operand, i) => node.operands.indexOf(operand) === i ? found[wanted.indexOf(operand)] ?? null : null);
+}

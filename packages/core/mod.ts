@@ -1,0 +1,47 @@
+/**
+ * Tessera's compiler: dtypes, the graph, the op tables, tracing, gradients and passes.
+ *
+ * ```ts
+ * import { evaluate, gradients, hostTensor, print, trace } from "@tessera/core";
+ *
+ * const graph = trace("parabola", { x: { shape: [3], dtype: "float32" } }, ({ x }) => {
+ *   const loss = x.mul(x).sum();
+ *   const [slope] = gradients(loss, [x]);
+ *   return { loss, slope: slope! };
+ * });
+ * console.log(print(graph));
+ * console.log(evaluate(graph, [hostTensor("float32", [3], new Float32Array([1, 2, 3]))]));
+ * ```
+ *
+ * @module
+ */
+export * from "./dtype.ts";
+export { Tensor, apply, emit, isDifferentiable, normalizeAxis, operand } from "./tensor.ts";
+export type { Attrs, Graph, Node, Returned, Trace } from "./tensor.ts";
+export { constant, full, graphInput, iota, trace, where } from "./trace.ts";
+export { gradients } from "./gradient.ts";
+export { composites, isComposite, isOpName, opOf, primitives } from "./ops/table.ts";
+export type { AnyOp, CompositeName, Composites, Lowering, OpName, Ops, PrimitiveName, Primitives, Rule } from "./ops/table.ts";
+export type { Composite, CompositeTable, Each, NoAttrs, Op, OpTable, Signature, Vjp } from "./ops/op.ts";
+export { einsum, parseEinsum } from "./ops/contraction.ts";
+export type { EinsumSpec } from "./ops/contraction.ts";
+export { concat, inversePermutation, isIdentity } from "./ops/movement.ts";
+export { gelu, silu } from "./composites/activation.ts";
+export { attention } from "./composites/attention.ts";
+export type { AttentionAttrs, AttentionInputs } from "./composites/attention.ts";
+export { crossEntropy } from "./composites/loss.ts";
+export { rmsNorm, softmax } from "./composites/normalization.ts";
+export { rotaryEmbedding } from "./composites/rotary.ts";
+export { decompose } from "./passes/decompose.ts";
+export { eliminateDeadCode } from "./passes/dead_code.ts";
+export { eliminateCommonSubexpressions } from "./passes/common_subexpressions.ts";
+export { foldConstants } from "./passes/fold_constants.ts";
+export { cancelTransposes } from "./passes/cancel_transposes.ts";
+export { legalize } from "./passes/legalize.ts";
+export type { DTypeSupport } from "./passes/legalize.ts";
+export { optimize } from "./passes/optimize.ts";
+export { rewrite } from "./passes/rewrite.ts";
+export type { RewriteRule } from "./passes/rewrite.ts";
+export { print } from "./print.ts";
+export { verify } from "./verify.ts";
+export { evaluate, evaluateExactly, fromElements, toElements } from "./reference/evaluate.ts";

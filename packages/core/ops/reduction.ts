@@ -1,0 +1,123 @@
+/** Ops that combine the elements along some axes. */
+import { formatType, type TensorType } from "../dtype.ts";
+import { apply, type Tensor } from "../tensor.ts";
+import { axisNames, requireFloat } from "./infer.ts";
+import type { Op, OpTable } from "./op.ts";
+
+interface ReductionOp {
+  operands: [x: TensorType];
+  attrs: { readonly axes: readonly number[]; readonly keepDims: boolean };
+  results: [y: TensorType];
+}
+
+/** The signatures of the reduction family. */
+export interface Reduction {
+  sum: ReductionOp;
+  max: ReductionOp;
+  min: ReductionOp;
+  argMax: { operands: [x: TensorType]; attrs: { readonly axis: number }; results: [y: TensorType] };
+  cumSum: { operands: [x: TensorType]; attrs: { readonly axis: number }; results: [y: TensorType] };
+  topK: {
+    operands: [x: TensorType];
+    attrs: { readonly k: number };
+    results: [values: TensorType, indices: TensorType];
+  };
+}
+
+function checkAxes(op: string, x: TensorType, axes: readonly number[]): void {
+  const bad = axes.find((axis, i) => axis < 0 || axis >= x.shape.length || axes.indexOf(axis) !== i);
+  if (bad !== undefined) {
+    throw new RangeError(`Cannot ${op} ${formatType(x)} over axes [${axes.join(",")}]: axis ${bad} is repeated or missing`);
+  }
+}
+
+/** A reduced tensor with its reduced axes put back, of length one. */
+function restore(y: Tensor, x: Tensor, axes: readonly number[]): Tensor {
+  return y.reshape(x.shape.map((length, axis) => axes.includes(axis) ? 1 : length));
+}
+
+function reduction(name: string, derivative: (ct: Tensor, x: Tensor, y: Tensor) => Tensor): Op<ReductionOp> {
+  return {
+    infer: ([x], { axes, keepDims }) => {
+      if (x.dtype === "bool") throw new TypeError(`Cannot ${name} ${formatType(x)}: cast it to a number first`);
+      checkAxes(name, x, axes);
+      const shape = keepDims
+        ? x.shape.map((length, axis) => axes.includes(axis) ? 1 : length)
+        : x.shape.filter((_, axis) => !axes.includes(axis));
+      return [{ shape, dtype: x.dtype }];
+    },
+    factors: ([x], { axes, keepDims }) => {
+      const names = axisNames(x.shape.length);
+      const result = names.flatMap((axis, i) => axes.includes(i) ? (keepDims ? ["1"] : []) : [axis]);
+      return `${names.join(" ")} -> ${result.join(" ")}`;
+    },
+    vjp: ([ct], [x], { axes }, [y]) => [derivative(restore(ct, x, axes), x, restore(y, x, axes)).broadcastTo(x.shape)],
+  };
+}
+
+/** The cotangent of an extreme, shared equally among the elements that attain it. */
+function extreme(axesOf: (x: Tensor, y: Tensor) => number[]) {
+  return (ct: Tensor, x: Tensor, y: Tensor): Tensor => {
+    const attained = x.equal(y).cast(x.dtype);
+    return attained.mul(ct.div(attained.sum(axesOf(x, y), { keepDims: true })));
+  };
+}
+
+function reducedAxes(x: Tensor, y: Tensor): number[] {
+  return x.shape.flatMap((length, axis) => y.shape[axis] === 1 && length !== 1 ? [axis] : []);
+}
+
+/** The reduction family. */
+export const reductions: OpTable<Reduction> = {
+  sum: reduction("sum", (ct) => ct),
+  max: reduction("max", extreme(reducedAxes)),
+  min: reduction("min", extreme(reducedAxes)),
+  argMax: {
+    infer: ([x], { axis }) => {
+      checkAxes("argMax", x, [axis]);
+      return [{ shape: x.shape.filter((_, i) => i !== axis), dtype: "int32" }];
+    },
+    factors: ([x], { axis }) => {
+      const names = axisNames(x.shape.length);
+      const operand = names.map((name, i) => i === axis ? "!" + name : name).join(" ");
+      return `${operand} -> ${names.filter((_, i) => i !== axis).join(" ")}`;
+    },
+    vjp: null,
+  },
+  // Each element is the sum of those up to and including it.
+  cumSum: {
+    infer: ([x], { axis }) => {
+      checkAxes("cumSum", x, [axis]);
+      return [x];
+    },
+    factors: ([x], { axis }) => {
+      const names = axisNames(x.shape.length).map((name, i) => i === axis ? "!" + name : name).join(" ");
+      return `${names} -> ${names}`;
+    },
+    // The sum of the cotangents from each place on: the total less what comes before.
+    vjp: ([ct], _, { axis }) => [
+      ct.sum(axis, { keepDims: true }).sub(apply("cumSum", [ct], { axis })).add(ct),
+    ],
+  },
+  // The k largest along the last axis, largest first, and where they are.
+  topK: {
+    infer: ([x], { k }) => {
+      requireFloat("topK", x);
+      const length = x.shape.at(-1);
+      if (length === undefined || k < 1 || k > length) {
+        throw new RangeError(`Cannot take the ${k} largest of ${formatType(x)}: its last axis has ${length ?? 0} elements`);
+      }
+      const shape = [...x.shape.slice(0, -1), k];
+      return [{ shape, dtype: x.dtype }, { shape, dtype: "int32" }];
+    },
+    factors: ([x]) => {
+      const names = axisNames(x.shape.length - 1);
+      const result = [...names, "!k"].join(" ");
+      return `${[...names, "!z"].join(" ")} -> ${result}, ${result}`;
+    },
+    vjp: ([ct], [x], _, [, indices]) => {
+      const zeros = apply("full", [], { shape: x.shape, dtype: x.dtype, value: 0 });
+      return [apply("addAlongAxis", [zeros, indices, ct], { axis: x.rank - 1 })];
+    },
+  },
+};

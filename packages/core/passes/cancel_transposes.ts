@@ -1,0 +1,74 @@
+/**
+ * Removes transposes and reshapes that cancel, and folds the others into einsum specs.
+ *
+ * Variables are stored in the order that their checkpoint has and read through a transpose into their logical order (see
+ * the `nn` package), so this pass is what keeps weights from ever being transposed at run time: `einsum` takes its operands
+ * and gives its result in any axis order.
+ */
+import { sameShape } from "../dtype.ts";
+import { parseEinsum } from "../ops/contraction.ts";
+import { inversePermutation, isIdentity } from "../ops/movement.ts";
+import { emit, type Graph, type Node, type Tensor } from "../tensor.ts";
+import type { PrimitiveName, Primitives } from "../ops/table.ts";
+import { rewrite, type RewriteRule } from "./rewrite.ts";
+
+type AttrsOf<K extends PrimitiveName> = Primitives[K]["attrs"];
+
+/** The letters of an einsum side before a transpose was applied to that operand. */
+function before(letters: string, permutation: readonly number[]): string {
+  return inversePermutation(permutation).map((axis) => letters[axis]!).join("");
+}
+
+/** The producer of a value when it is a transpose. */
+function transposeOf(tensor: Tensor): { from: Tensor; permutation: readonly number[] } | null {
+  const node = tensor.producer;
+  if (node?.op !== "transpose") return null;
+  return { from: node.operands[0]!, permutation: (node.attrs as AttrsOf<"transpose">).permutation };
+}
+
+const rules: { readonly [K in PrimitiveName]?: (operands: readonly Tensor[], attrs: AttrsOf<K>, uses: (t: Tensor) => number) => readonly Tensor[] | null } = {
+  transpose: ([x], { permutation }, uses) => {
+    if (isIdentity(permutation)) return [x!];
+    const inner = transposeOf(x!);
+    if (inner !== null) {
+      const composed = permutation.map((axis) => inner.permutation[axis]!);
+      return isIdentity(composed) ? [inner.from] : emit("transpose", [inner.from], { permutation: composed });
+    }
+    const producer = x!.producer;
+    if (producer?.op === "einsum" && uses(x!) === 1) {
+      const { a, b, out } = parseEinsum((producer.attrs as AttrsOf<"einsum">).spec);
+      return emit("einsum", producer.operands, { spec: `${a},${b}->${permutation.map((axis) => out[axis]!).join("")}` });
+    }
+    return null;
+  },
+  reshape: ([x], { shape }) => {
+    if (sameShape(x!.shape, shape)) return [x!];
+    return x!.producer?.op === "reshape" ? emit("reshape", [x!.producer.operands[0]!], { shape }) : null;
+  },
+  cast: ([x], { dtype }) => x!.dtype === dtype ? [x!] : null,
+  broadcastTo: ([x], { shape }) => sameShape(x!.shape, shape) ? [x!] : null,
+  einsum: ([x, y], { spec }) => {
+    const [left, right] = [transposeOf(x!), transposeOf(y!)];
+    if (left === null && right === null) return null;
+    const { a, b, out } = parseEinsum(spec);
+    const lettersA = left === null ? a : before(a, left.permutation);
+    const lettersB = right === null ? b : before(b, right.permutation);
+    return emit("einsum", [left?.from ?? x!, right?.from ?? y!], { spec: `${lettersA},${lettersB}->${out}` });
+  },
+};
+
+/** A graph with as few transposes and reshapes as folding gives; run dead-code elimination after it. */
+export function cancelTransposes(graph: Graph): Graph {
+  // A transpose is folded into the einsum before it only while nothing else reads that einsum's result.
+  const counts = new Map<Tensor, number>();
+  const count = (tensor: Tensor) => counts.set(tensor, (counts.get(tensor) ?? 0) + 1);
+  graph.nodes.forEach((node) => node.operands.forEach(count));
+  graph.outputs.forEach(count);
+  const rule: RewriteRule = (node: Node, operands) => {
+    const apply = rules[node.op as PrimitiveName] as
+      | ((operands: readonly Tensor[], attrs: unknown, uses: (t: Tensor) => number) => readonly Tensor[] | null)
+      | undefined;
+    return apply?.(operands, node.attrs, () => counts.get(node.operands[0]!) ?? 0) ?? null;
+  };
+  return rewrite(graph, rule);
+}

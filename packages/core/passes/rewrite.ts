@@ -1,0 +1,30 @@
+/** The walk that every pass is made of: trace a graph again, node by node, with a chance to put something else. */
+import { emit, type Graph, type Node, type Tensor, withTrace } from "../tensor.ts";
+import { newTrace } from "../trace.ts";
+
+/** Decides what stands for a node: its new results, or `null` to keep it. Operands are already rewritten. */
+export type RewriteRule = (node: Node, operands: readonly Tensor[]) => readonly Tensor[] | null;
+
+/** A graph with each node replaced as a rule says. Inputs stay the same values. */
+export function rewrite(graph: Graph, rule: RewriteRule): Graph {
+  const nodes: Node[] = [];
+  const replaced = new Map<Tensor, Tensor>();
+  const now = (tensor: Tensor) => replaced.get(tensor) ?? tensor;
+  withTrace(newTrace(nodes), () => {
+    for (const node of graph.nodes) {
+      const operands = node.operands.map(now);
+      const results = rule(node, operands) ?? keep(node, operands, nodes);
+      node.results.forEach((result, i) => replaced.set(result, results[i]!));
+    }
+  });
+  return { ...graph, nodes, outputs: graph.outputs.map(now) };
+}
+
+/** The node itself while none of its operands changed, else the same op on the new ones. */
+function keep(node: Node, operands: readonly Tensor[], nodes: Node[]): readonly Tensor[] {
+  if (operands.every((operand, i) => operand === node.operands[i])) {
+    nodes.push(node);
+    return node.results;
+  }
+  return emit(node.op, operands, node.attrs);
+}

@@ -1,0 +1,54 @@
+import { Template } from "@huggingface/jinja";
+
+/** One message of a conversation. */
+export interface ChatMessage {
+  /** Who speaks, such as `user` or `assistant`; the template decides which roles there are. */
+  readonly role: string;
+  /** What they say. */
+  readonly content: string;
+}
+
+/** What a template may refer to beside the messages. */
+export interface ChatContext {
+  /** Whether to end with the start of the model's turn. */
+  readonly addGenerationPrompt: boolean;
+  /** The text of each special token, by the name that templates use, such as `bos_token`. */
+  readonly specialTokens: Readonly<Record<string, string>>;
+}
+
+/** Turns a conversation into the text that a model was trained on. */
+export type ChatTemplate = (messages: readonly ChatMessage[], context: ChatContext) => string;
+
+/**
+ * Compiles a Jinja chat template that came from `path`.
+ *
+ * @throws {SyntaxError} when it is not Jinja that is understood here.
+ */
+export function compileChatTemplate(path: string, source: string): ChatTemplate {
+  let template: Template;
+  try {
+    template = new Template(source);
+  } catch (cause) {
+    throw new SyntaxError(`Cannot compile the chat template of "${path}": ${(cause as Error).message}`, { cause });
+  }
+  return (messages, { addGenerationPrompt, specialTokens }) => {
+    try {
+      return template.render({
+        ...specialTokens,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+        raise_exception: (message: string) => {
+          throw new Error(message);
+        },
+      });
+    } catch (cause) {
+      const roles = messages.map(({ role }) => role).join(", ");
+      throw new Error(
+        `Cannot apply the chat template of "${path}" to messages with the roles [${roles}]: ${
+          (cause as Error).message
+        }`,
+        { cause },
+      );
+    }
+  };
+}

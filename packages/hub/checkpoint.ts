@@ -1,0 +1,165 @@
+/**
+ * A checkpoint folder as one store of tensors, whether it is `model.safetensors` or an index with shards.
+ *
+ * As in Transformers, `model.safetensors` wins where both are present.
+ */
+import { z } from "zod";
+import type { HostTensor } from "@tessera/core";
+import type { OpenOptions } from "./file_bytes.ts";
+import { readJson } from "./json_file.ts";
+import { didYouMean, listNames } from "./nearest.ts";
+import {
+  openSafetensors,
+  type Range,
+  type ReadOptions,
+  type SafetensorsFile,
+  type TensorStore,
+} from "./safetensors.ts";
+import type { TensorInfo } from "./safetensors_header.ts";
+
+/** The tensors of a checkpoint folder, over all its files. */
+export interface Checkpoint extends TensorStore {
+  /** The folder. */
+  readonly folder: string;
+  /** The names of the files that hold the tensors. */
+  readonly files: readonly string[];
+}
+
+const singleName = "model.safetensors";
+const indexName = "model.safetensors.index.json";
+
+const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+
+/** What to do with weights in another format, by file name extension. */
+const otherFormats: { readonly [extension: string]: string } = {
+  bin: "load it with Transformers and save it with save_pretrained(folder, safe_serialization=True)",
+  pt: "load it with Transformers and save it with save_pretrained(folder)",
+  pth: "convert it with Transformers' convert_*_weights_to_hf.py script and save_pretrained(folder)",
+  gguf: "load it with Transformers' from_pretrained(folder, gguf_file=...) and save it with save_pretrained(folder)",
+  h5: "load it with Keras and export it with export_to_transformers(folder)",
+  msgpack:
+    "load it with Transformers' from_pretrained(folder, from_flax=True) and save it with save_pretrained(folder)",
+};
+
+/**
+ * Opens the checkpoint in a folder: every header is checked, no data is read.
+ *
+ * @throws {Error} when the folder or a file is missing, or the files contradict the index.
+ * @throws {SyntaxError} when an index or header is malformed.
+ * @throws {RangeError} when a file is damaged.
+ */
+export async function openCheckpoint(folder: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  const present = await listFiles(folder);
+  if (present.has(singleName)) {
+    return new OpenCheckpoint(
+      folder,
+      new Map([[singleName, await openSafetensors(`${folder}/${singleName}`, options)]]),
+    );
+  }
+  if (!present.has(indexName)) throw new Error(`Cannot open the checkpoint "${folder}": ${whatInstead(present)}`);
+
+  const indexPath = `${folder}/${indexName}`;
+  const { weight_map: weights } = await readJson(indexPath, indexSchema);
+  const names = [...new Set(Object.values(weights))];
+  const missing = names.filter((name) => !present.has(name));
+  if (missing.length > 0) {
+    throw new Error(
+      `Cannot open the checkpoint "${folder}": "${indexName}" names ${listNames(missing)}, ` +
+        `which the folder lacks; download the missing files`,
+    );
+  }
+  const files = new Map<string, SafetensorsFile>();
+  try {
+    for (const name of names) files.set(name, await openSafetensors(`${folder}/${name}`, options));
+    for (const [name, file] of files) {
+      const lacking = Object.keys(weights).filter((tensor) => weights[tensor] === name && !file.tensors.has(tensor));
+      if (lacking.length === 0) continue;
+      throw new Error(
+        `Cannot open the checkpoint "${folder}": "${indexName}" promises ${listNames(lacking)} in "${name}", ` +
+          `which holds no such tensor; download both files again`,
+      );
+    }
+    return new OpenCheckpoint(folder, files);
+  } catch (error) {
+    for (const file of files.values()) file.close();
+    throw error;
+  }
+}
+
+async function listFiles(folder: string): Promise<Set<string>> {
+  const names = new Set<string>();
+  try {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) if (!isDirectory) names.add(name);
+  } catch (cause) {
+    const reason = cause instanceof Deno.errors.NotFound
+      ? "there is no such folder; check the path or download the model"
+      : (cause as Error).message;
+    throw new Error(`Cannot open the checkpoint "${folder}": ${reason}`, { cause });
+  }
+  return names;
+}
+
+function whatInstead(present: ReadonlySet<string>): string {
+  const nothing = `found neither "${singleName}" nor "${indexName}"`;
+  for (const name of [...present].sort()) {
+    const advice = otherFormats[name.slice(name.lastIndexOf(".") + 1)];
+    if (advice !== undefined) return `${nothing}, but "${name}": ${advice}`;
+  }
+  const others = [...present].filter((name) => name.endsWith(".safetensors")).sort();
+  if (others.length > 0) return `${nothing}, but ${listNames(others)}: rename it, or download the index too`;
+  return `${nothing}; download the model's weights into the folder`;
+}
+
+class OpenCheckpoint implements Checkpoint {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly #files: ReadonlyMap<string, SafetensorsFile>;
+  readonly #fileOf: ReadonlyMap<string, SafetensorsFile>;
+
+  constructor(readonly folder: string, files: ReadonlyMap<string, SafetensorsFile>) {
+    const tensors = new Map<string, TensorInfo>();
+    const fileOf = new Map<string, SafetensorsFile>();
+    for (const [name, file] of files) {
+      for (const [tensor, info] of file.tensors) {
+        const other = fileOf.get(tensor);
+        if (other !== undefined) {
+          throw new Error(
+            `Cannot open the checkpoint "${folder}": "${tensor}" is in "${other.path}" and in "${file.path}"; ` +
+              `remove the file that belongs to another checkpoint, or download "${name}" again`,
+          );
+        }
+        tensors.set(tensor, info);
+        fileOf.set(tensor, file);
+      }
+    }
+    this.tensors = tensors;
+    this.metadata = Object.assign({}, ...[...files.values()].map((file) => file.metadata));
+    this.#files = files;
+    this.#fileOf = fileOf;
+  }
+
+  get files(): readonly string[] {
+    return [...this.#files.keys()];
+  }
+
+  read(name: string, options: ReadOptions = {}): HostTensor {
+    return this.#find(name).read(name, options);
+  }
+
+  readSlice(name: string, ranges: readonly Range[], options: ReadOptions = {}): HostTensor {
+    return this.#find(name).readSlice(name, ranges, options);
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file.close();
+  }
+
+  #find(name: string): SafetensorsFile {
+    const file = this.#fileOf.get(name);
+    if (file !== undefined) return file;
+    throw new RangeError(
+      `Cannot read "${name}" from the checkpoint "${this.folder}": it has no such tensor` +
+        didYouMean(name, this.tensors.keys()),
+    );
+  }
+}

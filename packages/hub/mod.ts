@@ -1,0 +1,57 @@
+/**
+ * Checkpoints on disk: safetensors, configurations and tokenizers of Hugging Face folders.
+ *
+ * @example
+ * ```ts ignore
+ * import { gemmaConfig, loadTokenizer, openCheckpoint, readHfConfig } from "@tessera/hub";
+ *
+ * const config = gemmaConfig(await readHfConfig("gemma-2-2b"));
+ * const tokenizer = await loadTokenizer("gemma-2-2b");
+ * const checkpoint = await openCheckpoint("gemma-2-2b");
+ *
+ * console.log(config.num_hidden_layers, tokenizer.encode("Hello"));
+ * console.log(checkpoint.read("model.norm.weight").shape);
+ * checkpoint.close();
+ * ```
+ *
+ * @module
+ */
+export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+export { type ChatMessage } from "./chat_template.ts";
+export { type OpenOptions } from "./file_bytes.ts";
+export { type GemmaConfig, gemmaConfig } from "./gemma_config.ts";
+export {
+  type GenerationConfig,
+  type HfConfig,
+  type LayerType,
+  layerTypesOf,
+  readGenerationConfig,
+  readHfConfig,
+  type Rope,
+  ropeOf,
+  torchDtypeOf,
+} from "./hf_config.ts";
+export { checkJson, parseJson, readJson } from "./json_file.ts";
+export { didYouMean, listNames, nearest } from "./nearest.ts";
+export {
+  hostTypeOf,
+  openSafetensors,
+  type Range,
+  type ReadOptions,
+  type SafetensorsFile,
+  type TensorStore,
+} from "./safetensors.ts";
+export { type SafetensorsDType, type TensorInfo } from "./safetensors_header.ts";
+export {
+  type TensorSource,
+  writeCheckpoint,
+  type WriteCheckpointOptions,
+  writeSafetensors,
+} from "./safetensors_writer.ts";
+export {
+  type ChatOptions,
+  type DecodeOptions,
+  type EncodeOptions,
+  loadTokenizer,
+  type Tokenizer,
+} from "./tokenizer.ts";

@@ -1,0 +1,234 @@
+/**
+ * The tokenizer of a checkpoint folder: `tokenizer.json` through Hugging Face's JavaScript library, the special tokens of
+ * `tokenizer_config.json` or `special_tokens_map.json`, and the checkpoint's own chat template.
+ */
+import { Tokenizer as Engine } from "@huggingface/tokenizers";
+import { z } from "zod";
+import { type ChatMessage, type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
+import { checkJson, parseJson, readJson, readTextIfPresent } from "./json_file.ts";
+import { listNames } from "./nearest.ts";
+
+/** How a text becomes tokens. */
+export interface EncodeOptions {
+  /** Whether to add the tokens that the checkpoint puts around a text, such as `<bos>`; false unless given. */
+  readonly addSpecialTokens?: boolean;
+}
+
+/** How tokens become a text. */
+export interface DecodeOptions {
+  /** Whether to leave out special tokens; false unless given. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+/** How a conversation becomes a text. */
+export interface ChatOptions {
+  /** Whether to end with the start of the model's turn; false unless given. */
+  readonly addGenerationPrompt?: boolean;
+}
+
+/** Turns text into token ids and back. */
+export interface Tokenizer {
+  /** One more than the largest token id. */
+  readonly vocabularySize: number;
+  /** The token that begins a text, or null where the checkpoint names none. */
+  readonly bosId: number | null;
+  /** The token that ends a text, or null where the checkpoint names none. */
+  readonly eosId: number | null;
+  /** The token that fills a batch, or null where the checkpoint names none. */
+  readonly padId: number | null;
+  /** The ids of a text; a special token that is spelt out in the text becomes its id. */
+  encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * The text of some ids.
+   *
+   * @throws {RangeError} when an id is not in the vocabulary.
+   */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
+  /** The id of a token, or null where there is none. */
+  tokenToId(token: string): number | null;
+  /** The token with an id, or null where there is none. */
+  idToToken(id: number): string | null;
+  /** Whether the checkpoint has a chat template. */
+  readonly hasChatTemplate: boolean;
+  /**
+   * A conversation as the text that the model was trained on, by the checkpoint's own template.
+   *
+   * @throws {Error} when there is no template, or the template refuses the messages.
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): string;
+}
+
+const tokenizerSchema = z.looseObject({
+  model: z.looseObject({ type: z.string().optional() }),
+  added_tokens: z.array(z.looseObject({ id: z.number().int().nonnegative(), content: z.string() })).default([]),
+  // The engine wants these to be present.
+  normalizer: z.unknown().transform((value) => value ?? null),
+  pre_tokenizer: z.unknown().transform((value) => value ?? null),
+  post_processor: z.unknown().transform((value) => value ?? null),
+  decoder: z.unknown().transform((value) => value ?? null),
+});
+
+/** A special token is written as its text, or as an object with the text and how it matches. */
+const specialToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)])
+  .nullish();
+
+const specialTokens = {
+  bos_token: specialToken,
+  eos_token: specialToken,
+  pad_token: specialToken,
+  unk_token: specialToken,
+};
+type SpecialTokens = { [Name in keyof typeof specialTokens]?: string };
+
+const specialTokensSchema = z.looseObject(specialTokens);
+
+const namedTemplates = z.array(z.looseObject({ name: z.string(), template: z.string() }));
+
+const tokenizerConfigSchema = z.looseObject({
+  ...specialTokens,
+  chat_template: z.union([z.string(), namedTemplates]).nullish(),
+});
+
+/**
+ * Loads the tokenizer of a checkpoint folder.
+ *
+ * @throws {Error} when the folder has no `tokenizer.json`, or one of a kind that is not understood.
+ * @throws {SyntaxError} when a file is not JSON or the chat template is not Jinja.
+ * @throws {TypeError} when a field of a file is of the wrong kind.
+ * @throws {RangeError} when a special token is not in the vocabulary.
+ */
+export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  const path = `${folder}/tokenizer.json`;
+  if (!(await exists(path))) throw new Error(`Cannot load a tokenizer from "${folder}": ${await whatInstead(folder)}`);
+  const json = await readJson(path, tokenizerSchema);
+  const configPath = `${folder}/tokenizer_config.json`;
+  const config = await readIfPresent(configPath, tokenizerConfigSchema) ?? {};
+  const map = await readIfPresent(`${folder}/special_tokens_map.json`, specialTokensSchema) ?? {};
+  const names = Object.keys(specialTokens) as (keyof SpecialTokens)[];
+  const special: SpecialTokens = Object.fromEntries(
+    names.flatMap((name) => {
+      const token = config[name] ?? map[name];
+      return token == null ? [] : [[name, token]];
+    }),
+  );
+  let engine: Engine;
+  try {
+    engine = new Engine(json, { ...config, ...special });
+  } catch (cause) {
+    throw new Error(`Cannot load the tokenizer "${path}": ${(cause as Error).message}`, { cause });
+  }
+  return new FolderTokenizer(folder, engine, special, await readChatTemplate(folder, configPath, config.chat_template));
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(({ isFile }) => isFile, () => false);
+}
+
+async function whatInstead(folder: string): Promise<string> {
+  if (await exists(`${folder}/tokenizer.model`)) {
+    return 'found "tokenizer.model" but no "tokenizer.json"; convert it in Python with ' +
+      "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)";
+  }
+  return 'found no "tokenizer.json"; download it from the repository that the weights came from';
+}
+
+async function readIfPresent<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | null> {
+  const text = await readTextIfPresent(path);
+  return text === null ? null : checkJson(path, parseJson(path, text), schema);
+}
+
+/** A template in a file of its own wins over the one in the configuration, as in Transformers. */
+async function readChatTemplate(
+  folder: string,
+  configPath: string,
+  inConfig: string | z.output<typeof namedTemplates> | null | undefined,
+): Promise<ChatTemplate | null> {
+  const path = `${folder}/chat_template.jinja`;
+  const inFile = await readTextIfPresent(path);
+  if (inFile !== null) return compileChatTemplate(path, inFile);
+  if (inConfig == null) return null;
+  if (typeof inConfig === "string") return compileChatTemplate(configPath, inConfig);
+  const byDefault = inConfig.find(({ name }) => name === "default");
+  if (byDefault !== undefined) return compileChatTemplate(configPath, byDefault.template);
+  throw new TypeError(
+    `Cannot use "${configPath}": "chat_template" has none called "default", ` +
+      `found ${listNames(inConfig.map(({ name }) => name))}`,
+  );
+}
+
+class FolderTokenizer implements Tokenizer {
+  readonly vocabularySize: number;
+  readonly bosId: number | null;
+  readonly eosId: number | null;
+  readonly padId: number | null;
+  readonly #folder: string;
+  readonly #engine: Engine;
+  readonly #special: SpecialTokens;
+  readonly #chat: ChatTemplate | null;
+
+  constructor(folder: string, engine: Engine, special: SpecialTokens, chat: ChatTemplate | null) {
+    this.#folder = folder;
+    this.#engine = engine;
+    this.#special = special;
+    this.#chat = chat;
+    // Added tokens are in this list too.
+    this.vocabularySize = engine.model?.vocab.length ?? 0;
+    this.bosId = this.#specialId("bos_token");
+    this.eosId = this.#specialId("eos_token");
+    this.padId = this.#specialId("pad_token");
+  }
+
+  get hasChatTemplate(): boolean {
+    return this.#chat !== null;
+  }
+
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    return this.#engine.encode(text, { add_special_tokens: options.addSpecialTokens ?? false }).ids;
+  }
+
+  decode(ids: readonly number[], options: DecodeOptions = {}): string {
+    for (const id of ids) {
+      if (this.idToToken(id) !== null) continue;
+      throw new RangeError(
+        `Cannot decode token ${id} with the tokenizer of "${this.#folder}": it has tokens 0 to ${
+          this.vocabularySize - 1
+        }`,
+      );
+    }
+    if (ids.length === 0) return "";
+    return this.#engine.decode([...ids], {
+      skip_special_tokens: options.skipSpecialTokens ?? false,
+      // Cleaning up would change text that merely looks like English, such as " ." in code.
+      clean_up_tokenization_spaces: false,
+    });
+  }
+
+  tokenToId(token: string): number | null {
+    return this.#engine.token_to_id(token) ?? null;
+  }
+
+  idToToken(id: number): string | null {
+    return this.#engine.id_to_token(id) ?? null;
+  }
+
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    if (this.#chat === null) {
+      throw new Error(
+        `Cannot apply a chat template: the tokenizer of "${this.#folder}" has none; use an instruction-tuned ` +
+          `checkpoint, or add a "chat_template.jinja" to the folder`,
+      );
+    }
+    const context = { addGenerationPrompt: options.addGenerationPrompt ?? false, specialTokens: this.#special };
+    return this.#chat(messages, context);
+  }
+
+  #specialId(name: keyof SpecialTokens): number | null {
+    const token = this.#special[name];
+    if (token === undefined) return null;
+    const id = this.tokenToId(token);
+    if (id !== null) return id;
+    throw new RangeError(
+      `Cannot load the tokenizer of "${this.#folder}": its "${name}" is "${token}", which "tokenizer.json" does not hold`,
+    );
+  }
+}

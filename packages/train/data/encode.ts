@@ -1,0 +1,206 @@
+/**
+ * Examples as token ids, with a mask of the tokens that the model is to learn.
+ *
+ * The stretches that count and those that do not are encoded apart, as they are at generation time, when the model is
+ * given the encoded prompt and writes on from there. Long work gives other tasks a turn every few milliseconds.
+ */
+
+import type { Tokenizer } from "@tessera/hub";
+import { type ChatSegment, chatSegments, controlTokens } from "./chat.ts";
+import type { Example } from "./example.ts";
+import { createPacer } from "./pace.ts";
+
+/** An example as token ids. */
+export interface EncodedExample {
+  /** The tokens, special ones included: `[time]`. */
+  readonly tokenIds: Int32Array;
+  /** 1 where the token is one that the model learns to predict from those before it, else 0: `[time]`. */
+  readonly lossMask: Uint8Array;
+  /** Where the example comes from, such as `train.jsonl:12`. */
+  readonly at: string;
+}
+
+/** How examples become tokens. */
+export interface EncodeOptions {
+  /** The most tokens that an example may have, special ones included. */
+  readonly maxLength: number;
+  /** What happens to an example that is too long: an error, or its end is cut off. An error when absent. */
+  readonly overflow?: "error" | "truncate";
+  /** Puts prompts and responses into the model's chat template as a user's and an assistant's turn. */
+  readonly chat?: boolean;
+}
+
+/** Examples as tokens, and what became of those that were too long. */
+export interface EncodedExamples {
+  /** The examples to learn from. */
+  readonly examples: readonly EncodedExample[];
+  /** The number of examples whose end was cut off. */
+  readonly truncated: number;
+  /** The examples that were left out because nothing to learn was left of them. */
+  readonly dropped: readonly { readonly at: string; readonly reason: string }[];
+}
+
+type Counts = ChatSegment["counts"];
+
+interface Part {
+  readonly text?: string;
+  readonly id?: number | null;
+  readonly counts: Counts;
+}
+
+const chunkLength = 4096;
+// Between words, where no tokenizer of ours has a token across: before a space, or after a line break.
+const wordBoundary = /(?<=\p{L})(?= \p{L})|(?<=\n)(?=\p{L})/gu;
+
+/** Cuts a long text between words into pieces that encode in a few milliseconds each; they join to the same text. */
+export function* textChunks(text: string): Generator<string> {
+  let start = 0;
+  while (text.length - start > chunkLength) {
+    wordBoundary.lastIndex = start + chunkLength;
+    const cut = wordBoundary.exec(text)?.index;
+    if (cut === undefined) break;
+    yield text.slice(start, cut);
+    start = cut;
+  }
+  yield text.slice(start);
+}
+
+function chatParts(example: Example & { kind: "messages" }, tokenizer: Tokenizer): Part[] {
+  const { messages, at } = example;
+  if (!tokenizer.hasChatTemplate) {
+    throw new TypeError(
+      `Cannot encode ${at}: it needs a chat template and the model's tokenizer has none; ` +
+        `use an instruction-tuned model, or "prompt" and "response" without chat`,
+    );
+  }
+  const segments = chatSegments(messages, tokenizer, at);
+  // A template usually writes the token that opens a text itself; where it does not, the tokenizer's habit decides.
+  const opening = tokenizer.encode("a", { addSpecialTokens: true })[0] === tokenizer.bosId;
+  const isOpened = tokenizer.encode(segments[0]!.text.slice(0, 64))[0] === tokenizer.bosId;
+  return [{ id: opening && !isOpened ? tokenizer.bosId : null, counts: "none" }, ...segments];
+}
+
+type Writers = {
+  readonly [K in Example["kind"]]: (example: Extract<Example, { kind: K }>, tokenizer: Tokenizer) => Part[];
+};
+
+const parts: Writers = {
+  prompt: ({ prompt, response }, tokenizer) => [
+    { id: tokenizer.bosId, counts: "none" },
+    { text: prompt, counts: "none" },
+    { text: response, counts: "all" },
+    { id: tokenizer.eosId, counts: "all" },
+  ],
+  text: ({ text }, tokenizer) => [
+    { id: tokenizer.bosId, counts: "none" },
+    { text, counts: "all" },
+    { id: tokenizer.eosId, counts: "all" },
+  ],
+  messages: chatParts,
+};
+
+function partsOf(example: Example, tokenizer: Tokenizer, chat: boolean): Part[] {
+  if (!chat || example.kind !== "prompt") {
+    return (parts[example.kind] as (example: Example, tokenizer: Tokenizer) => Part[])(example, tokenizer);
+  }
+  const messages = [{ role: "user", content: example.prompt }, { role: "assistant", content: example.response }];
+  return parts.messages({ kind: "messages", messages, at: example.at }, tokenizer);
+}
+
+/** Makes the function that encodes one example; `rest` is awaited between pieces. */
+function createEncoder(tokenizer: Tokenizer, chat: boolean, rest: () => Promise<void> | undefined) {
+  const isControl = controlTokens(tokenizer);
+
+  /** The number of leading tokens after an assistant turn that belong to it. */
+  function turnEndLength(ids: readonly number[], isLast: boolean): number {
+    const end = ids.findIndex(isControl);
+    if (end >= 0) return end + 1;
+    return isLast ? ids.length : Math.min(1, ids.length);
+  }
+
+  return async function encode(example: Example): Promise<{ ids: number[]; mask: number[] }> {
+    const ids: number[] = [];
+    const mask: number[] = [];
+    const all = partsOf(example, tokenizer, chat);
+    for (const [index, part] of all.entries()) {
+      const added: number[] = part.id == null ? [] : [part.id];
+      for (const chunk of part.text ? textChunks(part.text) : []) {
+        for (const id of tokenizer.encode(chunk)) added.push(id);
+        await rest();
+      }
+      const isLast = index === all.length - 1;
+      const counted = { none: 0, all: added.length, turnEnd: turnEndLength(added, isLast) }[part.counts];
+      for (const [position, id] of added.entries()) {
+        ids.push(id);
+        mask.push(position < counted ? 1 : 0);
+      }
+      // A template that does not end the last turn would leave the model unable to learn where to stop.
+      if (isLast && part.counts === "turnEnd" && !added.some(isControl) && tokenizer.eosId !== null) {
+        ids.push(tokenizer.eosId);
+        mask.push(1);
+      }
+    }
+    // Nothing comes before the first token to predict it from.
+    if (mask.length > 0) mask[0] = 0;
+    return { ids, mask };
+  };
+}
+
+function describeOverflow(ids: readonly number[], mask: readonly number[], maxLength: number): string {
+  const context = mask.indexOf(1);
+  if (context < 0) return "it has no token to learn";
+  if (context >= maxLength) {
+    return `the prompt has ${context} tokens, which leaves no room for a response within maxLength (${maxLength}); ` +
+      `shorten the prompt or raise maxLength`;
+  }
+  return `it has ${ids.length} tokens (${context} before the first to learn), more than maxLength (${maxLength}); ` +
+    `shorten it, raise maxLength, or set overflow to "truncate"`;
+}
+
+/**
+ * Encodes examples, one after the other, without blocking other tasks.
+ *
+ * A prompt counts as context only; a response counts, and so does the token that ends it. A text counts whole. In a
+ * conversation the assistant's turns count, each with the token that ends it.
+ *
+ * @throws {RangeError} when an example is too long and `overflow` is `"error"`, or when nothing to learn is left of any.
+ * @throws {TypeError} when a conversation meets a tokenizer without a chat template, or a template that rejects it.
+ */
+export async function encodeExamples(
+  examples: Iterable<Example> | AsyncIterable<Example>,
+  tokenizer: Tokenizer,
+  options: EncodeOptions,
+): Promise<EncodedExamples> {
+  const { maxLength, overflow = "error", chat = false } = options;
+  if (!Number.isInteger(maxLength) || maxLength < 2) {
+    throw new RangeError(`Cannot encode examples: maxLength is ${maxLength}; expected a whole number of at least 2`);
+  }
+  const rest = createPacer();
+  const encode = createEncoder(tokenizer, chat, rest);
+  const encoded: EncodedExample[] = [];
+  const dropped: { at: string; reason: string }[] = [];
+  let truncated = 0;
+  for await (const example of examples) {
+    const { at } = example;
+    const { ids, mask } = await encode(example);
+    const isLong = ids.length > maxLength;
+    if (isLong && overflow === "error") {
+      throw new RangeError(`Cannot encode ${at}: ${describeOverflow(ids, mask, maxLength)}`);
+    }
+    const lossMask = Uint8Array.from(isLong ? mask.slice(0, maxLength) : mask);
+    if (!lossMask.includes(1)) {
+      dropped.push({ at, reason: describeOverflow(ids, mask, maxLength) });
+      continue;
+    }
+    if (isLong) truncated++;
+    encoded.push({ tokenIds: Int32Array.from(isLong ? ids.slice(0, maxLength) : ids), lossMask, at });
+  }
+  if (encoded.length === 0) {
+    const [first] = dropped;
+    const why = first
+      ? `none of ${dropped.length} has anything to learn; ${first.at}: ${first.reason}`
+      : "there are none";
+    throw new RangeError(`Cannot use the examples: ${why}`);
+  }
+  return { examples: encoded, truncated, dropped };
+}
