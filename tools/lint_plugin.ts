@@ -4,7 +4,9 @@
  * - `tessera/error-message`: a literal message of an error starts with a capital letter, ends without a period and has
  *   no contractions.
  * - `tessera/doc-comment`: exported symbols and the members of exported interfaces have a doc comment, and a `mod.ts`
- *   has one for the module. Tests and benchmarks need none.
+ *   has one for the module.
+ *
+ * Tests and benchmarks are exempt.
  */
 import { isTestFile } from "./workspace.ts";
 
@@ -39,6 +41,7 @@ function checkMessage(message: (string | null)[]): string[] {
 
 const errorMessage: Deno.lint.Rule = {
   create(context) {
+    if (isTestFile(context.filename)) return {};
     function check(node: Deno.lint.NewExpression | Deno.lint.CallExpression) {
       const name = node.callee.type === "Identifier" ? node.callee.name : "";
       if (!/^[A-Z]\w*(Error|Exception)$/.test(name) && name !== "Error") return;

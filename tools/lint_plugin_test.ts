@@ -97,7 +97,8 @@ Deno.test("doc-comment asks an entry file for a module comment", () => {
   assert.deepEqual(lint(`/**\n * Functions.\n *\n * @module\n */\n${bare}`, "mod.ts"), []);
 });
 
-Deno.test("doc-comment leaves tests alone", () => {
+Deno.test("both rules leave tests alone", () => {
+  assert.deepEqual(lint('throw new Error("device lost");', "a_test.ts"), []);
   assert.deepEqual(lint("export const a = 1;", "a_test.ts"), []);
   assert.deepEqual(lint("export const a = 1;", "testdata/a.ts"), []);
 });

@@ -7,7 +7,7 @@
  */
 import { formatType, isFloat } from "./dtype.ts";
 import { opOf } from "./ops/table.ts";
-import { currentNodes, type Node, type Tensor } from "./tensor.ts";
+import { currentNodes, type Node, type Tensor, withOrigin } from "./tensor.ts";
 import { full } from "./trace.ts";
 
 /**
@@ -39,7 +39,7 @@ function backward(
   for (const node of path.toReversed()) {
     if (!node.results.some((result) => cotangents.has(result))) continue;
     const cts = node.results.map((result) => cotangents.get(result) ?? full(result.shape, 0, result.dtype));
-    vjpOf(node, cts, active).forEach((ct, i) => {
+    withOrigin(node.origin, () => vjpOf(node, cts, active)).forEach((ct, i) => {
       const operand = node.operands[i]!;
       if (ct === null || !active.has(operand)) return;
       const before = cotangents.get(operand);
@@ -64,5 +64,7 @@ function vjpOf(node: Node, cts: readonly Tensor[], active: ReadonlySet<Tensor>):
   // An operand that stands twice gets its whole cotangent at its first place.
   const wanted = [...new Set(node.operands)].filter((operand) => active.has(operand));
   const found = backward(nodes.slice(start), new Map(results.map((result, i) => [result, cts[i]!])), wanted);
-  return node.operands.map((operand, i) => node.operands.indexOf(operand) === i ? found[wanted.indexOf(operand)] ?? null : null);
+  return node.operands.map((operand, i) =>
+    node.operands.indexOf(operand) === i ? found[wanted.indexOf(operand)] ?? null : null
+  );
 }

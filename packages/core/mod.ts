@@ -16,12 +16,22 @@
  * @module
  */
 export * from "./dtype.ts";
-export { Tensor, apply, emit, isDifferentiable, normalizeAxis, operand } from "./tensor.ts";
+export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor } from "./tensor.ts";
 export type { Attrs, Graph, Node, Returned, Trace } from "./tensor.ts";
 export { constant, full, graphInput, iota, trace, where } from "./trace.ts";
 export { gradients } from "./gradient.ts";
 export { composites, isComposite, isOpName, opOf, primitives } from "./ops/table.ts";
-export type { AnyOp, CompositeName, Composites, Lowering, OpName, Ops, PrimitiveName, Primitives, Rule } from "./ops/table.ts";
+export type {
+  AnyOp,
+  CompositeName,
+  Composites,
+  Lowering,
+  OpName,
+  Ops,
+  PrimitiveName,
+  Primitives,
+  Rule,
+} from "./ops/table.ts";
 export type { Composite, CompositeTable, Each, NoAttrs, Op, OpTable, Signature, Vjp } from "./ops/op.ts";
 export { einsum, parseEinsum } from "./ops/contraction.ts";
 export type { EinsumSpec } from "./ops/contraction.ts";
@@ -45,3 +55,12 @@ export type { RewriteRule } from "./passes/rewrite.ts";
 export { print } from "./print.ts";
 export { verify } from "./verify.ts";
 export { evaluate, evaluateExactly, fromElements, toElements } from "./reference/evaluate.ts";
+export { foldIn, normal, randomKey, threefry, uniform } from "./random.ts";
+export type { RandomKey } from "./random.ts";
+export { editDistance, nearestName } from "./text/nearest.ts";
+export { formatBytes, formatCount, formatDuration, formatNumber } from "./text/numbers.ts";
+export { progress, renderProgress, standardErrorStream } from "./text/progress.ts";
+export type { Progress, ProgressFields, ProgressOptions, ProgressState, ProgressStream } from "./text/progress.ts";
+export { formatTable } from "./text/table.ts";
+export type { Column, TableOptions } from "./text/table.ts";
+export { displayWidth, fitText } from "./text/width.ts";

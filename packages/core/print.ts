@@ -1,4 +1,5 @@
 /** Graphs as text: the debugger, and what snapshot tests compare. */
+import { formatAttr } from "./attrs.ts";
 import { formatType } from "./dtype.ts";
 import type { Attrs, Graph, Tensor } from "./tensor.ts";
 
@@ -8,11 +9,7 @@ const shownValues = 8;
 function formatAttrs(attrs: Attrs): string {
   const shown = Object.entries(attrs).filter(([key]) => key !== "shape" && key !== "dtype");
   if (shown.length === 0) return "";
-  const format = (value: unknown): string => {
-    if (!Array.isArray(value) || value.length <= shownValues) return JSON.stringify(value);
-    return `[${value.slice(0, shownValues).join(",")},… ${value.length} in all]`;
-  };
-  return ` {${shown.map(([key, value]) => `${key}: ${format(value)}`).join(", ")}}`;
+  return ` {${shown.map(([key, value]) => `${key}: ${formatAttr(value, shownValues)}`).join(", ")}}`;
 }
 
 /** A graph as text, one line per node; inputs by name, other values numbered in order. */

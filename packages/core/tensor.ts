@@ -47,6 +47,8 @@ export interface Trace {
   readonly nodes: Node[];
   /** The result types of an op. */
   readonly infer: (op: OpName, operands: readonly TensorType[], attrs: Attrs) => readonly TensorType[];
+  /** The origin of the nodes that a pass or a gradient rule appends; `null` while model code runs. */
+  origin: Error | null;
 }
 
 const traces: Trace[] = [];
@@ -58,6 +60,18 @@ export function withTrace<T>(trace: Trace, body: () => T): T {
     return body();
   } finally {
     traces.pop();
+  }
+}
+
+/** Runs `body` so that the nodes it appends have the origin of the node that they stand for. */
+export function withOrigin<T>(origin: Error, body: () => T): T {
+  const trace = traces.at(-1)!;
+  const before = trace.origin;
+  trace.origin = origin;
+  try {
+    return body();
+  } finally {
+    trace.origin = before;
   }
 }
 
@@ -88,14 +102,18 @@ export function emit(op: OpName, operands: readonly Tensor[], attrs: Attrs): rea
   }
   const types = trace.infer(op, operands.map((operand) => operand.type), attrs);
   const results: Tensor[] = [];
-  const node: Node = { op, operands, attrs, results, origin: new Error(`"${op}" was traced here`) };
+  const node: Node = { op, operands, attrs, results, origin: trace.origin ?? new Error(`"${op}" was traced here`) };
   types.forEach((type, index) => results.push(new Tensor(type, node, index)));
   trace.nodes.push(node);
   return results;
 }
 
 /** Appends a node to the trace under way and returns its result, or its results when it has several. */
-export function apply<K extends OpName>(op: K, operands: Each<Ops[K]["operands"], Tensor>, attrs: Ops[K]["attrs"]): Returned<K> {
+export function apply<K extends OpName>(
+  op: K,
+  operands: Each<Ops[K]["operands"], Tensor>,
+  attrs: Ops[K]["attrs"],
+): Returned<K> {
   const results = emit(op, operands as readonly Tensor[], attrs as Attrs);
   return (results.length === 1 ? results[0] : results) as Returned<K>;
 }
@@ -259,8 +277,15 @@ export class Tensor {
   min(axes?: number | readonly number[], options?: { readonly keepDims?: boolean }): Tensor {
     return apply("min", [this], reductionAttrs(this, axes, options));
   }
-  /** The mean over some axes, or over all of them. */
+  /**
+   * The mean over some axes, or over all of them.
+   *
+   * @throws {TypeError} when the elements are not floating-point numbers.
+   */
   mean(axes?: number | readonly number[], options?: { readonly keepDims?: boolean }): Tensor {
+    if (!isFloat(this.dtype)) {
+      throw new TypeError(`Cannot mean ${formatType(this.type)}: it needs a floating-point tensor; cast it first`);
+    }
     const attrs = reductionAttrs(this, axes, options);
     const count = attrs.axes.reduce((product, axis) => product * this.shape[axis]!, 1);
     return apply("sum", [this], attrs).mul(1 / count);
@@ -334,6 +359,11 @@ function inferShape(tensor: Tensor, shape: readonly number[]): readonly number[]
   if (at < 0) return shape;
   const size = tensor.shape.reduce((product, n) => product * n, 1);
   const known = shape.reduce((product, n, i) => i === at ? product : product * n, 1);
+  if (!Number.isInteger(size / known)) {
+    throw new TypeError(
+      `Cannot reshape ${formatType(tensor.type)} to [${shape.join(",")}]: ${size} elements are not a multiple of ${known}`,
+    );
+  }
   return shape.map((n, i) => i === at ? size / known : n);
 }
 

@@ -5,14 +5,14 @@ import { apply, type Graph, type Node, Tensor, type Trace, withTrace } from "./t
 
 interface Inputs {
   readonly tensors: Tensor[];
-  readonly names: string[];
+  readonly names: Set<string>;
 }
 
 const stack: Inputs[] = [];
 
 /** A fresh trace without nodes. */
 export function newTrace(nodes: Node[] = []): Trace {
-  return { nodes, infer: (op, operands, attrs) => opOf(op).infer(operands, attrs) };
+  return { nodes, infer: (op, operands, attrs) => opOf(op).infer(operands, attrs), origin: null };
 }
 
 /**
@@ -25,7 +25,7 @@ export function trace<I extends Readonly<Record<string, TensorType>>>(
   inputs: I,
   body: (inputs: { readonly [K in keyof I]: Tensor }) => Readonly<Record<string, Tensor>>,
 ): Graph {
-  const recorded: Inputs = { tensors: [], names: [] };
+  const recorded: Inputs = { tensors: [], names: new Set() };
   const context = newTrace();
   stack.push(recorded);
   try {
@@ -35,7 +35,7 @@ export function trace<I extends Readonly<Record<string, TensorType>>>(
       return {
         name,
         inputs: recorded.tensors,
-        inputNames: recorded.names,
+        inputNames: [...recorded.names],
         nodes: context.nodes,
         outputs: Object.values(outputs),
         outputNames: Object.keys(outputs),
@@ -54,14 +54,16 @@ export function trace<I extends Readonly<Record<string, TensorType>>>(
 export function graphInput(name: string, type: TensorType): Tensor {
   const inputs = stack.at(-1);
   if (inputs === undefined) {
-    throw new TypeError(`Cannot add graph input "${name}": nothing is being traced; call it inside the function given to trace()`);
+    throw new TypeError(
+      `Cannot add graph input "${name}": nothing is being traced; call it inside the function given to trace()`,
+    );
   }
-  if (inputs.names.includes(name)) {
+  if (inputs.names.has(name)) {
     throw new TypeError(`Cannot add graph input "${name}": the graph has an input of that name already`);
   }
   const tensor = new Tensor(type, null, 0);
   inputs.tensors.push(tensor);
-  inputs.names.push(name);
+  inputs.names.add(name);
   return tensor;
 }
 

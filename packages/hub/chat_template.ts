@@ -33,14 +33,8 @@ export function compileChatTemplate(path: string, source: string): ChatTemplate 
   }
   return (messages, { addGenerationPrompt, specialTokens }) => {
     try {
-      return template.render({
-        ...specialTokens,
-        messages,
-        add_generation_prompt: addGenerationPrompt,
-        raise_exception: (message: string) => {
-          throw new Error(message);
-        },
-      });
+      // The engine brings `raise_exception`, with which templates refuse messages.
+      return template.render({ ...specialTokens, messages, add_generation_prompt: addGenerationPrompt });
     } catch (cause) {
       const roles = messages.map(({ role }) => role).join(", ");
       throw new Error(

@@ -3,7 +3,7 @@
  *
  * A map costs no memory of its own: pages come in when they are touched and go again under pressure, so a checkpoint larger
  * than memory opens at once. It is private and writable (`MAP_PRIVATE`, `PROT_WRITE`): writing to a view copies the page
- * and never reaches the file.
+ * and never reaches the file. Mapping calls the C library, which takes the FFI permission for every library (`--allow-ffi`).
  *
  * Ownership: a map stays until its file is closed **and** every buffer that it handed out has been collected, so a view
  * never points at nothing. Native code that was given the address of a view must keep the view itself alive.

@@ -2,7 +2,7 @@
  * The tokenizer of a checkpoint folder: `tokenizer.json` through Hugging Face's JavaScript library, the special tokens of
  * `tokenizer_config.json` or `special_tokens_map.json`, and the checkpoint's own chat template.
  */
-import { Tokenizer as Engine } from "@huggingface/tokenizers";
+import { ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Engine } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { type ChatMessage, type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
 import { checkJson, parseJson, readJson, readTextIfPresent } from "./json_file.ts";
@@ -62,10 +62,10 @@ const tokenizerSchema = z.looseObject({
   model: z.looseObject({ type: z.string().optional() }),
   added_tokens: z.array(z.looseObject({ id: z.number().int().nonnegative(), content: z.string() })).default([]),
   // The engine wants these to be present.
-  normalizer: z.unknown().transform((value) => value ?? null),
-  pre_tokenizer: z.unknown().transform((value) => value ?? null),
-  post_processor: z.unknown().transform((value) => value ?? null),
-  decoder: z.unknown().transform((value) => value ?? null),
+  normalizer: z.unknown().default(null),
+  pre_tokenizer: z.unknown().default(null),
+  post_processor: z.unknown().default(null),
+  decoder: z.unknown().default(null),
 });
 
 /** A special token is written as its text, or as an object with the text and how it matches. */
@@ -117,7 +117,31 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   } catch (cause) {
     throw new Error(`Cannot load the tokenizer "${path}": ${(cause as Error).message}`, { cause });
   }
+  correctByteFallback(engine.decoder);
   return new FolderTokenizer(folder, engine, special, await readChatTemplate(folder, configPath, config.chat_template));
+}
+
+/**
+ * Makes byte tokens decode as in the reference implementation, which keeps a byte order mark and gives one replacement
+ * character for each byte of a run that is not UTF-8; the engine drops the mark and merges the characters.
+ */
+function correctByteFallback(decoder: Decoder | null): void {
+  if (decoder instanceof ByteFallbackDecoder) decoder.text_decoder = new ByteRunDecoder();
+  if (decoder instanceof SequenceDecoder) decoder.decoders.forEach(correctByteFallback);
+}
+
+class ByteRunDecoder extends TextDecoder {
+  constructor() {
+    super("utf-8", { fatal: true, ignoreBOM: true });
+  }
+
+  override decode(bytes: Uint8Array): string {
+    try {
+      return super.decode(bytes);
+    } catch {
+      return "\uFFFD".repeat(bytes.length);
+    }
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

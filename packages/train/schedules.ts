@@ -9,14 +9,15 @@
 import { nearestName } from "@tessera/core";
 
 /** What every schedule has. */
-interface Peaked {
+export interface PeakedSchedule {
   /** The highest learning rate. */
   readonly peak: number;
   /** The number of updates that climb to the peak; 0 when absent. */
   readonly warmupSteps?: number;
 }
 
-interface Decaying extends Peaked {
+/** What every schedule has that ends. */
+export interface DecayingSchedule extends PeakedSchedule {
   /** The number of updates in all, warm-up included; later updates keep the last rate. */
   readonly totalSteps: number;
   /** The share of the peak at which the decay ends; 0 when absent. */
@@ -24,25 +25,25 @@ interface Decaying extends Peaked {
 }
 
 /** A learning rate that stays at its peak after the warm-up. */
-export interface ConstantSchedule extends Peaked {
+export interface ConstantSchedule extends PeakedSchedule {
   /** Names the kind. */
   readonly type: "constant";
 }
 
 /** A learning rate that falls on a straight line after the warm-up. */
-export interface LinearSchedule extends Decaying {
+export interface LinearSchedule extends DecayingSchedule {
   /** Names the kind. */
   readonly type: "linear";
 }
 
 /** A learning rate that falls on half a cosine wave after the warm-up (https://arxiv.org/abs/1608.03983, one cycle). */
-export interface CosineSchedule extends Decaying {
+export interface CosineSchedule extends DecayingSchedule {
   /** Names the kind. */
   readonly type: "cosine";
 }
 
 /** A learning rate that falls on half a cosine wave several times over (https://arxiv.org/abs/1608.03983). */
-export interface CosineRestartsSchedule extends Decaying {
+export interface CosineRestartsSchedule extends DecayingSchedule {
   /** Names the kind. */
   readonly type: "cosineRestarts";
   /** The number of times that it falls, each as long as the others. */
@@ -50,7 +51,7 @@ export interface CosineRestartsSchedule extends Decaying {
 }
 
 /** A learning rate that falls with the root of the step after the warm-up (https://arxiv.org/abs/1706.03762, §5.3). */
-export interface InverseSqrtSchedule extends Peaked {
+export interface InverseSqrtSchedule extends PeakedSchedule {
   /** Names the kind. */
   readonly type: "inverseSqrt";
   /** The share of the peak below which it does not fall; 0 when absent. */
@@ -79,7 +80,7 @@ function halfCosine(progress: number): number {
   return (1 - Math.cos(Math.PI * progress)) / 2;
 }
 
-function progressAt({ warmupSteps = 0, totalSteps }: Decaying, step: number): number {
+function progressAt({ warmupSteps = 0, totalSteps }: DecayingSchedule, step: number): number {
   return Math.min(1, (step - warmupSteps) / (totalSteps - warmupSteps));
 }
 
@@ -164,7 +165,7 @@ export function checkSchedule(value: unknown): asserts value is Schedule {
       throw new RangeError(`Cannot use the ${type} schedule: "${name}" is ${field}; expected ${expected}`);
     }
   }
-  const { warmupSteps = 0, totalSteps = Infinity } = value as Partial<Decaying>;
+  const { warmupSteps = 0, totalSteps = Infinity } = value as Partial<DecayingSchedule>;
   if (warmupSteps >= totalSteps) {
     throw new RangeError(
       `Cannot use the ${type} schedule: "warmupSteps" (${warmupSteps}) must be less than "totalSteps" (${totalSteps})`,

@@ -1,4 +1,4 @@
-"""Checks that a folder written by Tessera (merged or exported) gives, in Transformers, the logits that Tessera computed.
+"""Checks that a folder that Tessera wrote (merged or exported) gives, in Transformers, the logits that it computed.
 
     python check_logits.py FOLDER GOLDEN.safetensors [--tolerance 1e-4]
 

@@ -37,8 +37,9 @@ const months = [
 const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const units = "zero one two three four five six seven eight nine ten eleven twelve".split(" ");
 const teens = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(" ");
-const ordinals = ("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth " +
-  "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth").split(" ");
+const ordinals =
+  ("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth " +
+    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth").split(" ");
 
 /** Draws a day of the year. */
 export function drawDay(random: Random): Day {

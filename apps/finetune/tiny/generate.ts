@@ -4,7 +4,7 @@
  */
 import { examplesToJsonl, finetuningExamples } from "./finetuning.ts";
 import { pretrainingText } from "./pretraining.ts";
-import { architecture, dataSizes, finetuning, pretraining, tokenizerTraining } from "./recipe.ts";
+import { architecture, dataSizes, finetuning, tokenizerTraining } from "./recipe.ts";
 import { specialTokens, tokenizerConfig, tokenizerJson, trainVocabulary } from "./tokenizer.ts";
 
 /** Returns the contents of every generated file by its path, relative to this folder. */
@@ -16,14 +16,14 @@ export function generateFiles(): Record<string, string> {
   return {
     "gemma2-tiny/tokenizer.json": toJson(tokenizerJson(vocabulary)),
     "gemma2-tiny/tokenizer_config.json": toJson(tokenizerConfig(architecture.max_position_embeddings)),
-    "gemma2-tiny/config.json": toJson(architecture),
+    "gemma2-tiny/config.json": withFloats(toJson(architecture)),
     "gemma2-tiny/generation_config.json": toJson(generationConfig()),
     "data/train.jsonl": examplesToJsonl(finetuningExamples(seed, dataSizes.train, "train")),
     "data/heldout.jsonl": examplesToJsonl(finetuningExamples(seed, dataSizes.heldout, "heldout")),
   };
 }
 
-/** Returns the first documents of the pretraining text of a seed; the seed of the pretraining run is `pretraining.seed`. */
+/** Returns the first documents of the pretraining text of a seed. */
 export function firstDocuments(seed: number, count: number): string[] {
   const stream = pretrainingText(seed);
   return Array.from({ length: count }, () => stream.next().value);
@@ -43,6 +43,11 @@ function generationConfig(): Record<string, unknown> {
 /** Writes a value as JSON with indents and a final line break. */
 function toJson(value: unknown): string {
   return JSON.stringify(value, null, 2) + "\n";
+}
+
+/** Writes the numbers that Transformers 5 takes as floats only with a decimal point, which JavaScript leaves out. */
+function withFloats(json: string): string {
+  return json.replace(/("(?:\w+_softcapping|rope_theta|attention_dropout)": \d+)(?=[,\n])/g, "$1.0");
 }
 
 if (import.meta.main) {

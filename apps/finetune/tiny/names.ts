@@ -96,11 +96,13 @@ const vowels = words("a e i o u a e i o ai ea ie oo ou y");
 const middles = words("b d f g k l m n p r s t v w z ck ld ll mb nd ng nk rd rk rt sk ss st th x");
 const endings = words("b d f k l m n r s t v w x y ck ld ll ng nk rd rk rt sk ss st th");
 
-/** Draws a word that looks like a name and means nothing, such as "Drouldas", so that a model cannot know it and must copy it. */
+/** Draws a word that looks like a name and means nothing, such as "Chartunk", so that a model cannot know it and must copy it. */
 export function inventWord(random: Random): string {
   for (;;) {
     let word = random.pick(onsets);
-    for (let syllables = random.below(3); syllables > 0; syllables--) word += random.pick(vowels) + random.pick(middles);
+    for (let syllables = random.below(2); syllables > 0; syllables--) {
+      word += random.pick(vowels) + random.pick(middles);
+    }
     word += random.pick(vowels);
     if (random.chance(0.7)) word += random.pick(endings);
     if (![givenNames, familyNames, places].some((list) => list.reserved.includes(word))) return word;

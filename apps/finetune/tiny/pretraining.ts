@@ -10,11 +10,11 @@ import { createRandom, type Random } from "./random.ts";
 
 /** The kinds of document and how often each comes. */
 const kinds: readonly { share: number; write: (random: Random) => string }[] = [
-  { share: 0.5, write: writeReading },
-  { share: 0.15, write: writeChat },
+  { share: 0.45, write: writeReading },
+  { share: 0.1, write: writeChat },
   { share: 0.15, write: writePlainForms },
-  { share: 0.08, write: writeCopy },
-  { share: 0.12, write: writeRecord },
+  { share: 0.15, write: writeCopy },
+  { share: 0.15, write: writeRecord },
 ];
 
 /**
@@ -46,7 +46,7 @@ const questions: readonly { ask: readonly string[]; answer: (message: Message) =
 /** Writes a message and answers to several questions about it, one on each line. */
 function writeReading(random: Random): string {
   const message = writeMessage(random, drawAppointmentToRead(random));
-  const lines = random.shuffle(questions).slice(0, 3 + random.below(5))
+  const lines = random.shuffle(questions).slice(0, 4 + random.below(4))
     .map(({ ask, answer }) => `${random.pick(ask)} ${answer(message)}`);
   return [message.text, ...lines].join("\n");
 }
@@ -76,8 +76,9 @@ function writePlainForms(random: Random): string {
 
 /** Writes a list of names and then repeats it or one of its parts. */
 function writeCopy(random: Random): string {
-  const list = Array.from({ length: 2 + random.below(3) }, () => drawName(random));
+  const list = Array.from({ length: 2 + random.below(4) }, () => drawName(random));
   const tasks: [string, string][] = [
+    ["Again", list.join(", ")],
     ["Again", list.join(", ")],
     ["First", list[0] ?? ""],
     ["Last", list.at(-1) ?? ""],
@@ -91,7 +92,8 @@ function writeCopy(random: Random): string {
 const fields: Readonly<Record<string, (random: Random) => string>> = {
   name: drawName,
   town: (random) => random.chance(0.5) ? drawPlace(random, "train") : inventWord(random),
-  item: (random) => random.pick(["tea", "bread", "milk", "rice", "lamp", "chair", "book", "coat", "hat", "cup", "piano", "film"]),
+  item: (random) =>
+    random.pick(["tea", "bread", "milk", "rice", "lamp", "chair", "book", "coat", "hat", "cup", "piano", "film"]),
   colour: (random) => random.pick(["red", "blue", "green", "white", "black", "yellow", "brown", "grey"]),
   count: (random) => String(1 + random.below(99)),
   code: (random) => `${10 + random.below(90)}-${10 + random.below(90)}`,
@@ -101,7 +103,9 @@ const fields: Readonly<Record<string, (random: Random) => string>> = {
 /** Writes a record as "key: value" notes and then as JSON, where a value that was not said is null. */
 function writeRecord(random: Random): string {
   const keys = random.shuffle(Object.keys(fields)).slice(0, 2 + random.below(4));
-  const record = Object.fromEntries(keys.map((key) => [key, random.chance(0.1) ? null : fields[key]?.(random) ?? null]));
+  const record = Object.fromEntries(
+    keys.map((key) => [key, random.chance(0.1) ? null : fields[key]?.(random) ?? null]),
+  );
   const notes = keys.map((key) => `${key}: ${record[key] ?? "not said"}`).join("; ");
   return `${notes}\n${JSON.stringify(record)}`;
 }

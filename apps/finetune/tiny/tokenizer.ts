@@ -47,7 +47,9 @@ export function trainVocabulary(documents: Iterable<string>, { vocabularySize }:
   while (tokens.length < vocabularySize) {
     const pair = mostFrequentPair(words);
     if (pair === undefined) {
-      throw new RangeError(`Cannot train a tokenizer of ${vocabularySize} tokens: the text has pairs for ${tokens.length} only`);
+      throw new RangeError(
+        `Cannot train a tokenizer of ${vocabularySize} tokens: the text has pairs for ${tokens.length} only`,
+      );
     }
     merges.push(pair);
     const merged = pair[0] + pair[1];
@@ -158,7 +160,8 @@ export function tokenizerJson({ tokens, merges }: Vocabulary): Record<string, un
 }
 
 /** Gemma's chat template: turns of "user" and "model", and no system turn. */
-const chatTemplate = "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" +
+const chatTemplate =
+  "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" +
   "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}" +
   "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}" +
   "{% if message['role'] == 'assistant' %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}" +

@@ -9,7 +9,10 @@ import type { TensorType } from "@tessera/core";
 
 /** How a model is compiled. */
 export interface SessionOptions {
-  /** How much the graph is rewritten: 0 nothing, 1 basic, 2 extended, 99 everything; 99 by default. */
+  /**
+   * How much ONNX Runtime rewrites the graph: 0 nothing, 1 basic, 2 extended, 99 everything. 0 by default: models are
+   * written with the kernels that they want, and donated outputs rely on running as written.
+   */
   readonly optimization?: number;
   /** Whether one block of memory is planned for all intermediate values; true by default. */
   readonly memoryPattern?: boolean;
@@ -58,10 +61,10 @@ export async function newSession(
   const settings = sessionOptions(environment, options);
   const out = outPointer();
   try {
-    await api.createSessionFromArray(environment.env, addressOf(model), model.byteLength, settings, addressOf(out));
+    const call = api.createSessionFromArray(environment.env, addressOf(model), model.byteLength, settings, addressOf(out));
+    await pinning(call, [model, out]);
   } finally {
     api.releaseSessionOptions(settings);
-    keepAlive(model, out);
   }
   return wrapSession(environment, out[0]!, signature);
 }
@@ -74,7 +77,7 @@ function sessionOptions(environment: Environment, options: SessionOptions): bigi
   try {
     const sequential = 0;
     api.setSessionExecutionMode(settings, sequential);
-    api.setSessionGraphOptimizationLevel(settings, options.optimization ?? 99);
+    api.setSessionGraphOptimizationLevel(settings, options.optimization ?? 0);
     if (options.memoryPattern ?? true) api.enableMemPattern(settings);
     else api.disableMemPattern(settings);
     api.disablePerSessionThreads(settings);
@@ -128,16 +131,16 @@ function wrapSession(environment: Environment, session: bigint, signature: Sessi
       outputHandles.length,
       addressOf(outputHandles),
     );
-    running.add(call);
+    const ended = pinning(call, [names, inputHandles, outputHandles, inputs, outputs]);
+    running.add(ended);
     try {
-      await call;
+      await ended;
     } catch (error) {
       signal?.throwIfAborted();
       throw error;
     } finally {
-      running.delete(call);
+      running.delete(ended);
       stop?.release();
-      keepAlive(names, inputHandles, outputHandles, inputs, outputs);
     }
     return outputs.map((value, i) => value ?? ownValue(environment, outputHandles[i]!, signature.outputTypes[i]!));
   }
@@ -174,5 +177,14 @@ function stopOn(environment: Environment, signal: AbortSignal): { options: bigin
   };
 }
 
-/** Marks values as used up to here, so that the collector does not free memory that another thread still reads. */
-function keepAlive(..._values: unknown[]): void {}
+const pinned = new Map<Promise<void>, readonly unknown[]>();
+
+/** A call on another thread, which keeps what that thread reads from being collected until it has ended. */
+async function pinning(call: Promise<void>, objects: readonly unknown[]): Promise<void> {
+  pinned.set(call, objects);
+  try {
+    await call;
+  } finally {
+    pinned.delete(call);
+  }
+}

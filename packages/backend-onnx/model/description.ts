@@ -19,8 +19,8 @@ export interface OnnxNode {
   readonly domain: Domain;
   /** The names of the values it reads; an empty name stands for an absent optional input. */
   readonly inputs: readonly string[];
-  /** The names of the values it computes. */
-  readonly outputs: readonly string[];
+  /** The values that it computes. */
+  readonly outputs: readonly OnnxValue[];
   /** Its attributes by name. */
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
@@ -33,7 +33,7 @@ export interface OnnxValue {
   /** The name. */
   readonly name: string;
   /** The element type. */
-  readonly type: ElementType;
+  readonly dtype: ElementType;
   /** The length of each axis. */
   readonly shape: readonly number[];
 }
@@ -59,7 +59,7 @@ export interface OnnxModel {
 }
 
 /** The version of each operator set that models are written against. */
-export const opsets: Readonly<Record<Domain, number>> = { "": 23, "com.microsoft": 1 };
+export const opsets: Readonly<Record<Domain, number>> = { "": 24, "com.microsoft": 1 };
 
-/** The version of the file format, the one that belongs to operator set 23. */
-export const irVersion = 11;
+/** The version of the file format, the one that belongs to operator set 24. */
+export const irVersion = 12;

@@ -34,7 +34,7 @@ function nodeMessage(node: OnnxNode): MessageInitShape<typeof NodeProtoSchema> {
     opType: node.op,
     domain: node.domain,
     input: [...node.inputs],
-    output: [...node.outputs],
+    output: node.outputs.map((value) => value.name),
     attribute: Object.entries(node.attributes).map(([name, value]) => attributeMessage(name, value)),
   };
 }
@@ -52,14 +52,14 @@ function valueMessage(value: OnnxValue): MessageInitShape<typeof ValueInfoProtoS
   const dim = value.shape.map((length) => ({ value: { case: "dimValue" as const, value: BigInt(length) } }));
   return {
     name: value.name,
-    type: { value: { case: "tensorType", value: { elemType: elementTypes[value.type], shape: { dim } } } },
+    type: { value: { case: "tensorType", value: { elemType: elementTypes[value.dtype], shape: { dim } } } },
   };
 }
 
 function tensorMessage(tensor: Initializer): MessageInitShape<typeof TensorProtoSchema> {
   return {
     name: tensor.name,
-    dataType: elementTypes[tensor.type],
+    dataType: elementTypes[tensor.dtype],
     dims: tensor.shape.map(BigInt),
     rawData: new Uint8Array(tensor.bytes),
   };

@@ -17,9 +17,13 @@ interface ActivationGradOp {
 
 /** The signatures of the activation composites. */
 export interface Activation {
+  /** GELU by its tanh approximation. */
   gelu: ActivationOp;
+  /** The gradient of `gelu`. */
   geluGrad: ActivationGradOp;
+  /** x · sigmoid(x). */
   silu: ActivationOp;
+  /** The gradient of `silu`. */
   siluGrad: ActivationGradOp;
 }
 
@@ -41,7 +45,11 @@ function geluTanh(x: Tensor): Tensor {
   return x.mul(x).mul(slope * cubic).add(slope).mul(x).tanh();
 }
 
-function activation(name: "gelu" | "silu", gradient: "geluGrad" | "siluGrad", body: (x: Tensor) => Tensor): Composite<ActivationOp> {
+function activation(
+  name: "gelu" | "silu",
+  gradient: "geluGrad" | "siluGrad",
+  body: (x: Tensor) => Tensor,
+): Composite<ActivationOp> {
   return {
     infer: ([x]) => {
       requireFloat(name, x);
@@ -57,7 +65,9 @@ function activationGrad(name: string, derivative: (x: Tensor) => Tensor): Compos
   return {
     infer: ([x, ct]) => {
       requireFloat(name, x);
-      if (!sameType(x, ct)) throw new TypeError(`Cannot ${name} ${formatType(x)} and ${formatType(ct)}: types must match`);
+      if (!sameType(x, ct)) {
+        throw new TypeError(`Cannot ${name} ${formatType(x)} and ${formatType(ct)}: types must match`);
+      }
       return [x];
     },
     factors: ([x, ct]) => elementwiseFactors([x, ct], x.shape),

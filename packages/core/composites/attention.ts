@@ -27,6 +27,7 @@ export interface AttentionAttrs {
 
 /** The signatures of the attention composites. */
 export interface Attention {
+  /** Scaled dot-product attention under masks that follow from positions. */
   attention: {
     operands: [
       query: TensorType,
@@ -39,6 +40,7 @@ export interface Attention {
     attrs: AttentionAttrs;
     results: [out: TensorType];
   };
+  /** The gradient of `attention`, with the probabilities computed again rather than kept. */
   attentionGrad: {
     operands: [
       query: TensorType,
@@ -91,11 +93,13 @@ function check(op: string, [query, key, value, queryPositions, keyPositions, pre
         "expected [batch, time, heads, headDim] and twice [batch, keys, keyHeads, headDim], keyHeads dividing heads",
     );
   }
-  for (const [what, type, shape] of [
-    ["the query positions", queryPositions!, [batch!, time!]],
-    ["the key positions", keyPositions!, [batch!, keys!]],
-    ["the prefix", prefix!, [batch!]],
-  ] as const) {
+  for (
+    const [what, type, shape] of [
+      ["the query positions", queryPositions!, [batch!, time!]],
+      ["the key positions", keyPositions!, [batch!, keys!]],
+      ["the prefix", prefix!, [batch!]],
+    ] as const
+  ) {
     requireDType(op, what, type, "int32");
     requireShape(op, what, type, shape);
   }
@@ -153,14 +157,17 @@ export const attentions: CompositeTable<Attention> = {
       return [einsum("bmgts,bsmh->btmgh", p, value).reshape(query.shape)];
     },
   },
-  // With p the probabilities: dv = pᵀ ct, dp = ct vᵀ, dscore = p (dp - Σ out ct), times 1 - tanh² under a soft cap.
+  // With p the probabilities: dv = pᵀ ct, dp = ct vᵀ, dscore = p (dp - Σ out ct), times 1 - tanh² under a soft cap. A
+  // query that sees no key has scores that depend on nothing, so its row of dscore is left out of dq and dk.
   attentionGrad: {
     infer: (operands) => {
       const [query, key, value, , , , out, ct] = operands;
       check("attentionGrad", operands);
       if (!sameType(query, out) || !sameType(query, ct)) {
         throw new TypeError(
-          `Cannot attentionGrad with queries ${formatType(query)}, result ${formatType(out)} and cotangent ${formatType(ct)}: ` +
+          `Cannot attentionGrad with queries ${formatType(query)}, result ${formatType(out)} and cotangent ${
+            formatType(ct)
+          }: ` +
             "types must match",
         );
       }
@@ -174,16 +181,25 @@ export const attentions: CompositeTable<Attention> = {
     decompose: ([query, key, value, queryPositions, keyPositions, prefix, out, ct], attrs) => {
       const keyHeads = key.shape[2]!;
       const { capped, tanh } = scores(query, key, attrs);
-      const p = probabilities(capped, visible(queryPositions, keyPositions, prefix, attrs.window));
+      const mask = visible(queryPositions, keyPositions, prefix, attrs.window);
+      const p = probabilities(capped, mask);
       const dout = grouped(ct, keyHeads);
       const dv = einsum("bmgts,btmgh->bsmh", p.cast(value.dtype), dout);
       const dp = einsum("btmgh,bsmh->bmgts", dout, value).cast("float32");
       // [batch, keyHeads, group, time, 1]
-      const inner = grouped(out.mul(ct), keyHeads).cast("float32").sum(-1, { keepDims: true }).transpose([0, 2, 3, 1, 4]);
+      const inner = grouped(out.mul(ct), keyHeads).cast("float32").sum(-1, { keepDims: true }).transpose([
+        0,
+        2,
+        3,
+        1,
+        4,
+      ]);
       const capSlope = (ds: Tensor) => tanh === null ? ds : ds.sub(ds.mul(tanh).mul(tanh));
       const ds = capSlope(dp.sub(inner).mul(p)).cast(query.dtype);
-      const dq = einsum("bmgts,bsmh->btmgh", ds, key).reshape(query.shape).mul(attrs.scale);
-      const dk = einsum("bmgts,btmgh->bsmh", ds, grouped(query.mul(attrs.scale), keyHeads));
+      // [batch, time, 1, 1]: the scale where a query sees some key, else 0.
+      const seeing = mask.cast(query.dtype).max(-1).reshape([query.shape[0]!, query.shape[1]!, 1, 1]).mul(attrs.scale);
+      const dq = einsum("bmgts,bsmh->btmgh", ds, key).reshape(query.shape).mul(seeing);
+      const dk = einsum("bmgts,btmgh->bsmh", ds, grouped(query.mul(seeing), keyHeads));
       return [dq, dk, dv];
     },
   },

@@ -7,11 +7,13 @@ import { softmax } from "./normalization.ts";
 
 /** The signatures of the loss composites. */
 export interface Loss {
+  /** The negative log-probability of each label. */
   crossEntropy: {
     operands: [logits: TensorType, labels: TensorType];
     attrs: NoAttrs;
     results: [loss: TensorType];
   };
+  /** The gradient of `crossEntropy` for the logits. */
   crossEntropyGrad: {
     operands: [logits: TensorType, labels: TensorType, ct: TensorType];
     attrs: NoAttrs;

@@ -13,19 +13,26 @@ interface RmsNormAttrs {
 
 /** The signatures of the normalisation composites. */
 export interface Normalization {
+  /** Root-mean-square normalisation over the last axis. */
   rmsNorm: { operands: [x: TensorType, scale: TensorType]; attrs: RmsNormAttrs; results: [y: TensorType] };
+  /** The gradient of `rmsNorm` for its input and its scale. */
   rmsNormGrad: {
     operands: [x: TensorType, scale: TensorType, ct: TensorType];
     attrs: RmsNormAttrs;
     results: [dx: TensorType, dscale: TensorType];
   };
+  /** Softmax over the last axis. */
   softmax: { operands: [x: TensorType]; attrs: NoAttrs; results: [y: TensorType] };
 }
 
 /**
  * Root-mean-square normalisation (arXiv 1910.07467): x / √(mean(x²) + epsilon) · (offset + scale), over the last axis.
  */
-export function rmsNorm(x: Tensor, scale: Tensor, options: { readonly epsilon: number; readonly offset?: number }): Tensor {
+export function rmsNorm(
+  x: Tensor,
+  scale: Tensor,
+  options: { readonly epsilon: number; readonly offset?: number },
+): Tensor {
   return apply("rmsNorm", [x, scale], { epsilon: options.epsilon, offset: options.offset ?? 0 });
 }
 
@@ -71,7 +78,9 @@ export const normalizations: CompositeTable<Normalization> = {
   rmsNormGrad: {
     infer: ([x, scale, ct]) => {
       checkScale("rmsNormGrad", x, scale);
-      if (!sameType(x, ct)) throw new TypeError(`Cannot rmsNormGrad ${formatType(x)} and ${formatType(ct)}: types must match`);
+      if (!sameType(x, ct)) {
+        throw new TypeError(`Cannot rmsNormGrad ${formatType(x)} and ${formatType(ct)}: types must match`);
+      }
       return [x, scale];
     },
     factors: ([x]) => `${rowNames(x)}, !z, ${rowNames(x)} -> ${rowNames(x)}, !z`,

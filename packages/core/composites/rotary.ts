@@ -7,6 +7,7 @@ import type { CompositeTable } from "../ops/op.ts";
 
 /** The signature of the rotary composite. */
 export interface Rotary {
+  /** Each pair (x[i], x[i + headDim/2]) rotated by its position times its frequency; `inverse` rotates back. */
   rotaryEmbedding: {
     operands: [x: TensorType, positions: TensorType, frequencies: TensorType];
     attrs: { readonly inverse: boolean };
@@ -29,7 +30,9 @@ export const rotary: CompositeTable<Rotary> = {
       requireFloat("rotaryEmbedding", x);
       const [batch, time, , headDim] = x.shape;
       if (x.shape.length !== 4 || headDim! % 2 !== 0) {
-        throw new TypeError(`Cannot rotaryEmbedding ${formatType(x)}: it must be [batch, time, heads, headDim] with headDim even`);
+        throw new TypeError(
+          `Cannot rotaryEmbedding ${formatType(x)}: it must be [batch, time, heads, headDim] with headDim even`,
+        );
       }
       requireDType("rotaryEmbedding", "the positions", positions, "int32");
       requireShape("rotaryEmbedding", "the positions", positions, [batch!, time!]);

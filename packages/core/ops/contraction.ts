@@ -12,6 +12,7 @@ import type { OpTable } from "./op.ts";
 
 /** The signatures of the contraction family. */
 export interface Contraction {
+  /** The sum over the letters that are not in the result of the products of `a` and `b`. */
   einsum: {
     operands: [a: TensorType, b: TensorType];
     attrs: { readonly spec: string };
@@ -71,7 +72,9 @@ function lengths(spec: string, a: TensorType, b: TensorType): Map<string, number
   for (const [letters, type] of [[sides.a, a], [sides.b, b]] as const) {
     if (letters.length !== type.shape.length) {
       throw new TypeError(
-        `Cannot einsum "${spec}" of ${formatType(a)} and ${formatType(b)}: "${letters}" names ${letters.length} axes of ` +
+        `Cannot einsum "${spec}" of ${formatType(a)} and ${
+          formatType(b)
+        }: "${letters}" names ${letters.length} axes of ` +
           formatType(type),
       );
     }
@@ -80,7 +83,9 @@ function lengths(spec: string, a: TensorType, b: TensorType): Map<string, number
       const known = found.get(letter) ?? length;
       if (known !== length) {
         throw new TypeError(
-          `Cannot einsum "${spec}" of ${formatType(a)} and ${formatType(b)}: "${letter}" is both ${known} and ${length}`,
+          `Cannot einsum "${spec}" of ${formatType(a)} and ${
+            formatType(b)
+          }: "${letter}" is both ${known} and ${length}`,
         );
       }
       found.set(letter, length);
@@ -105,7 +110,10 @@ export const contraction: OpTable<Contraction> = {
     // Every letter is in two sides at least, so the cotangent of one operand is the einsum of the other two sides.
     vjp: ([ct], [a, b], { spec }) => {
       const sides = parseEinsum(spec);
-      return [einsum(`${sides.out},${sides.b}->${sides.a}`, ct, b), einsum(`${sides.out},${sides.a}->${sides.b}`, ct, a)];
+      return [
+        einsum(`${sides.out},${sides.b}->${sides.a}`, ct, b),
+        einsum(`${sides.out},${sides.a}->${sides.b}`, ct, a),
+      ];
     },
   },
 };

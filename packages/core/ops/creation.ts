@@ -1,20 +1,23 @@
 /** Ops that make a tensor from nothing but their attributes. */
-import { type DType, sizeOf, type TensorType } from "../dtype.ts";
+import { type DType, formatType, sizeOf, type TensorType } from "../dtype.ts";
 import { axisNames } from "./infer.ts";
 import type { OpTable } from "./op.ts";
 
 /** The signatures of the creation family. */
 export interface Creation {
+  /** A tensor whose elements are all `value`. */
   full: {
     operands: [];
     attrs: { readonly shape: readonly number[]; readonly dtype: DType; readonly value: number };
     results: [y: TensorType];
   };
+  /** A tensor of given elements, row-major; meant for small tables. */
   constant: {
     operands: [];
     attrs: { readonly shape: readonly number[]; readonly dtype: DType; readonly values: readonly number[] };
     results: [y: TensorType];
   };
+  /** A tensor whose elements are their positions along `axis`. */
   iota: {
     operands: [];
     attrs: { readonly shape: readonly number[]; readonly dtype: DType; readonly axis: number };
@@ -28,18 +31,21 @@ function freeFactors(shape: readonly number[]): string {
 
 /** The creation family. */
 export const creation: OpTable<Creation> = {
-  // Every element is `value`.
   full: {
-    infer: (_, { shape, dtype }) => [{ shape, dtype }],
+    infer: (_, { shape, dtype, value }) => {
+      if (dtype === "int32" && !Number.isInteger(value)) {
+        throw new RangeError(`Cannot fill int32[${shape.join(",")}] with ${value}: it is not an integer; cast to a float first`);
+      }
+      return [{ shape, dtype }];
+    },
     factors: (_, { shape }) => freeFactors(shape),
     vjp: () => [],
   },
-  // The elements are `values`, row-major; meant for small tables.
   constant: {
     infer: (_, { shape, dtype, values }) => {
       if (values.length !== sizeOf(shape)) {
         throw new RangeError(
-          `Cannot make a constant of shape [${shape.join(",")}]: it needs ${sizeOf(shape)} values, found ${values.length}`,
+          `Cannot make a constant of ${formatType({ shape, dtype })}: ${sizeOf(shape)} values are needed, found ${values.length}`,
         );
       }
       return [{ shape, dtype }];
@@ -47,11 +53,12 @@ export const creation: OpTable<Creation> = {
     factors: (_, { shape }) => `-> ${axisNames(shape.length).map((name) => "!" + name).join(" ")}`,
     vjp: () => [],
   },
-  // Each element is its position along `axis`.
   iota: {
     infer: (_, { shape, dtype, axis }) => {
       if (axis < 0 || axis >= shape.length) {
-        throw new RangeError(`Cannot count along axis ${axis} of shape [${shape.join(",")}]: there is no such axis`);
+        throw new RangeError(
+          `Cannot count along axis ${axis} of ${formatType({ shape, dtype })}: it has ${shape.length} axes`,
+        );
       }
       return [{ shape, dtype }];
     },

@@ -21,49 +21,84 @@ interface BinaryOp {
 
 /** The signatures of the elementwise family. */
 export interface Elementwise {
+  /** -x. */
   neg: UnaryOp;
+  /** The absolute value. */
   abs: UnaryOp;
+  /** -1, 0 or 1; its gradient is zero. */
   sign: UnaryOp;
+  /** The largest integer that is not above x. */
   floor: UnaryOp;
+  /** e to the power x. */
   exp: UnaryOp;
+  /** The natural logarithm. */
   log: UnaryOp;
+  /** The square root. */
   sqrt: UnaryOp;
+  /** One over the square root. */
   rsqrt: UnaryOp;
+  /** The sine of x radians. */
   sin: UnaryOp;
+  /** The cosine of x radians. */
   cos: UnaryOp;
+  /** The hyperbolic tangent. */
   tanh: UnaryOp;
+  /** 1 / (1 + exp(-x)). */
   sigmoid: UnaryOp;
+  /** Whether x is false. */
   not: UnaryOp;
+  /** a + b. */
   add: BinaryOp;
+  /** a - b. */
   sub: BinaryOp;
+  /** a · b. */
   mul: BinaryOp;
+  /** a / b; integers are divided towards zero. */
   div: BinaryOp;
+  /** a to the power b. */
   pow: BinaryOp;
+  /** The larger of the two; the gradient of a tie goes to `a`. */
   maximum: BinaryOp;
+  /** The smaller of the two; the gradient of a tie goes to `a`. */
   minimum: BinaryOp;
+  /** Whether a = b. */
   equal: BinaryOp;
+  /** Whether a < b. */
   less: BinaryOp;
+  /** Whether a ≤ b. */
   lessEqual: BinaryOp;
+  /** Whether a > b. */
   greater: BinaryOp;
+  /** Whether a ≥ b. */
   greaterEqual: BinaryOp;
+  /** Whether both are true. */
   and: BinaryOp;
+  /** Whether either is true. */
   or: BinaryOp;
+  /** `a` where the condition holds and `b` elsewhere. */
   where: {
     operands: [condition: TensorType, a: TensorType, b: TensorType];
     attrs: NoAttrs;
     results: [y: TensorType];
   };
+  /** x in another dtype: floats round to nearest even, and towards zero on the way to int32. */
   cast: { operands: [x: TensorType]; attrs: { readonly dtype: DType }; results: [y: TensorType] };
 }
 
 /** A cotangent summed over the axes along which an operand of `shape` was broadcast. */
 export function unbroadcast(ct: Tensor, shape: readonly number[]): Tensor {
   const extra = ct.rank - shape.length;
-  const axes = ct.shape.flatMap((length, axis) => axis < extra || (shape[axis - extra] === 1 && length !== 1) ? [axis] : []);
+  const axes = ct.shape.flatMap((length, axis) =>
+    axis < extra || (shape[axis - extra] === 1 && length !== 1) ? [axis] : []
+  );
   return axes.length === 0 ? ct : ct.sum(axes).reshape(shape);
 }
 
-function unary(name: string, derivative: ((ct: Tensor, x: Tensor, y: Tensor) => Tensor) | null, ints = false): Op<UnaryOp> {
+function unary(
+  name: string,
+  derivative: ((ct: Tensor, x: Tensor, y: Tensor) => Tensor | null) | null,
+  ints = false,
+): Op<UnaryOp> {
   return {
     infer: ([x]) => {
       if (!(ints && x.dtype === "int32")) requireFloat(name, x);
@@ -78,7 +113,9 @@ function arithmetic(name: string, vjp: Vjp<BinaryOp> | null): Op<BinaryOp> {
   return {
     infer: ([a, b]) => {
       const dtype = requireSameDType(name, a, b);
-      if (dtype === "bool") throw new TypeError(`Cannot ${name} ${formatType(a)} and ${formatType(b)}: they are not numbers`);
+      if (dtype === "bool") {
+        throw new TypeError(`Cannot ${name} ${formatType(a)} and ${formatType(b)}: they are not numbers`);
+      }
       return [{ shape: broadcastShapes(name, a, b), dtype }];
     },
     factors: ([a, b]) => elementwiseFactors([a, b], broadcastShapes(name, a, b)),
@@ -122,7 +159,8 @@ function share(mask: Tensor, ct: Tensor): [Tensor, Tensor] {
 export const elementwise: OpTable<Elementwise> = {
   neg: unary("neg", (ct) => ct.neg(), true),
   abs: unary("abs", (ct, x) => ct.mul(x.sign()), true),
-  sign: unary("sign", null, true),
+  // Zero, so that the gradient of abs has one.
+  sign: unary("sign", () => null, true),
   floor: unary("floor", null),
   exp: unary("exp", (ct, _, y) => ct.mul(y)),
   log: unary("log", (ct, x) => ct.div(x)),

@@ -6,26 +6,31 @@ import type { OpTable } from "./op.ts";
 
 /** The signatures of the indexing family. */
 export interface Indexing {
+  /** y[.., i.., ..] = x[.., indices[i..], ..]: an embedding lookup when `axis` is 0. */
   gather: {
     operands: [x: TensorType, indices: TensorType];
     attrs: { readonly axis: number };
     results: [y: TensorType];
   };
+  /** The base with updates added at positions along `axis`; positions that repeat add up. */
   scatterAdd: {
     operands: [base: TensorType, indices: TensorType, updates: TensorType];
     attrs: { readonly axis: number };
     results: [y: TensorType];
   };
+  /** y[a, i, b] = x[a, indices[a, i, b], b]. */
   takeAlongAxis: {
     operands: [x: TensorType, indices: TensorType];
     attrs: { readonly axis: number };
     results: [y: TensorType];
   };
+  /** The base with updates[a, i, b] added at [a, indices[a, i, b], b]. */
   addAlongAxis: {
     operands: [base: TensorType, indices: TensorType, updates: TensorType];
     attrs: { readonly axis: number };
     results: [y: TensorType];
   };
+  /** The base with, for each row r of axis 0, update[r] written from position starts[r] on along `axis`. */
   updateSlice: {
     operands: [base: TensorType, update: TensorType, starts: TensorType];
     attrs: { readonly axis: number };
@@ -43,7 +48,9 @@ function requireAxis(op: string, x: TensorType, axis: number): void {
 function requireAligned(op: string, x: TensorType, other: TensorType, axis: number): void {
   const fits = other.shape.length === x.shape.length && other.shape.every((n, i) => i === axis || n === x.shape[i]);
   if (!fits) {
-    throw new TypeError(`Cannot ${op} ${formatType(x)} with ${formatType(other)} along axis ${axis}: all other axes must agree`);
+    throw new TypeError(
+      `Cannot ${op} ${formatType(x)} with ${formatType(other)} along axis ${axis}: all other axes must agree`,
+    );
   }
 }
 
@@ -142,13 +149,17 @@ export const indexing: OpTable<Indexing> = {
   updateSlice: {
     infer: ([base, update, starts], { axis }) => {
       requireAxis("updateSlice", base, axis);
-      if (axis === 0) throw new RangeError(`Cannot updateSlice ${formatType(base)} along axis 0: that is the axis of rows`);
+      if (axis === 0) {
+        throw new RangeError(`Cannot updateSlice ${formatType(base)} along axis 0: that is the axis of rows`);
+      }
       requireSameDType("updateSlice", base, update);
       requireDType("updateSlice", "the starts", starts, "int32");
       requireShape("updateSlice", "the starts", starts, [base.shape[0]!]);
       requireAligned("updateSlice", base, update, axis);
       if (update.shape[axis]! > base.shape[axis]!) {
-        throw new RangeError(`Cannot updateSlice ${formatType(base)}: ${formatType(update)} is longer along axis ${axis}`);
+        throw new RangeError(
+          `Cannot updateSlice ${formatType(base)}: ${formatType(update)} is longer along axis ${axis}`,
+        );
       }
       return [base];
     },

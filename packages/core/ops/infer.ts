@@ -67,7 +67,10 @@ export function requireShape(op: string, what: string, x: TensorType, shape: rea
 
 /** Axis names for factor strings: `a`, `b`, …, `z`, `a1`, … */
 export function axisNames(count: number, prefix = ""): string[] {
-  return Array.from({ length: count }, (_, i) => prefix + String.fromCharCode(97 + i % 26) + (i < 26 ? "" : `${Math.floor(i / 26)}`));
+  return Array.from(
+    { length: count },
+    (_, i) => prefix + String.fromCharCode(97 + i % 26) + (i < 26 ? "" : `${Math.floor(i / 26)}`),
+  );
 }
 
 /** The factor string of an elementwise op on operands that broadcast to `shape`. */

@@ -7,19 +7,33 @@ import { unbroadcast } from "./elementwise.ts";
 
 /** The signatures of the movement family. */
 export interface Movement {
+  /** The elements, row-major, in another shape. */
   reshape: { operands: [x: TensorType]; attrs: { readonly shape: readonly number[] }; results: [y: TensorType] };
-  transpose: { operands: [x: TensorType]; attrs: { readonly permutation: readonly number[] }; results: [y: TensorType] };
-  broadcastTo: { operands: [x: TensorType]; attrs: { readonly shape: readonly number[] }; results: [y: TensorType] };
-  slice: {
+  /** The axes in another order: result axis i is axis `permutation[i]`. */
+  transpose: {
     operands: [x: TensorType];
-    attrs: { readonly starts: readonly number[]; readonly limits: readonly number[]; readonly strides: readonly number[] };
+    attrs: { readonly permutation: readonly number[] };
     results: [y: TensorType];
   };
+  /** The elements repeated along axes of length one and along new leading axes. */
+  broadcastTo: { operands: [x: TensorType]; attrs: { readonly shape: readonly number[] }; results: [y: TensorType] };
+  /** Every `strides`-th element from `starts` up to, not including, `limits`. */
+  slice: {
+    operands: [x: TensorType];
+    attrs: {
+      readonly starts: readonly number[];
+      readonly limits: readonly number[];
+      readonly strides: readonly number[];
+    };
+    results: [y: TensorType];
+  };
+  /** The elements with `low` before and `high` after them along each axis, filled with `value`. */
   pad: {
     operands: [x: TensorType];
     attrs: { readonly low: readonly number[]; readonly high: readonly number[]; readonly value: number };
     results: [y: TensorType];
   };
+  /** The operands one after the other along `axis`. */
   concat: { operands: readonly TensorType[]; attrs: { readonly axis: number }; results: [y: TensorType] };
 }
 
@@ -81,7 +95,8 @@ function reshapeFactors(from: readonly number[], to: readonly number[]): string 
       many.forEach((n) => right.push(n === 1 ? "1" : "!" + name()));
     }
   }
-  const tidy = (side: string[]) => side.map((part) => part === "()" ? "1" : part.replace(/^\((\S+)\)$/, "$1")).join(" ");
+  const tidy = (side: string[]) =>
+    side.map((part) => part === "()" ? "1" : part.replace(/^\((\S+)\)$/, "$1")).join(" ");
   return `${tidy(left)} -> ${tidy(right)}`;
 }
 
@@ -91,7 +106,9 @@ export const movement: OpTable<Movement> = {
     infer: ([x], { shape }) => {
       if (sizeOf(shape) !== sizeOf(x.shape) || shape.some((n) => !Number.isInteger(n) || n < 0)) {
         throw new TypeError(
-          `Cannot reshape ${formatType(x)} to [${shape.join(",")}]: it has ${sizeOf(x.shape)} elements, not ${sizeOf(shape)}`,
+          `Cannot reshape ${formatType(x)} to [${shape.join(",")}]: it has ${sizeOf(x.shape)} elements, not ${
+            sizeOf(shape)
+          }`,
         );
       }
       return [{ shape, dtype: x.dtype }];
@@ -104,7 +121,9 @@ export const movement: OpTable<Movement> = {
       const sorted = [...permutation].sort((a, b) => a - b);
       if (!sameShape(sorted, x.shape.map((_, axis) => axis))) {
         throw new TypeError(
-          `Cannot transpose ${formatType(x)} by [${permutation.join(",")}]: it must name each of the ${x.shape.length} axes once`,
+          `Cannot transpose ${formatType(x)} by [${
+            permutation.join(",")
+          }]: it must name each of the ${x.shape.length} axes once`,
         );
       }
       return [{ shape: permutation.map((axis) => x.shape[axis]!), dtype: x.dtype }];
@@ -135,11 +154,14 @@ export const movement: OpTable<Movement> = {
   },
   slice: {
     infer: ([x], { starts, limits, strides }) => {
-      const ok = starts.length === x.shape.length && limits.length === starts.length && strides.length === starts.length &&
+      const ok = starts.length === x.shape.length && limits.length === starts.length &&
+        strides.length === starts.length &&
         x.shape.every((n, i) => starts[i]! >= 0 && starts[i]! <= limits[i]! && limits[i]! <= n && strides[i]! >= 1);
       if (!ok) {
         throw new RangeError(
-          `Cannot slice ${formatType(x)} from [${starts.join(",")}] to [${limits.join(",")}] by [${strides.join(",")}]: ` +
+          `Cannot slice ${formatType(x)} from [${starts.join(",")}] to [${limits.join(",")}] by [${
+            strides.join(",")
+          }]: ` +
             "every start and limit must lie within its axis",
         );
       }
@@ -154,7 +176,9 @@ export const movement: OpTable<Movement> = {
     },
     vjp: ([ct], [x], { starts, limits, strides }) => {
       if (strides.some((stride) => stride !== 1)) {
-        throw new TypeError(`Cannot differentiate a slice by strides [${strides.join(",")}]: only strides of 1 have a gradient`);
+        throw new TypeError(
+          `Cannot differentiate a slice by strides [${strides.join(",")}]: only strides of 1 have a gradient`,
+        );
       }
       return [apply("pad", [ct], { low: starts, high: x.shape.map((n, axis) => n - limits[axis]!), value: 0 })];
     },
@@ -163,7 +187,9 @@ export const movement: OpTable<Movement> = {
     infer: ([x], { low, high }) => {
       if (low.length !== x.shape.length || high.length !== x.shape.length || [...low, ...high].some((n) => n < 0)) {
         throw new RangeError(
-          `Cannot pad ${formatType(x)} by [${low.join(",")}] and [${high.join(",")}]: give one count of at least 0 per axis`,
+          `Cannot pad ${formatType(x)} by [${low.join(",")}] and [${
+            high.join(",")
+          }]: give one count of at least 0 per axis`,
         );
       }
       return [{ shape: x.shape.map((length, axis) => low[axis]! + length + high[axis]!), dtype: x.dtype }];

@@ -12,11 +12,17 @@ interface ReductionOp {
 
 /** The signatures of the reduction family. */
 export interface Reduction {
+  /** The sum over `axes`. */
   sum: ReductionOp;
+  /** The largest element over `axes`; its gradient is shared among ties. */
   max: ReductionOp;
+  /** The smallest element over `axes`; its gradient is shared among ties. */
   min: ReductionOp;
+  /** The position of the largest element along `axis`, the first of several. */
   argMax: { operands: [x: TensorType]; attrs: { readonly axis: number }; results: [y: TensorType] };
+  /** The sum of the elements along `axis` up to and including each. */
   cumSum: { operands: [x: TensorType]; attrs: { readonly axis: number }; results: [y: TensorType] };
+  /** The k largest along the last axis, largest first, and where they are. */
   topK: {
     operands: [x: TensorType];
     attrs: { readonly k: number };
@@ -27,8 +33,14 @@ export interface Reduction {
 function checkAxes(op: string, x: TensorType, axes: readonly number[]): void {
   const bad = axes.find((axis, i) => axis < 0 || axis >= x.shape.length || axes.indexOf(axis) !== i);
   if (bad !== undefined) {
-    throw new RangeError(`Cannot ${op} ${formatType(x)} over axes [${axes.join(",")}]: axis ${bad} is repeated or missing`);
+    throw new RangeError(
+      `Cannot ${op} ${formatType(x)} over axes [${axes.join(",")}]: axis ${bad} is repeated or is not one of its ${x.shape.length} axes`,
+    );
   }
+}
+
+function requireNumbers(op: string, x: TensorType): void {
+  if (x.dtype === "bool") throw new TypeError(`Cannot ${op} ${formatType(x)}: cast it to a number first`);
 }
 
 /** A reduced tensor with its reduced axes put back, of length one. */
@@ -36,10 +48,15 @@ function restore(y: Tensor, x: Tensor, axes: readonly number[]): Tensor {
   return y.reshape(x.shape.map((length, axis) => axes.includes(axis) ? 1 : length));
 }
 
-function reduction(name: string, derivative: (ct: Tensor, x: Tensor, y: Tensor) => Tensor): Op<ReductionOp> {
+/** `partial` says that a split axis may be reduced part by part and the results added up. */
+function reduction(
+  name: string,
+  partial: boolean,
+  derivative: (ct: Tensor, x: Tensor, y: Tensor) => Tensor,
+): Op<ReductionOp> {
   return {
     infer: ([x], { axes, keepDims }) => {
-      if (x.dtype === "bool") throw new TypeError(`Cannot ${name} ${formatType(x)}: cast it to a number first`);
+      requireNumbers(name, x);
       checkAxes(name, x, axes);
       const shape = keepDims
         ? x.shape.map((length, axis) => axes.includes(axis) ? 1 : length)
@@ -49,7 +66,8 @@ function reduction(name: string, derivative: (ct: Tensor, x: Tensor, y: Tensor) 
     factors: ([x], { axes, keepDims }) => {
       const names = axisNames(x.shape.length);
       const result = names.flatMap((axis, i) => axes.includes(i) ? (keepDims ? ["1"] : []) : [axis]);
-      return `${names.join(" ")} -> ${result.join(" ")}`;
+      const operand = names.map((axis, i) => axes.includes(i) && !partial ? "!" + axis : axis);
+      return `${operand.join(" ")} -> ${result.join(" ")}`;
     },
     vjp: ([ct], [x], { axes }, [y]) => [derivative(restore(ct, x, axes), x, restore(y, x, axes)).broadcastTo(x.shape)],
   };
@@ -69,11 +87,12 @@ function reducedAxes(x: Tensor, y: Tensor): number[] {
 
 /** The reduction family. */
 export const reductions: OpTable<Reduction> = {
-  sum: reduction("sum", (ct) => ct),
-  max: reduction("max", extreme(reducedAxes)),
-  min: reduction("min", extreme(reducedAxes)),
+  sum: reduction("sum", true, (ct) => ct),
+  max: reduction("max", false, extreme(reducedAxes)),
+  min: reduction("min", false, extreme(reducedAxes)),
   argMax: {
     infer: ([x], { axis }) => {
+      requireNumbers("argMax", x);
       checkAxes("argMax", x, [axis]);
       return [{ shape: x.shape.filter((_, i) => i !== axis), dtype: "int32" }];
     },
@@ -84,9 +103,9 @@ export const reductions: OpTable<Reduction> = {
     },
     vjp: null,
   },
-  // Each element is the sum of those up to and including it.
   cumSum: {
     infer: ([x], { axis }) => {
+      requireNumbers("cumSum", x);
       checkAxes("cumSum", x, [axis]);
       return [x];
     },
@@ -99,13 +118,14 @@ export const reductions: OpTable<Reduction> = {
       ct.sum(axis, { keepDims: true }).sub(apply("cumSum", [ct], { axis })).add(ct),
     ],
   },
-  // The k largest along the last axis, largest first, and where they are.
   topK: {
     infer: ([x], { k }) => {
       requireFloat("topK", x);
       const length = x.shape.at(-1);
       if (length === undefined || k < 1 || k > length) {
-        throw new RangeError(`Cannot take the ${k} largest of ${formatType(x)}: its last axis has ${length ?? 0} elements`);
+        throw new RangeError(
+          `Cannot take the ${k} largest of ${formatType(x)}: its last axis has ${length ?? 0} elements`,
+        );
       }
       const shape = [...x.shape.slice(0, -1), k];
       return [{ shape, dtype: x.dtype }, { shape, dtype: "int32" }];

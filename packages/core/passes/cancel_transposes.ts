@@ -26,7 +26,13 @@ function transposeOf(tensor: Tensor): { from: Tensor; permutation: readonly numb
   return { from: node.operands[0]!, permutation: (node.attrs as AttrsOf<"transpose">).permutation };
 }
 
-const rules: { readonly [K in PrimitiveName]?: (operands: readonly Tensor[], attrs: AttrsOf<K>, uses: (t: Tensor) => number) => readonly Tensor[] | null } = {
+const rules: {
+  readonly [K in PrimitiveName]?: (
+    operands: readonly Tensor[],
+    attrs: AttrsOf<K>,
+    uses: (t: Tensor) => number,
+  ) => readonly Tensor[] | null;
+} = {
   transpose: ([x], { permutation }, uses) => {
     if (isIdentity(permutation)) return [x!];
     const inner = transposeOf(x!);
@@ -37,7 +43,9 @@ const rules: { readonly [K in PrimitiveName]?: (operands: readonly Tensor[], att
     const producer = x!.producer;
     if (producer?.op === "einsum" && uses(x!) === 1) {
       const { a, b, out } = parseEinsum((producer.attrs as AttrsOf<"einsum">).spec);
-      return emit("einsum", producer.operands, { spec: `${a},${b}->${permutation.map((axis) => out[axis]!).join("")}` });
+      return emit("einsum", producer.operands, {
+        spec: `${a},${b}->${permutation.map((axis) => out[axis]!).join("")}`,
+      });
     }
     return null;
   },

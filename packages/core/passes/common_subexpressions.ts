@@ -1,4 +1,5 @@
 /** Computes once what is asked for twice. */
+import { attrsKey } from "../attrs.ts";
 import { emit, type Graph, type Tensor } from "../tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
@@ -12,7 +13,7 @@ export function eliminateCommonSubexpressions(graph: Graph): Graph {
   };
   const seen = new Map<string, readonly Tensor[]>();
   return rewrite(graph, (node, operands) => {
-    const key = `${node.op}(${operands.map(idOf).join(",")})${JSON.stringify(node.attrs)}`;
+    const key = `${node.op}(${operands.map(idOf).join(",")})${attrsKey(node.attrs)}`;
     const before = seen.get(key);
     if (before !== undefined) return before;
     const same = operands.every((operand, i) => operand === node.operands[i]);

@@ -9,7 +9,10 @@ export function decompose(graph: Graph, keeps: (op: CompositeName) => boolean = 
   let current = graph;
   // A definition may use other composites, so repeat until none is left.
   while (current.nodes.some((node) => expands(node.op))) {
-    current = rewrite(current, (node, operands) => expands(node.op) ? opOf(node.op).decompose!(operands, node.attrs) : null);
+    current = rewrite(
+      current,
+      (node, operands) => expands(node.op) ? opOf(node.op).decompose!(operands, node.attrs) : null,
+    );
   }
   return current;
 }

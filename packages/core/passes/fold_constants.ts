@@ -10,7 +10,8 @@ const maxElements = 4096;
 
 /** A graph in which small results of constants are constants. */
 export function foldConstants(graph: Graph): Graph {
-  const known = (tensor: Tensor) => tensor.producer !== null && (tensor.producer.op === "constant" || tensor.producer.op === "full");
+  const known = (tensor: Tensor) =>
+    tensor.producer !== null && (tensor.producer.op === "constant" || tensor.producer.op === "full");
   return rewrite(graph, (node, operands) => {
     if (operands.length === 0 || isComposite(node.op) || !operands.every(known)) return null;
     if ([...node.results, ...operands].some((value) => sizeOf(value.shape) > maxElements)) return null;

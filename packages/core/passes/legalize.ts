@@ -1,5 +1,5 @@
 /** Makes a graph compute only in dtypes that a backend computes in, by casts around what it cannot do. */
-import type { DType } from "../dtype.ts";
+import { type DType, isFloat } from "../dtype.ts";
 import type { OpName } from "../ops/table.ts";
 import { emit, type Graph } from "../tensor.ts";
 import { rewrite } from "./rewrite.ts";
@@ -17,7 +17,7 @@ export interface DTypeSupport {
  * rounds its result, which is what hardware without wider accumulators would give at best.
  */
 export function legalize(graph: Graph, { computes, moves }: DTypeSupport): Graph {
-  const illegal = (dtype: DType) => !computes.has(dtype);
+  const illegal = (dtype: DType) => isFloat(dtype) && !computes.has(dtype);
   return rewrite(graph, (node, operands) => {
     if (node.op === "cast" || moves.has(node.op)) return null;
     const creates = operands.length === 0 && illegal(node.results[0]!.dtype);

@@ -1,5 +1,5 @@
 /** The walk that every pass is made of: trace a graph again, node by node, with a chance to put something else. */
-import { emit, type Graph, type Node, type Tensor, withTrace } from "../tensor.ts";
+import { emit, type Graph, type Node, type Tensor, withOrigin, withTrace } from "../tensor.ts";
 import { newTrace } from "../trace.ts";
 
 /** Decides what stands for a node: its new results, or `null` to keep it. Operands are already rewritten. */
@@ -13,7 +13,7 @@ export function rewrite(graph: Graph, rule: RewriteRule): Graph {
   withTrace(newTrace(nodes), () => {
     for (const node of graph.nodes) {
       const operands = node.operands.map(now);
-      const results = rule(node, operands) ?? keep(node, operands, nodes);
+      const results = withOrigin(node.origin, () => rule(node, operands) ?? keep(node, operands, nodes));
       node.results.forEach((result, i) => replaced.set(result, results[i]!));
     }
   });

@@ -4,7 +4,18 @@
  * It is the oracle of gradient checks, of backends and of sharding rules, and it folds constants. Nothing a user runs
  * depends on its speed.
  */
-import { bfloat16Bits, bfloat16Value, type DType, float16Bits, float16Value, formatType, hostArray, type HostTensor, sameType, sizeOf } from "../dtype.ts";
+import {
+  bfloat16Bits,
+  bfloat16Value,
+  type DType,
+  float16Bits,
+  float16Value,
+  formatType,
+  hostArray,
+  type HostTensor,
+  sameType,
+  sizeOf,
+} from "../dtype.ts";
 import { isComposite, type PrimitiveName } from "../ops/table.ts";
 import { decompose } from "../passes/decompose.ts";
 import type { Graph, Node, Tensor } from "../tensor.ts";
@@ -24,7 +35,9 @@ export function evaluateNode(node: Node, operands: readonly Elements[]): readonl
 /** The outputs of a graph in float64, without rounding: what gradient checks compare. */
 export function evaluateExactly(graph: Graph, inputs: readonly Elements[]): Elements[] {
   if (inputs.length !== graph.inputs.length) {
-    throw new TypeError(`Cannot evaluate "${graph.name}": it has ${graph.inputs.length} inputs, found ${inputs.length}`);
+    throw new TypeError(
+      `Cannot evaluate "${graph.name}": it has ${graph.inputs.length} inputs, found ${inputs.length}`,
+    );
   }
   const flat = decompose(graph);
   const values = new Map<Tensor, Elements>(flat.inputs.map((input, i) => [input, inputs[i]!]));
@@ -68,7 +81,9 @@ export function evaluate(graph: Graph, inputs: readonly HostTensor[]): HostTenso
     const expected = graph.inputs[i];
     if (expected === undefined || !sameType(input, expected.type)) {
       throw new TypeError(
-        `Cannot evaluate "${graph.name}": input "${graph.inputNames[i]}" must be ${expected ?? "absent"}, found ${formatType(input)}`,
+        `Cannot evaluate "${graph.name}": input "${graph.inputNames[i]}" must be ${expected ?? "absent"}, found ${
+          formatType(input)
+        }`,
       );
     }
   });

@@ -92,7 +92,8 @@ const table: { readonly [K in PrimitiveName]: Kernel<Primitives[K]["attrs"]> } =
   add: binary((a, b) => a + b),
   sub: binary((a, b) => a - b),
   mul: binary((a, b) => a * b),
-  div: ([a, b], attrs, out) => binary(out[0]!.dtype === "int32" ? (x, y) => Math.trunc(x / y) : (x, y) => x / y)([a!, b!], attrs, out),
+  div: ([a, b], attrs, out) =>
+    binary(out[0]!.dtype === "int32" ? (x, y) => Math.trunc(x / y) : (x, y) => x / y)([a!, b!], attrs, out),
   pow: binary((a, b) => a ** b),
   maximum: binary(Math.max),
   minimum: binary(Math.min),
@@ -104,7 +105,10 @@ const table: { readonly [K in PrimitiveName]: Kernel<Primitives[K]["attrs"]> } =
   and: binary((a, b) => a !== 0 && b !== 0 ? 1 : 0),
   or: binary((a, b) => a !== 0 || b !== 0 ? 1 : 0),
   where: ([condition, a, b], _, [out]) => [
-    build(out!.shape, (index) => atBroadcast(condition!, index) !== 0 ? atBroadcast(a!, index) : atBroadcast(b!, index)),
+    build(
+      out!.shape,
+      (index) => atBroadcast(condition!, index) !== 0 ? atBroadcast(a!, index) : atBroadcast(b!, index),
+    ),
   ],
   cast: ([x], { dtype }) => {
     if (dtype === "bool") return [x!.data.map((value) => value === 0 ? 0 : 1)];
@@ -154,7 +158,8 @@ const table: { readonly [K in PrimitiveName]: Kernel<Primitives[K]["attrs"]> } =
         let sum = 0;
         build(inner, (position) => {
           summed.forEach((letter, i) => where.set(letter, position[i]!));
-          sum += at(a!, [...sides.a].map((letter) => where.get(letter)!)) * at(b!, [...sides.b].map((letter) => where.get(letter)!));
+          sum += at(a!, [...sides.a].map((letter) => where.get(letter)!)) *
+            at(b!, [...sides.b].map((letter) => where.get(letter)!));
           return 0;
         });
         return sum;
@@ -226,12 +231,17 @@ const table: { readonly [K in PrimitiveName]: Kernel<Primitives[K]["attrs"]> } =
   updateSlice: ([base, update, starts], { axis }) => [
     build(base!.shape, (index) => {
       const position = index[axis]! - starts!.data[index[0]!]!;
-      return position >= 0 && position < update!.shape[axis]! ? at(update!, replaced(index, axis, position)) : at(base!, index);
+      return position >= 0 && position < update!.shape[axis]!
+        ? at(update!, replaced(index, axis, position))
+        : at(base!, index);
     }),
   ],
 };
 
 /** One kernel per primitive, for callers that treat all ops alike. */
 export const kernels = table as unknown as Readonly<
-  Record<PrimitiveName, (operands: readonly ReferenceArray[], attrs: Attrs, out: readonly TensorType[]) => Float64Array[]>
+  Record<
+    PrimitiveName,
+    (operands: readonly ReferenceArray[], attrs: Attrs, out: readonly TensorType[]) => Float64Array[]
+  >
 >;

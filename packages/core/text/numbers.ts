@@ -3,12 +3,12 @@ export function formatCount(count: number): string {
   return Math.round(count).toLocaleString("en-US");
 }
 
-/** A number to four significant digits: `2.346`, `0.01235`, `2.000e-4`, `12,346`. */
+/** A number to four significant digits: `2.346`, `0.01235`, `2.000e-4`, `1,235`. */
 export function formatNumber(value: number): string {
   const size = Math.abs(value);
   if (!Number.isFinite(value) || value === 0) return String(value);
   if (size >= 1e15 || size < 1e-3) return value.toExponential(3);
-  return size >= 9999.5 ? formatCount(value) : value.toPrecision(4);
+  return size >= 999.5 ? formatCount(value) : value.toPrecision(4);
 }
 
 const byteUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

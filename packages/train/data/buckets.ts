@@ -10,15 +10,18 @@
 export interface BucketOptions {
   /** The rows of a batch. */
   readonly batchSize: number;
-  /** The most buckets; 6 when absent. */
+  /** The most buckets; 8 when absent. */
   readonly maxBuckets?: number;
   /** The share of padding that is small enough to stop adding buckets; 0.15 when absent. */
   readonly targetPadding?: number;
+  /** The length above which nothing is rounded, such as the model's context; unlimited when absent. */
+  readonly maxLength?: number;
 }
 
-/** Lengths are rounded up to a multiple of this, so that nearly equal data sets share shapes. */
-function granularityOf(longest: number): number {
-  return Math.min(64, Math.max(1, 2 ** Math.floor(Math.log2(longest / 16))));
+/** A length rounded up by at most a sixteenth, to a multiple of a power of two: 17, 36, 264, 1024. */
+function roundUp(length: number): number {
+  const step = Math.max(1, 2 ** Math.floor(Math.log2(length / 16)));
+  return Math.ceil(length / step) * step;
 }
 
 /** The cost of every run of candidates as one bucket, in tokens after padding; `ends[j]` examples fit `candidates[j]`. */
@@ -35,12 +38,11 @@ function bucketCost(candidates: readonly number[], ends: readonly number[], batc
  * @throws {RangeError} when there are no lengths.
  */
 export function chooseBuckets(lengths: readonly number[], options: BucketOptions): number[] {
-  const { batchSize, maxBuckets = 6, targetPadding = 0.15 } = options;
+  const { batchSize, maxBuckets = 8, targetPadding = 0.15, maxLength = Infinity } = options;
   if (lengths.length === 0) throw new RangeError("Cannot choose buckets: there are no examples");
-  const granularity = granularityOf(lengths.reduce((most, length) => Math.max(most, length), 1));
   const counts = new Map<number, number>();
   for (const length of lengths) {
-    const rounded = Math.ceil(Math.max(1, length) / granularity) * granularity;
+    const rounded = Math.min(Math.max(length, maxLength), roundUp(Math.max(1, length)));
     counts.set(rounded, (counts.get(rounded) ?? 0) + 1);
   }
   const candidates = [...counts.keys()].sort((a, b) => a - b);

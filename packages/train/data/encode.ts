@@ -48,7 +48,7 @@ interface Part {
   readonly counts: Counts;
 }
 
-const chunkLength = 4096;
+const chunkLength = 1024;
 // Between words, where no tokenizer of ours has a token across: before a space, or after a line break.
 const wordBoundary = /(?<=\p{L})(?= \p{L})|(?<=\n)(?=\p{L})/gu;
 
@@ -111,11 +111,16 @@ function partsOf(example: Example, tokenizer: Tokenizer, chat: boolean): Part[] 
 function createEncoder(tokenizer: Tokenizer, chat: boolean, rest: () => Promise<void> | undefined) {
   const isControl = controlTokens(tokenizer);
 
-  /** The number of leading tokens after an assistant turn that belong to it. */
-  function turnEndLength(ids: readonly number[], isLast: boolean): number {
-    const end = ids.findIndex(isControl);
+  /**
+   * Where the tokens end that belong to the assistant turn before `start`. The last turn is ended here when its template
+   * does not, else the model could not learn where to stop.
+   */
+  function turnEnd(ids: number[], start: number, isLast: boolean): number {
+    const end = ids.findIndex((id, position) => position >= start && isControl(id));
     if (end >= 0) return end + 1;
-    return isLast ? ids.length : Math.min(1, ids.length);
+    if (!isLast) return Math.min(start + 1, ids.length);
+    if (tokenizer.eosId !== null) ids.push(tokenizer.eosId);
+    return ids.length;
   }
 
   return async function encode(example: Example): Promise<{ ids: number[]; mask: number[] }> {
@@ -123,22 +128,15 @@ function createEncoder(tokenizer: Tokenizer, chat: boolean, rest: () => Promise<
     const mask: number[] = [];
     const all = partsOf(example, tokenizer, chat);
     for (const [index, part] of all.entries()) {
-      const added: number[] = part.id == null ? [] : [part.id];
+      const start = ids.length;
+      if (part.id != null) ids.push(part.id);
       for (const chunk of part.text ? textChunks(part.text) : []) {
-        for (const id of tokenizer.encode(chunk)) added.push(id);
+        for (const id of tokenizer.encode(chunk)) ids.push(id);
         await rest();
       }
       const isLast = index === all.length - 1;
-      const counted = { none: 0, all: added.length, turnEnd: turnEndLength(added, isLast) }[part.counts];
-      for (const [position, id] of added.entries()) {
-        ids.push(id);
-        mask.push(position < counted ? 1 : 0);
-      }
-      // A template that does not end the last turn would leave the model unable to learn where to stop.
-      if (isLast && part.counts === "turnEnd" && !added.some(isControl) && tokenizer.eosId !== null) {
-        ids.push(tokenizer.eosId);
-        mask.push(1);
-      }
+      const end = part.counts === "turnEnd" ? turnEnd(ids, start, isLast) : part.counts === "all" ? ids.length : start;
+      while (mask.length < ids.length) mask.push(mask.length < end ? 1 : 0);
     }
     // Nothing comes before the first token to predict it from.
     if (mask.length > 0) mask[0] = 0;
@@ -187,13 +185,13 @@ export async function encodeExamples(
     if (isLong && overflow === "error") {
       throw new RangeError(`Cannot encode ${at}: ${describeOverflow(ids, mask, maxLength)}`);
     }
-    const lossMask = Uint8Array.from(isLong ? mask.slice(0, maxLength) : mask);
+    const lossMask = new Uint8Array(isLong ? mask.slice(0, maxLength) : mask);
     if (!lossMask.includes(1)) {
       dropped.push({ at, reason: describeOverflow(ids, mask, maxLength) });
       continue;
     }
     if (isLong) truncated++;
-    encoded.push({ tokenIds: Int32Array.from(isLong ? ids.slice(0, maxLength) : ids), lossMask, at });
+    encoded.push({ tokenIds: new Int32Array(isLong ? ids.slice(0, maxLength) : ids), lossMask, at });
   }
   if (encoded.length === 0) {
     const [first] = dropped;

@@ -1,3 +1,10 @@
+/**
+ * Reads examples from JSONL files as a stream, so that a file may be larger than memory.
+ *
+ * Lines are split as bytes and decoded one at a time, which keeps line numbers right and says on which line a file stops
+ * being UTF-8.
+ */
+
 import { type Example, parseExample } from "./example.ts";
 
 const newline = 10;

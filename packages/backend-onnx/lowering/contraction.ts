@@ -1,0 +1,63 @@
+/** The lowering of `einsum`: one matrix product, with as few transposes as its plan needs. */
+
+import type { Primitives, Rule } from "@tessera/core";
+import type { OnnxValue } from "../model/description.ts";
+import { type OperandPlan, planEinsum, type ProductPlan } from "./einsum_plan.ts";
+import type { Writer } from "./writer.ts";
+
+/** Lowers an einsum of two tensors. */
+export function lowerEinsum(
+  writer: Writer,
+  [a, b]: readonly [OnnxValue, OnnxValue],
+  { spec }: Primitives["einsum"]["attrs"],
+  shape: readonly number[],
+): OnnxValue {
+  const plan = planEinsum(spec, [a.shape, b.shape]);
+  if ("product" in plan) return writer.reshape(writeProduct(writer, [a, b], plan.product), shape);
+  const [x, y] = plan.broadcast.operands.map(({ permutation, view }, i) => {
+    const operand = i === 0 ? a : b;
+    return writer.reshape(permutation === null ? operand : writer.transpose(operand, permutation), view);
+  }) as [OnnxValue, OnnxValue];
+  const out = x.shape.map((length, axis) => length === 1 ? y.shape[axis]! : length);
+  return writer.reshape(writer.node("Mul", [x, y], { dtype: a.dtype, shape: out }), shape);
+}
+
+function writeProduct(writer: Writer, operands: readonly [OnnxValue, OnnxValue], plan: ProductPlan): OnnxValue {
+  const read = (factor: OperandPlan & { readonly operand: 0 | 1 }) => {
+    const operand = operands[factor.operand];
+    return writer.reshape(factor.permutation === null ? operand : writer.transpose(operand, factor.permutation), factor.view);
+  };
+  const { first, second } = plan;
+  const y = writeMatMul(writer, read(first), read(second), first, second, plan.product);
+  if (plan.result === null) return y;
+  return writer.transpose(writer.reshape(y, plan.result.shape), plan.result.permutation);
+}
+
+/** The product of two matrices or of two stacks of them. */
+function writeMatMul(
+  writer: Writer,
+  x: OnnxValue,
+  y: OnnxValue,
+  first: OperandPlan,
+  second: OperandPlan,
+  shape: readonly number[],
+): OnnxValue {
+  const type = { dtype: x.dtype, shape };
+  if (shape.length === 2) {
+    const attributes = { ...(first.transposed && { transA: 1 }), ...(second.transposed && { transB: 1 }) };
+    return writer.node("Gemm", [x, y], type, { attributes });
+  }
+  const attributes = {
+    ...(first.transposed && { transA: 1 }),
+    ...(second.transposed && { transB: 1 }),
+    ...(first.batchInside && { transBatchA: 1 }),
+    ...(second.batchInside && { transBatchB: 1 }),
+  };
+  if (Object.keys(attributes).length === 0) return writer.node("MatMul", [x, y], type);
+  return writer.node("FusedMatMul", [x, y], type, { attributes, domain: "com.microsoft" });
+}
+
+/** The contraction family. */
+export const contraction: { readonly einsum: Rule<"einsum", Writer, OnnxValue> } = {
+  einsum: (writer, operands, attrs, node) => [lowerEinsum(writer, operands, attrs, node.results[0]!.shape)],
+};

@@ -1,0 +1,202 @@
+/**
+ * How a two-operand einsum becomes one matrix product.
+ *
+ * Every letter of a spec belongs to one of four groups: *batch* (in all three sides), *contracted* (in both operands),
+ * *left* (first operand and result) or *right* (second operand and result). A matrix product takes operands whose groups
+ * are contiguous, in one of a few orders: `batch left contracted` and its relatives. Reading neighbouring axes as one is
+ * free, so the plan searches the orders of letters within each group, and the two orders of the operands, for the choice
+ * that physically transposes the fewest elements. A weight stored in any order that keeps its groups together, such as
+ * [heads, headDim, hidden] in "btd,nhd->btnh", is never transposed.
+ */
+
+import { parseEinsum } from "@tessera/core";
+
+/** How one operand is read. */
+export interface OperandPlan {
+  /** The order into which its axes are physically transposed first; `null` when they stay. */
+  readonly permutation: readonly number[] | null;
+  /** The shape that it is then read in: [rows, columns] without batch axes, else three axes. */
+  readonly view: readonly number[];
+  /** Whether the matrix is read with rows and columns exchanged. */
+  readonly transposed: boolean;
+  /** Whether the batch axis stands between the other two instead of before them. */
+  readonly batchInside: boolean;
+}
+
+/** How an einsum with contracted axes is computed. */
+export interface ProductPlan {
+  /** The factor whose rows become the rows of the product. */
+  readonly first: OperandPlan & { readonly operand: 0 | 1 };
+  /** The factor whose columns become the columns of the product. */
+  readonly second: OperandPlan & { readonly operand: 0 | 1 };
+  /** The shape of the product: [rows, columns] or [batch, rows, columns]. */
+  readonly product: readonly number[];
+  /** The product's shape with a length per letter, and the order into which its axes are transposed; `null` when they stay. */
+  readonly result: { readonly shape: readonly number[]; readonly permutation: readonly number[] } | null;
+  /** How many elements are physically transposed. */
+  readonly moved: number;
+}
+
+/** How an einsum without contracted axes is computed: as a product with broadcasting. */
+export interface BroadcastPlan {
+  /** Per operand: the axis order to transpose into, and the shape to read it in. */
+  readonly operands: readonly { readonly permutation: readonly number[] | null; readonly view: readonly number[] }[];
+}
+
+/** The letters of each group. */
+interface Groups {
+  readonly batch: string;
+  readonly contracted: string;
+  readonly left: string;
+  readonly right: string;
+}
+
+/** The plan of an einsum on operands of given shapes; the caller reshapes the operands and the result as it says. */
+export function planEinsum(
+  spec: string,
+  shapes: readonly [readonly number[], readonly number[]],
+): { readonly product: ProductPlan } | { readonly broadcast: BroadcastPlan } {
+  const sides = parseEinsum(spec);
+  const sizes = new Map<string, number>();
+  [...sides.a].forEach((letter, axis) => sizes.set(letter, shapes[0][axis]!));
+  [...sides.b].forEach((letter, axis) => sizes.set(letter, shapes[1][axis]!));
+  // Axes of length one can stand anywhere, so they are left out of the search.
+  const strip = (letters: string) => [...letters].filter((letter) => sizes.get(letter) !== 1).join("");
+  const [a, b, out] = [strip(sides.a), strip(sides.b), strip(sides.out)];
+  const groups: Groups = {
+    batch: keep(a, (letter) => b.includes(letter) && out.includes(letter)),
+    contracted: keep(a, (letter) => !out.includes(letter)),
+    left: keep(a, (letter) => !b.includes(letter)),
+    right: keep(b, (letter) => !a.includes(letter)),
+  };
+  const full = { a: sides.a, b: sides.b };
+  if (groups.contracted === "") return { broadcast: planBroadcast(a, b, out, full, sizes) };
+  return { product: planProduct(a, b, out, full, groups, sizes) };
+}
+
+function keep(letters: string, wanted: (letter: string) => boolean): string {
+  return [...letters].filter(wanted).join("");
+}
+
+function product(letters: string, sizes: ReadonlyMap<string, number>): number {
+  return [...letters].reduce((total, letter) => total * sizes.get(letter)!, 1);
+}
+
+/** The axis order that brings `from` (which may have more letters, all of length one) into the order `to`. */
+function permutationTo(from: string, to: string): number[] {
+  const rest = keep(from, (letter) => !to.includes(letter));
+  return [...rest, ...to].map((letter) => from.indexOf(letter));
+}
+
+function planBroadcast(
+  a: string,
+  b: string,
+  out: string,
+  full: { readonly a: string; readonly b: string },
+  sizes: ReadonlyMap<string, number>,
+): BroadcastPlan {
+  const operand = (letters: string, all: string) => {
+    const order = keep(out, (letter) => letters.includes(letter));
+    return {
+      permutation: order === letters ? null : permutationTo(all, order),
+      view: [...out].map((letter) => letters.includes(letter) ? sizes.get(letter)! : 1),
+    };
+  };
+  return { operands: [operand(a, full.a), operand(b, full.b)] };
+}
+
+/** The distinct orders in which some sides have the letters of a group. */
+function orders(group: string, ...sides: readonly string[]): string[] {
+  return [...new Set(sides.map((side) => keep(side, (letter) => group.includes(letter))))];
+}
+
+interface Reading {
+  readonly order: string;
+  readonly transposed: boolean;
+  readonly batchInside: boolean;
+}
+
+/** The ways in which a factor can be read without moving it; `outer` is its left or right group. */
+function readings(batch: string, outer: string, contracted: string): Reading[] {
+  const plain = [
+    { order: batch + outer + contracted, transposed: false, batchInside: false },
+    { order: batch + contracted + outer, transposed: true, batchInside: false },
+  ];
+  if (batch === "") return plain;
+  return [
+    ...plain,
+    { order: outer + batch + contracted, transposed: false, batchInside: true },
+    { order: contracted + batch + outer, transposed: true, batchInside: true },
+  ];
+}
+
+function planProduct(
+  a: string,
+  b: string,
+  out: string,
+  full: { readonly a: string; readonly b: string },
+  groups: Groups,
+  sizes: ReadonlyMap<string, number>,
+): ProductPlan {
+  let best: ProductPlan | null = null;
+  for (const batch of orders(groups.batch, a, b, out)) {
+    for (const contracted of orders(groups.contracted, a, b)) {
+      for (const left of orders(groups.left, a, out)) {
+        for (const right of orders(groups.right, b, out)) {
+          const found = planWith(a, b, out, full, { batch, contracted, left, right }, sizes);
+          if (best === null || found.moved < best.moved) best = found;
+        }
+      }
+    }
+  }
+  return best!;
+}
+
+/** The plan for one choice of the order of letters within each group. */
+function planWith(
+  a: string,
+  b: string,
+  out: string,
+  full: { readonly a: string; readonly b: string },
+  { batch, contracted, left, right }: Groups,
+  sizes: ReadonlyMap<string, number>,
+): ProductPlan {
+  let moved = 0;
+  const read = (letters: string, all: string, outer: string): OperandPlan => {
+    const ways = readings(batch, outer, contracted);
+    const fitting = ways.find((way) => way.order === letters);
+    if (fitting === undefined) moved += product(letters, sizes);
+    const { order, transposed, batchInside } = fitting ?? ways[0]!;
+    const inner = [outer, contracted];
+    const [x, y] = (transposed ? inner.toReversed() : inner).map((group) => product(group, sizes)) as [number, number];
+    const batches = product(batch, sizes);
+    return {
+      permutation: fitting === undefined ? permutationTo(all, order) : null,
+      view: batch === "" ? [x, y] : batchInside ? [x, batches, y] : [batches, x, y],
+      transposed,
+      batchInside,
+    };
+  };
+  const factors = [
+    { ...read(a, full.a, left), operand: 0 as const },
+    { ...read(b, full.b, right), operand: 1 as const },
+  ] as const;
+  // The result can come out with left before right, or, exchanging the operands, with right before left.
+  const exchanged = out !== batch + left + right && out === batch + right + left;
+  const [rows, columns] = exchanged ? [right, left] : [left, right];
+  const order = batch + rows + columns;
+  if (order !== out) moved += product(out, sizes);
+  const [first, second] = exchanged ? [factors[1], factors[0]] : factors;
+  const matrix = [product(rows, sizes), product(columns, sizes)];
+  return {
+    first,
+    // As the second factor, a matrix with the contracted axis last is a transposed one.
+    second: { ...second, transposed: !second.transposed },
+    product: batch === "" ? matrix : [product(batch, sizes), ...matrix],
+    result: order === out ? null : {
+      shape: [...order].map((letter) => sizes.get(letter)!),
+      permutation: permutationTo(order, out),
+    },
+    moved,
+  };
+}

@@ -1,0 +1,72 @@
+/** From a graph to an ONNX model. */
+
+import {
+  decompose,
+  type DType,
+  type DTypeSupport,
+  type Graph,
+  legalize,
+  type Node,
+  optimize,
+  type OpName,
+  type Tensor,
+} from "@tessera/core";
+import { elementTypes } from "../ffi/element_type.ts";
+import type { OnnxModel, OnnxValue } from "../model/description.ts";
+import { onnxLowering } from "./table.ts";
+import { newWriter, type Writer } from "./writer.ts";
+
+/** What ONNX Runtime's CPU kernels compute in, and which ops they run on other dtypes too. */
+export const cpuSupport: DTypeSupport = {
+  computes: new Set<DType>(["float32", "int32", "bool"]),
+  moves: new Set<OpName>(["reshape", "transpose", "slice", "concat", "gather", "takeAlongAxis", "updateSlice"]),
+};
+
+/** A model, and how its inputs and outputs correspond to the graph's: by position. */
+export interface Lowered {
+  /** The model. Its inputs are all inputs of the graph, in order; its outputs likewise. */
+  readonly model: OnnxModel;
+  /** The names of its inputs. */
+  readonly inputNames: readonly string[];
+  /** The names of its outputs. */
+  readonly outputNames: readonly string[];
+}
+
+type AnyRule = (writer: Writer, operands: readonly OnnxValue[], attrs: unknown, node: Node) => readonly OnnxValue[];
+
+/** A graph in the form that the lowering table takes: few composites, only supported dtypes, nothing superfluous. */
+export function prepare(graph: Graph, support: DTypeSupport): Graph {
+  return optimize(legalize(decompose(graph, (op) => onnxLowering[op] !== "decompose"), support));
+}
+
+/** The ONNX model of a graph that went through `prepare`. */
+export function lower(graph: Graph): Lowered {
+  const writer = newWriter(elementTypes);
+  const values = new Map<Tensor, OnnxValue>();
+  const inputs = graph.inputs.map((tensor, i) => {
+    const value = { name: graph.inputNames[i]!, dtype: tensor.dtype, shape: tensor.shape };
+    values.set(tensor, value);
+    return value;
+  });
+  for (const node of graph.nodes) {
+    const rule = onnxLowering[node.op] as AnyRule;
+    const results = rule(writer, node.operands.map((operand) => values.get(operand)!), node.attrs, node);
+    node.results.forEach((result, i) => values.set(result, results[i]!));
+  }
+  const outputs = distinctOutputs(writer, inputs, graph.outputs.map((tensor) => values.get(tensor)!));
+  return {
+    model: writer.finish(graph.name, inputs, outputs),
+    inputNames: graph.inputNames,
+    outputNames: outputs.map((value) => value.name),
+  };
+}
+
+/** Outputs of a model must be computed by nodes and have names of their own, so others are copied. */
+function distinctOutputs(writer: Writer, inputs: readonly OnnxValue[], outputs: readonly OnnxValue[]): OnnxValue[] {
+  const taken = new Set(inputs);
+  return outputs.map((value) => {
+    if (taken.has(value) || !writer.isComputed(value)) return writer.copy(value);
+    taken.add(value);
+    return value;
+  });
+}

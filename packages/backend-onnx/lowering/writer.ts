@@ -1,0 +1,155 @@
+/**
+ * Where lowering rules put ONNX nodes.
+ *
+ * Nodes are pure, so asking twice for the same node gives the same values; and nodes that no output needs are dropped
+ * when the model is finished. Rules can therefore ask for whatever is simplest to say.
+ */
+
+import { sameShape, sizeOf } from "@tessera/core";
+import type { ElementType } from "../ffi/element_type.ts";
+import type { Attribute, Domain, Initializer, OnnxModel, OnnxNode, OnnxValue } from "../model/description.ts";
+import { initializer } from "../model/initializer.ts";
+
+/** The type of a value that a node computes. */
+export interface ValueType {
+  /** The element type. */
+  readonly dtype: ElementType;
+  /** The length of each axis. */
+  readonly shape: readonly number[];
+}
+
+/** What a node has beside its operator and its inputs. */
+export interface NodeOptions {
+  /** Attributes by name. */
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  /** The operator set; ONNX's own by default. */
+  readonly domain?: Domain;
+}
+
+/** A model under construction. */
+export interface Writer {
+  /** Adds a node with one result. An input that is `null` is left out. */
+  node(op: string, inputs: readonly (OnnxValue | null)[], type: ValueType, options?: NodeOptions): OnnxValue;
+  /** Adds a node with several results. */
+  nodes(op: string, inputs: readonly (OnnxValue | null)[], types: readonly ValueType[], options?: NodeOptions): OnnxValue[];
+  /** A small constant. */
+  constant(dtype: ElementType, shape: readonly number[], values: readonly number[]): OnnxValue;
+  /** A list of int64, such as a shape or axes, as ONNX takes them. */
+  list(values: readonly number[]): OnnxValue;
+  /** The same elements in another shape. */
+  reshape(x: OnnxValue, shape: readonly number[]): OnnxValue;
+  /** The axes in another order. */
+  transpose(x: OnnxValue, permutation: readonly number[]): OnnxValue;
+  /** The elements in another dtype. */
+  cast(x: OnnxValue, dtype: ElementType): OnnxValue;
+  /** The elements repeated to a larger shape. */
+  expand(x: OnnxValue, shape: readonly number[]): OnnxValue;
+  /** What a value was repeated from, when `expand` made it; else the value. */
+  unexpanded(x: OnnxValue): OnnxValue;
+  /** A value of its own with the same elements. */
+  copy(x: OnnxValue): OnnxValue;
+  /** Tells whether a value is computed by a node, and so is neither an input nor a constant. */
+  isComputed(x: OnnxValue): boolean;
+  /** The model that computes `outputs`. */
+  finish(name: string, inputs: readonly OnnxValue[], outputs: readonly OnnxValue[]): OnnxModel;
+}
+
+/** Starts a model; `castTo` is ONNX's number of each element type. */
+export function newWriter(castTo: Readonly<Record<ElementType, number>>): Writer {
+  const written: OnnxNode[] = [];
+  const initializers = new Map<string, Initializer>();
+  const known = new Map<string, readonly OnnxValue[]>();
+  // What a value was repeated from, and what it was reshaped from.
+  const sources = new Map<OnnxValue, OnnxValue>();
+  const origins = new Map<OnnxValue, OnnxValue>();
+  const computed = new Set<OnnxValue>();
+
+  /** A value with a name that nothing else has: inputs are named by their user, constants with a "$". */
+  function fresh({ dtype, shape }: ValueType): OnnxValue {
+    const value = { name: `%${computed.size}`, dtype, shape };
+    computed.add(value);
+    return value;
+  }
+
+  function nodes(
+    op: string,
+    inputs: readonly (OnnxValue | null)[],
+    types: readonly ValueType[],
+    { attributes = {}, domain = "" }: NodeOptions = {},
+  ): OnnxValue[] {
+    const names = inputs.map((input) => input?.name ?? "");
+    const key = JSON.stringify([op, names, attributes]);
+    const before = known.get(key);
+    if (before !== undefined) return [...before];
+    const outputs = types.map(fresh);
+    written.push({ op, domain, inputs: names, outputs, attributes });
+    known.set(key, outputs);
+    return outputs;
+  }
+
+  const writer: Writer = {
+    nodes,
+    node: (op, inputs, type, options) => nodes(op, inputs, [type], options)[0]!,
+    constant(dtype, shape, values) {
+      const key = `${dtype}[${shape}]=${values.map((value) => Object.is(value, -0) ? "-0" : value)}`;
+      const before = initializers.get(key);
+      if (before !== undefined) return before;
+      const made = initializer(`$${initializers.size}`, dtype, shape, values);
+      initializers.set(key, made);
+      return made;
+    },
+    list: (values) => writer.constant("int64", [values.length], values),
+    reshape(x, shape) {
+      const from = origins.get(x) ?? x;
+      if (sameShape(from.shape, shape)) return from;
+      const attributes = shape.includes(0) ? { allowzero: 1 } : {};
+      const reshaped = writer.node("Reshape", [from, writer.list(shape)], { dtype: x.dtype, shape }, { attributes });
+      origins.set(reshaped, from);
+      return reshaped;
+    },
+    transpose(x, permutation) {
+      const moved = permutation.filter((axis) => x.shape[axis] !== 1);
+      const shape = permutation.map((axis) => x.shape[axis]!);
+      // Moving axes of length one moves no element.
+      if (moved.every((axis, i) => i === 0 || moved[i - 1]! < axis)) return writer.reshape(x, shape);
+      return writer.node("Transpose", [x], { dtype: x.dtype, shape }, { attributes: { perm: permutation } });
+    },
+    cast(x, dtype) {
+      if (x.dtype === dtype) return x;
+      return writer.node("Cast", [x], { dtype, shape: x.shape }, { attributes: { to: castTo[dtype] } });
+    },
+    expand(x, shape) {
+      if (sameShape(x.shape, shape)) return x;
+      if (sizeOf(x.shape) === sizeOf(shape)) return writer.reshape(x, shape);
+      const repeated = writer.node("Expand", [x, writer.list(shape)], { dtype: x.dtype, shape });
+      sources.set(repeated, x);
+      return repeated;
+    },
+    copy(x) {
+      const value = fresh(x);
+      written.push({ op: "Identity", domain: "", inputs: [x.name], outputs: [value], attributes: {} });
+      return value;
+    },
+    isComputed: (x) => computed.has(x),
+    unexpanded: (x) => sources.get(x) ?? x,
+    finish(name, inputs, outputs) {
+      const kept = liveNodes(written, outputs);
+      const read = new Set(kept.flatMap((node) => node.inputs));
+      const used = [...initializers.values()].filter((tensor) => read.has(tensor.name));
+      return { name, inputs, outputs, nodes: kept, initializers: used };
+    },
+  };
+  return writer;
+}
+
+/** The nodes that an output depends on. */
+function liveNodes(nodes: readonly OnnxNode[], outputs: readonly OnnxValue[]): OnnxNode[] {
+  const live = new Set(outputs.map((value) => value.name));
+  const kept: OnnxNode[] = [];
+  for (const node of nodes.toReversed()) {
+    if (!node.outputs.some((value) => live.has(value.name))) continue;
+    node.inputs.forEach((name) => live.add(name));
+    kept.push(node);
+  }
+  return kept.reverse();
+}

@@ -1,0 +1,100 @@
+/** Loading a checkpoint into variables, one tensor at a time. */
+import { fromFloat32, formatType, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
+import type { Checkpoint } from "@tessera/hub";
+import type { Variable } from "@tessera/nn";
+import type { Backend, Device } from "@tessera/runtime";
+import { pair, type Pairing, type TensorRow } from "./rows.ts";
+
+/** How a checkpoint is loaded. */
+export interface LoadOptions {
+  /** Tensors that the checkpoint may hold and that no variable takes. */
+  readonly redundant?: readonly RegExp[];
+  /** The device that receives the values; the backend's first unless given. */
+  readonly device?: Device;
+  /** Called after each tensor with the number loaded so far and the number in all. */
+  readonly onProgress?: (loaded: number, total: number) => void;
+}
+
+/** At most this many names are listed in a message. */
+const mostListed = 6;
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, mostListed).map((name) => `"${name}"`).join(", ");
+  return names.length > mostListed ? `${shown} and ${names.length - mostListed} more` : shown;
+}
+
+/**
+ * Checks, before anything is loaded, that the checkpoint holds exactly what the variables need.
+ *
+ * @throws {Error} when a variable finds no tensor, or a tensor finds no variable; both are listed.
+ * @throws {TypeError} when a tensor has another shape than its variable.
+ */
+export function checkCheckpoint(
+  checkpoint: Checkpoint,
+  pairings: readonly Pairing[],
+  redundant: readonly RegExp[] = [],
+): void {
+  const wanted = new Set(pairings.map(({ tensor }) => tensor));
+  const missing = pairings.filter(({ tensor }) => !checkpoint.tensors.has(tensor));
+  const unused = [...checkpoint.tensors.keys()].filter((name) =>
+    !wanted.has(name) && !redundant.some((pattern) => pattern.test(name))
+  );
+  if (missing.length > 0) {
+    const first = missing[0]!;
+    const near = nearestName(first.tensor, unused);
+    throw new Error(
+      `Cannot load "${checkpoint.folder}": it lacks ${missing.length} of ${pairings.length} tensors: ` +
+        `${list(missing.map(({ tensor }) => tensor))} (for "${first.variable.path}")` +
+        (near === null ? "; check that config.json belongs to these weights" : `; the nearest name in it is "${near}"`),
+    );
+  }
+  if (unused.length > 0) {
+    throw new Error(
+      `Cannot load "${checkpoint.folder}": nothing in the model takes ${unused.length} of its tensors: ${list(unused)}; ` +
+        "check that config.json belongs to these weights (num_hidden_layers, model_type)",
+    );
+  }
+  for (const { variable, tensor, shape } of pairings) {
+    const found = checkpoint.tensors.get(tensor)!;
+    if (!sameShape(found.shape, shape)) {
+      throw new TypeError(
+        `Cannot load "${tensor}" of "${checkpoint.folder}" into ${variable}: the tensor must have shape ` +
+          `[${shape.join(",")}], found [${found.shape.join(",")}]`,
+      );
+    }
+  }
+}
+
+/**
+ * Gives variables the values of a checkpoint. A tensor that has its variable's dtype is not copied: it stays a view of the file
+ * where the backend computes in host memory.
+ *
+ * @throws what `checkCheckpoint` throws, before anything is loaded.
+ */
+export async function loadWeights(
+  checkpoint: Checkpoint,
+  rows: readonly TensorRow[],
+  variables: readonly Variable[],
+  backend: Backend,
+  options: LoadOptions = {},
+): Promise<void> {
+  const pairings = pair(rows, variables);
+  checkCheckpoint(checkpoint, pairings, options.redundant);
+  let loaded = 0;
+  for (const { variable, tensor } of pairings) {
+    const host = inDType(checkpoint.read(tensor), variable);
+    variable.value?.dispose();
+    variable.value = backend.upload({ ...host, shape: variable.stored.shape }, options.device);
+    options.onProgress?.(++loaded, pairings.length);
+    // Converting a dtype takes a while on big tensors: let other work go on in between.
+    if (loaded % 8 === 0) await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+function inDType(host: HostTensor, variable: Variable): HostTensor {
+  if (host.dtype === variable.dtype) return host;
+  if (!isFloat(host.dtype) || !isFloat(variable.dtype)) {
+    throw new TypeError(`Cannot load ${formatType(host)} into ${variable}: both must be floating-point`);
+  }
+  return fromFloat32(variable.dtype, host.shape, toFloat32(host));
+}

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { gemmaConfig } from "./gemma_config.ts";
+import type { HfConfig } from "./hf_config.ts";
+
+const sizes = {
+  vocab_size: 256,
+  hidden_size: 48,
+  intermediate_size: 96,
+  num_hidden_layers: 3,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+};
+
+function config(modelType: string, fields: Record<string, unknown>): HfConfig {
+  return { path: "m/config.json", modelType, raw: { model_type: modelType, ...sizes, ...fields } };
+}
+
+Deno.test("gemmaConfig() fills in the defaults of Transformers for Gemma 2", () => {
+  assert.deepEqual(gemmaConfig(config("gemma2", {})), {
+    model_type: "gemma2",
+    ...sizes,
+    head_dim: 256,
+    max_position_embeddings: 8192,
+    rms_norm_eps: 1e-6,
+    rope: { theta: 10000, type: "default", parameters: {} },
+    query_pre_attn_scalar: 256,
+    attn_logit_softcapping: 50,
+    final_logit_softcapping: 30,
+    sliding_window: 4096,
+    layer_types: ["sliding_attention", "full_attention", "sliding_attention"],
+    tie_word_embeddings: true,
+    bos_token_id: 2,
+    eos_token_id: [1],
+    pad_token_id: 0,
+    dtype: null,
+  });
+});
+
+Deno.test("gemmaConfig() gives Gemma 1 no caps, no window and the scale of its heads", () => {
+  const found = gemmaConfig(config("gemma", { head_dim: 16, hidden_act: "gelu", hidden_activation: null }));
+  assert.equal(found.query_pre_attn_scalar, 16);
+  assert.deepEqual([found.attn_logit_softcapping, found.final_logit_softcapping, found.sliding_window], [
+    null,
+    null,
+    null,
+  ]);
+  assert.deepEqual(found.layer_types, ["full_attention", "full_attention", "full_attention"]);
+});
+
+Deno.test("gemmaConfig() reads the old spelling and that of Transformers 5 alike", () => {
+  const same = { head_dim: 16, rms_norm_eps: 1e-5, eos_token_id: [1, 107], attn_logit_softcapping: null };
+  const old = gemmaConfig(config("gemma2", { ...same, rope_theta: 5000, rope_scaling: null, torch_dtype: "bfloat16" }));
+  const today = gemmaConfig(config("gemma2", {
+    ...same,
+    rope_parameters: { rope_theta: 5000, rope_type: "default" },
+    layer_types: ["sliding_attention", "full_attention", "sliding_attention"],
+    dtype: "bfloat16",
+  }));
+  assert.deepEqual({ ...old, rope: { ...old.rope, parameters: today.rope.parameters } }, today);
+  assert.equal(today.rope.theta, 5000);
+  assert.equal(today.dtype, "bfloat16");
+  assert.deepEqual(today.eos_token_id, [1, 107]);
+});
+
+Deno.test("gemmaConfig() accepts the fields of a released checkpoint", () => {
+  // As in the published Gemma 2 files, old fields without a meaning here included.
+  gemmaConfig(config("gemma2", {
+    architectures: ["Gemma2ForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0.0,
+    cache_implementation: "hybrid",
+    hidden_act: "gelu_pytorch_tanh",
+    hidden_activation: "gelu_pytorch_tanh",
+    initializer_range: 0.02,
+    sliding_window_size: 4096,
+    transformers_version: "4.42.0.dev0",
+    use_cache: true,
+    cls_token_id: null,
+    sep_token_id: null,
+  }));
+});
+
+/** Fields that are wrong, and what the message must say. */
+const cases: readonly { name: string; type?: string; fields: Record<string, unknown>; says: RegExp }[] = [
+  {
+    name: "another architecture",
+    type: "llama",
+    fields: {},
+    says: /"model_type" is "llama", expected "gemma" or "gemma2"/,
+  },
+  { name: "a missing size", fields: { hidden_size: undefined }, says: /"hidden_size" is missing/ },
+  {
+    name: "a misspelt required field",
+    fields: { num_hidden_layers: undefined, num_hiden_layers: 3 },
+    says: /"num_hiden_layers" is not a known field, did you mean "num_hidden_layers"\?$/,
+  },
+  {
+    name: "a misspelt optional field",
+    fields: { attn_logit_softcaping: 50 },
+    says: /"attn_logit_softcaping" .* did you mean "attn_logit_softcapping"\?/,
+  },
+  { name: "a size that is text", fields: { head_dim: "16" }, says: /"head_dim" is "16": .*number/ },
+  { name: "a size of zero", fields: { num_attention_heads: 0 }, says: /"num_attention_heads" is 0/ },
+  { name: "heads that do not divide", fields: { num_key_value_heads: 3 }, says: /\(4\) is not divisible by .* \(3\)/ },
+  { name: "attention biases", fields: { attention_bias: true }, says: /"attention_bias" is true: .* only false/ },
+  {
+    name: "attention both ways",
+    fields: { use_bidirectional_attention: true },
+    says: /"use_bidirectional_attention" is true/,
+  },
+  {
+    name: "another activation",
+    fields: { hidden_activation: "silu" },
+    says: /"hidden_activation" is "silu": .*gelu_pytorch_tanh/,
+  },
+  {
+    name: "another activation in Gemma 1",
+    type: "gemma",
+    fields: { hidden_act: "relu" },
+    says: /"hidden_act" is "relu"/,
+  },
+  { name: "scaled positions", fields: { rope_scaling: { type: "linear", factor: 2 } }, says: /has type "linear"/ },
+  { name: "sliding layers without a window", fields: { sliding_window: null }, says: /"sliding_window" is null, but/ },
+];
+
+for (const { name, type, fields, says } of cases) {
+  Deno.test(`gemmaConfig() refuses ${name}`, () => {
+    assert.throws(() => gemmaConfig(config(type ?? "gemma2", fields)), (error: Error) => {
+      assert.match(error.message, says);
+      assert.match(error.message, /m\/config\.json/);
+      return true;
+    });
+  });
+}

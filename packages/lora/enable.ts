@@ -1,0 +1,106 @@
+/** Attaching adapters to layers, and taking them off again. */
+import { formatCount, nearestName } from "@tessera/core";
+import { disposeValues, type EinsumDense, type Variable } from "@tessera/nn";
+import { keras, type LoraAdapter, type LoraLayout, peft } from "./layouts.ts";
+
+/** A model whose dense layers can take adapters. */
+export interface Adaptable {
+  /** The name, for messages. */
+  readonly name: string;
+  /** All variables, those of adapters included. */
+  readonly variables: readonly Variable[];
+  /** The layers that an adapter can be attached to. */
+  readonly denses: readonly EinsumDense[];
+}
+
+/** Which layers to adapt: a regular expression that must match a layer's whole path or its whole last name. */
+export type LoraTarget = string | RegExp;
+
+/** How adapters are made. */
+export interface LoraOptions {
+  /** The number of columns of A. */
+  readonly rank: number;
+  /** Which layers to adapt; those named `query` and `value` unless given, as in Keras. */
+  readonly targets?: LoraTarget | readonly LoraTarget[];
+  /** The scale of the update, times the rank; the rank itself unless given, so that the scale is 1. */
+  readonly alpha?: number;
+  /** Which axes of the kernel each factor has; `"keras"` unless given. */
+  readonly layout?: LoraLayout;
+}
+
+const layouts = { keras, peft } as const;
+const defaultTargets: readonly LoraTarget[] = ["query", "value"];
+
+/** Tells whether a layer's adapter is a low-rank one. */
+export function isLoraAdapter(adapter: EinsumDense["adapter"]): adapter is LoraAdapter {
+  return adapter !== null && "kind" in adapter && adapter.kind === "lora";
+}
+
+/** The layers of a model that have a low-rank adapter, and those adapters. */
+export function loraAdapters(model: Adaptable): { readonly layer: EinsumDense; readonly adapter: LoraAdapter }[] {
+  return model.denses.flatMap((layer) => isLoraAdapter(layer.adapter) ? [{ layer, adapter: layer.adapter }] : []);
+}
+
+/**
+ * Freezes a model and attaches a trainable low-rank adapter to each targeted layer.
+ *
+ * @throws {RangeError} when the rank or alpha is out of range.
+ * @throws {Error} when the targets match no layer, or when the model has adapters already.
+ */
+export function enableLora(model: Adaptable, options: LoraOptions): void {
+  const { rank, layout = "keras" } = options;
+  const alpha = options.alpha ?? rank;
+  if (!Number.isInteger(rank) || rank < 1) {
+    throw new RangeError(`Cannot enable LoRA: rank must be a whole number of at least 1, found ${rank}`);
+  }
+  if (!(alpha > 0 && Number.isFinite(alpha))) {
+    throw new RangeError(`Cannot enable LoRA: alpha must be a positive number, found ${alpha}`);
+  }
+  if (loraAdapters(model).length > 0) {
+    throw new Error(`Cannot enable LoRA on "${model.name}": it has adapters already; merge or unload them first`);
+  }
+  const layers = targetLayers(model, options.targets ?? defaultTargets);
+  for (const { kernel, path } of layers) {
+    const narrowest = Math.min(...kernel.shape);
+    if (rank > kernel.size / narrowest) {
+      throw new RangeError(
+        `Cannot enable LoRA: rank ${formatCount(rank)} is larger than any side of "${path}/kernel" (${kernel.shape.join(", ")})`,
+      );
+    }
+  }
+  model.variables.forEach((variable) => variable.trainable = false);
+  layers.forEach((layer) => layer.adapter = layouts[layout](layer, rank, alpha));
+}
+
+/** Takes the adapters off a model and forgets them; every variable of the model is trainable again. */
+export function unloadLora(model: Adaptable): void {
+  for (const { layer, adapter } of loraAdapters(model)) {
+    disposeValues(adapter.variables);
+    layer.adapter = null;
+  }
+  model.variables.forEach((variable) => variable.trainable = true);
+}
+
+function targetLayers(model: Adaptable, targets: LoraTarget | readonly LoraTarget[]): EinsumDense[] {
+  const patterns = (Array.isArray(targets) ? targets as readonly LoraTarget[] : [targets as LoraTarget]).map((target) => {
+    const source = typeof target === "string" ? target : target.source;
+    try {
+      return { target, pattern: new RegExp(`^(?:${source})$`, typeof target === "string" ? "" : target.flags.replace("g", "")) };
+    } catch (cause) {
+      throw new SyntaxError(`Cannot enable LoRA: target "${source}" is not a regular expression`, { cause });
+    }
+  });
+  const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+  const matches = (pattern: RegExp, path: string) => pattern.test(path) || pattern.test(nameOf(path));
+  const names = [...new Set(model.denses.map(({ path }) => nameOf(path)))];
+  for (const { target, pattern } of patterns) {
+    if (model.denses.some(({ path }) => matches(pattern, path))) continue;
+    const near = nearestName(String(target), names);
+    throw new Error(
+      `Cannot enable LoRA on "${model.name}": target ${JSON.stringify(String(target))} matches no layer` +
+        (near === null ? "" : `; did you mean "${near}"?`) + ` Layers are ${names.map((name) => `"${name}"`).join(", ")}, ` +
+        `with paths such as "${model.denses[0]?.path}"`,
+    );
+  }
+  return model.denses.filter(({ path }) => patterns.some(({ pattern }) => matches(pattern, path)));
+}

@@ -1,0 +1,31 @@
+/** Folding adapters into the kernels that they adapt. */
+import { assign, compileProgram, traceProgram } from "@tessera/nn";
+import type { Backend } from "@tessera/runtime";
+import { type Adaptable, loraAdapters, unloadLora } from "./enable.ts";
+
+/**
+ * Adds each adapter's update to its kernel, one kernel at a time, and takes the adapters off. The model computes what it did
+ * with them, up to rounding to the kernels' dtype.
+ *
+ * @throws {Error} when the model has no adapters.
+ * @throws {TypeError} when a kernel or a factor has no value.
+ */
+export async function mergeLora(model: Adaptable, backend: Backend): Promise<void> {
+  const adapters = loraAdapters(model);
+  if (adapters.length === 0) throw new Error(`Cannot merge LoRA into "${model.name}": it has no adapters; enable or load them first`);
+  for (const { layer: { kernel, path }, adapter } of adapters) {
+    const traced = traceProgram(`merge ${path}`, {}, () => {
+      // The kernel is stored in another axis order than its logical one.
+      const delta = adapter.delta().transpose(kernel.order);
+      assign(kernel, kernel.raw().cast("float32").add(delta).cast(kernel.dtype));
+      return {};
+    });
+    const program = await compileProgram(traced, backend, kernel.value?.device);
+    try {
+      await program.run({});
+    } finally {
+      program.dispose();
+    }
+  }
+  unloadLora(model);
+}

@@ -1,0 +1,175 @@
+/**
+ * PEFT adapter folders: `adapter_config.json` and `adapter_model.safetensors`, whose keys are
+ * `base_model.model.<module>.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank].
+ */
+import { formatType, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
+import { openSafetensors, type TensorSource, type TensorStore, writeSafetensors } from "@tessera/hub";
+import type { EinsumDense, Variable } from "@tessera/nn";
+import type { Backend } from "@tessera/runtime";
+import { type Adaptable, enableLora, loraAdapters, unloadLora } from "./enable.ts";
+import { readPeftConfig } from "./peft_config.ts";
+
+/** The names of a model's layers in Hugging Face's modules, both ways. */
+export interface ModuleNames {
+  /** The module of a layer, such as `model.layers.0.self_attn.q_proj`; `null` when there is none. */
+  readonly moduleOf: (layerPath: string) => string | null;
+  /** The layer of a module; `null` when there is none. */
+  readonly layerOf: (module: string) => string | null;
+}
+
+const modelFile = "adapter_model.safetensors";
+const configFile = "adapter_config.json";
+const key = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+
+/** A factor's shape in the file: all axes but the rank's merged. */
+function fileShape({ stored }: Variable, factor: "A" | "B", rank: number): number[] {
+  const rest = stored.shape.reduce((product, length) => product * length, 1) / rank;
+  return factor === "A" ? [rank, rest] : [rest, rank];
+}
+
+/**
+ * Saves a model's adapters as a PEFT adapter folder; an adapter that is there is replaced only when the new one is complete.
+ *
+ * @throws {Error} when the model has no adapters, or when they have Keras's layout, which PEFT's format cannot hold.
+ */
+export async function saveAdapter(
+  folder: string,
+  model: Adaptable,
+  names: ModuleNames,
+  options: { readonly baseModel?: string } = {},
+): Promise<void> {
+  const adapters = loraAdapters(model);
+  const first = adapters[0]?.adapter;
+  if (first === undefined) throw new Error(`Cannot save the adapter of "${model.name}": it has none; enable LoRA first`);
+  if (first.layout !== "peft") {
+    throw new Error(
+      `Cannot save the adapter of "${model.name}" for PEFT: its factors have Keras's layout, which PEFT's format cannot hold; ` +
+        'enable LoRA with layout: "peft"',
+    );
+  }
+  const modules: string[] = [];
+  const sources = adapters.flatMap(({ layer, adapter }) => {
+    const module = names.moduleOf(layer.path);
+    if (module === null) throw new Error(`Cannot save the adapter of "${layer.path}": the architecture names no module for it`);
+    modules.push(module);
+    return (["A", "B"] as const).map((factor): TensorSource => {
+      const variable = factor === "A" ? adapter.a : adapter.b;
+      const value = variable.value;
+      if (value === null) throw new TypeError(`Cannot save ${variable}: it has no value`);
+      const shape = fileShape(variable, factor, adapter.rank);
+      return {
+        name: `base_model.model.${module}.lora_${factor}.weight`,
+        type: { shape, dtype: "float32" },
+        read: async () => ({ ...await value.read(), shape }),
+      };
+    });
+  });
+  await Deno.mkdir(folder, { recursive: true });
+  await writeSafetensors(`${folder}/${modelFile}`, sources);
+  const config = {
+    peft_type: "LORA",
+    task_type: "CAUSAL_LM",
+    base_model_name_or_path: options.baseModel ?? null,
+    r: first.rank,
+    lora_alpha: first.alpha,
+    lora_dropout: 0,
+    target_modules: targetModules(modules),
+    bias: "none",
+    fan_in_fan_out: false,
+    use_rslora: false,
+    use_dora: false,
+    init_lora_weights: true,
+    inference_mode: true,
+    modules_to_save: null,
+  };
+  const temporary = `${folder}/.${configFile}.new`;
+  await Deno.writeTextFile(temporary, JSON.stringify(config, null, 2) + "\n");
+  await Deno.rename(temporary, `${folder}/${configFile}`);
+}
+
+/** PEFT matches a module by the end of its name, so the last names suffice when every module of such a name is adapted. */
+function targetModules(modules: readonly string[]): string[] {
+  return [...new Set(modules.map((module) => module.slice(module.lastIndexOf(".") + 1)))].sort();
+}
+
+/**
+ * Enables LoRA on a model as a PEFT adapter folder says, with the values that it holds. Adapters that the model has are replaced.
+ *
+ * @throws {Error} when a file is missing or damaged, when a tensor belongs to no layer, or when a layer has one factor only.
+ * @throws {TypeError} when the adapter is of a kind that Tessera does not have, or a factor has the wrong shape.
+ */
+export async function loadAdapter(folder: string, model: Adaptable, names: ModuleNames, backend: Backend): Promise<void> {
+  const config = await readPeftConfig(folder);
+  const file = await openSafetensors(`${folder}/${modelFile}`);
+  try {
+    const layers = readLayers(folder, file, model, names);
+    const previous = loraAdapters(model);
+    if (previous.length > 0) unloadLora(model);
+    const alpha = config.useRslora ? config.loraAlpha * Math.sqrt(config.r) : config.loraAlpha;
+    const paths = [...layers.keys()].map(({ path }) => path.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+    enableLora(model, { rank: config.r, alpha, targets: paths, layout: "peft" });
+    for (const { layer, adapter } of loraAdapters(model)) {
+      const factors = layers.get(layer)!;
+      for (const factor of ["A", "B"] as const) {
+        const variable = factor === "A" ? adapter.a : adapter.b;
+        const tensor = file.read(factors[factor]);
+        const shape = fileShape(variable, factor, config.r);
+        if (!sameShape(tensor.shape, shape)) {
+          unloadLora(model);
+          throw new TypeError(
+            `Cannot load "${factors[factor]}" of "${folder}" for "${layer.path}": it must have shape [${shape.join(",")}], ` +
+              `found ${formatType(tensor)}`,
+          );
+        }
+        // Factors are trained in place, so they must not be views of the file.
+        variable.value = backend.upload(copied(tensor, variable));
+      }
+    }
+  } finally {
+    file.close();
+  }
+}
+
+function copied(tensor: HostTensor, variable: Variable): HostTensor {
+  if (!isFloat(tensor.dtype)) throw new TypeError(`Cannot load ${formatType(tensor)} into ${variable}: it must be floating-point`);
+  return { shape: variable.stored.shape, dtype: "float32", data: toFloat32(tensor).slice() };
+}
+
+/** The names of both factors' tensors, by layer. */
+function readLayers(
+  folder: string,
+  file: TensorStore,
+  model: Adaptable,
+  names: ModuleNames,
+): Map<EinsumDense, { A: string; B: string }> {
+  const found = new Map<EinsumDense, Partial<Record<"A" | "B", string>>>();
+  for (const name of file.tensors.keys()) {
+    const [, module, factor] = key.exec(name) ?? [];
+    if (module === undefined || factor === undefined) {
+      throw new Error(
+        `Cannot load the adapter "${folder}": tensor "${name}" is no LoRA factor; ` +
+          'expected names such as "base_model.model.<module>.lora_A.weight"',
+      );
+    }
+    const path = names.layerOf(module);
+    const layer = model.denses.find((dense) => dense.path === path);
+    if (layer === undefined) {
+      const known = model.denses.flatMap((dense) => names.moduleOf(dense.path) ?? []);
+      const near = nearestName(module, known);
+      throw new Error(
+        `Cannot load the adapter "${folder}": "${model.name}" has no module "${module}"` +
+          (near === null ? "" : `; the nearest is "${near}"`) + "; check that the adapter was trained on this base model",
+      );
+    }
+    const factors = found.get(layer) ?? {};
+    factors[factor as "A" | "B"] = name;
+    found.set(layer, factors);
+  }
+  if (found.size === 0) throw new Error(`Cannot load the adapter "${folder}": ${modelFile} holds no tensors`);
+  for (const [layer, { A, B }] of found) {
+    if (A === undefined || B === undefined) {
+      throw new Error(`Cannot load the adapter "${folder}": "${layer.path}" has lora_${A === undefined ? "B" : "A"} but not the other factor`);
+    }
+  }
+  return found as Map<EinsumDense, { A: string; B: string }>;
+}

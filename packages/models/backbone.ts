@@ -1,0 +1,54 @@
+/** What tasks ask of an architecture: variables, hidden states, logits, and the shape of its key/value cache. */
+import type { FloatDType, Tensor } from "@tessera/core";
+import type { EinsumDense, Variable } from "@tessera/nn";
+
+/** One layer's part of a key/value cache: two variables [batch, length, keyHeads, headDim]. */
+export interface CacheLayer {
+  /** The keys so far. */
+  readonly key: Variable;
+  /** The values so far. */
+  readonly value: Variable;
+}
+
+/** The tokens that a decoder reads, and what it may look back on. */
+export interface DecoderInputs {
+  /** The tokens, int32 [batch, time]. */
+  readonly tokenIds: Tensor;
+  /** The position of each token, int32 [batch, time]. */
+  readonly positions: Tensor;
+  /** The position of each key, int32 [batch, keys], -1 to hide it; the keys are the tokens, or the cache where there is one. */
+  readonly keyPositions: Tensor;
+  /** Keys at positions below this are seen by every token, int32 [batch]; none when left out. */
+  readonly prefix?: Tensor;
+  /** The cache that the tokens' keys and values are written to; `null` when there is none. */
+  readonly cache: {
+    /** One entry per layer. */
+    readonly layers: readonly CacheLayer[];
+    /** Where in the cache each row's tokens go, int32 [batch]. */
+    readonly starts: Tensor;
+  } | null;
+}
+
+/** A decoder architecture. */
+export interface Backbone {
+  /** The name that `summary()` prints, such as `gemma_backbone`. */
+  readonly name: string;
+  /** All variables, those of adapters included. */
+  readonly variables: readonly Variable[];
+  /** The layers that an adapter can be attached to. */
+  readonly denses: readonly EinsumDense[];
+  /** The number of tokens in the vocabulary. */
+  readonly vocabularySize: number;
+  /** The number of decoder blocks. */
+  readonly numLayers: number;
+  /** The shape of one layer's keys or values for one token. */
+  readonly cacheShape: readonly [keyHeads: number, headDim: number];
+  /** The dtype of activations. */
+  readonly compute: FloatDType;
+  /** The dtype of the stored weights. */
+  readonly variableDType: FloatDType;
+  /** The final hidden states, [batch, time, hidden]. */
+  hidden(inputs: DecoderInputs): Tensor;
+  /** The logits of hidden states, [.., hidden] to [.., vocabulary]. */
+  logits(hidden: Tensor): Tensor;
+}

@@ -1,0 +1,1 @@
+export { GemmaBackbone } from "./gemma.ts";

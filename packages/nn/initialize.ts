@@ -1,0 +1,29 @@
+/** Gives variables their first values. */
+import { foldIn, fromFloat32, hostTensor, isFloat, randomKey } from "@tessera/core";
+import type { Backend, Device } from "@tessera/runtime";
+import type { Variable } from "./variable.ts";
+
+/**
+ * Initialises variables that have no value yet, each from the seed and its own path.
+ *
+ * @throws {TypeError} when a variable is not of a floating-point dtype.
+ */
+export function initialize(variables: Iterable<Variable>, backend: Backend, options: { seed: number; device?: Device }): void {
+  const key = randomKey(options.seed);
+  for (const variable of variables) {
+    if (variable.value !== null) continue;
+    const { shape, dtype } = variable.stored;
+    if (!isFloat(dtype)) throw new TypeError(`Cannot initialise ${variable}: only floating-point variables have initialisers`);
+    const elements = variable.initializer(shape, foldIn(key, variable.path));
+    const tensor = dtype === "float32" ? hostTensor(dtype, shape, elements) : fromFloat32(dtype, shape, elements);
+    variable.value = backend.upload(tensor, options.device);
+  }
+}
+
+/** Frees the values of variables. */
+export function disposeValues(variables: Iterable<Variable>): void {
+  for (const variable of variables) {
+    variable.value?.dispose();
+    variable.value = null;
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * Variables, layers and the programs made of them.
+ *
+ * @module
+ */
+export { Variable } from "./variable.ts";
+export type { VariableSpec } from "./variable.ts";
+export { assign, compileProgram, programVariable, traceProgram } from "./program.ts";
+export type { Program, TracedProgram } from "./program.ts";
+export { modelVariables, Scope } from "./scope.ts";
+export type { Registry } from "./scope.ts";
+export { applyDense, einsumDense } from "./dense.ts";
+export type { Adapter, EinsumDense, EinsumDenseSpec } from "./dense.ts";
+export { dtypePolicy } from "./policy.ts";
+export type { DTypePolicy, DTypePolicyName } from "./policy.ts";
+export { heUniform, kaimingUniform, ones, randomNormal, randomUniform, zeros } from "./initializers.ts";
+export type { Initializer } from "./initializers.ts";
+export { disposeValues, initialize } from "./initialize.ts";
+export { countParameters, formatSummary } from "./summary.ts";
+export type { ParameterCounts } from "./summary.ts";

@@ -1,0 +1,155 @@
+/**
+ * Programs over variables: a traced function whose graph has, beside its batch inputs, one input per variable that it reads,
+ * and one output per variable that it updates.
+ */
+import { formatType, type Graph, graphInput, type HostTensor, sameType, type Tensor, type TensorType, trace } from "@tessera/core";
+import type { Backend, Buffer, Device, Executable } from "@tessera/runtime";
+import type { Variable } from "./variable.ts";
+
+/** A graph, and which of its inputs and outputs are variables. */
+export interface TracedProgram {
+  /** What is computed. */
+  readonly graph: Graph;
+  /** The names of the batch inputs, in the order of the graph's first inputs. */
+  readonly batch: readonly string[];
+  /** The variables read, in the order of the inputs that follow the batch. */
+  readonly variables: readonly Variable[];
+  /** The names of the outputs that a run returns; the outputs that follow are updates. */
+  readonly outputs: readonly string[];
+  /** The variables updated, in the order of the outputs that follow. */
+  readonly updated: readonly Variable[];
+}
+
+interface Recording {
+  readonly inputs: Map<Variable, Tensor>;
+  readonly updates: Map<Variable, Tensor>;
+}
+
+const recordings: Recording[] = [];
+
+function recording(what: string): Recording {
+  const current = recordings.at(-1);
+  if (current === undefined) {
+    throw new TypeError(`Cannot ${what}: no program is being traced; do it inside the function given to traceProgram()`);
+  }
+  return current;
+}
+
+/**
+ * The stored array of a variable as an input of the program that is being traced.
+ *
+ * @throws {TypeError} when no program is being traced.
+ */
+export function programVariable(variable: Variable): Tensor {
+  const { inputs } = recording(`read variable "${variable.path}"`);
+  const known = inputs.get(variable) ?? graphInput(variable.path, variable.stored);
+  inputs.set(variable, known);
+  return known;
+}
+
+/**
+ * Gives a variable a new stored value when the program that is being traced has run.
+ *
+ * @throws {TypeError} when no program is being traced, when the type differs, or when the program updates it twice.
+ */
+export function assign(variable: Variable, value: Tensor): void {
+  const { updates } = recording(`assign to variable "${variable.path}"`);
+  if (!sameType(value.type, variable.stored)) {
+    throw new TypeError(
+      `Cannot assign ${value} to variable "${variable.path}": it is stored as ${formatType(variable.stored)}`,
+    );
+  }
+  if (updates.has(variable)) throw new TypeError(`Cannot assign to variable "${variable.path}" twice in one program`);
+  programVariable(variable);
+  updates.set(variable, value);
+}
+
+/** Traces a function of a batch that may read and assign variables. */
+export function traceProgram<I extends Readonly<Record<string, TensorType>>>(
+  name: string,
+  batch: I,
+  body: (batch: { readonly [K in keyof I]: Tensor }) => Readonly<Record<string, Tensor>>,
+): TracedProgram {
+  const current: Recording = { inputs: new Map(), updates: new Map() };
+  recordings.push(current);
+  try {
+    let outputs: string[] = [];
+    const graph = trace(name, batch, (inputs) => {
+      const results = body(inputs);
+      outputs = Object.keys(results);
+      const updates = [...current.updates].map(([variable, value]) => [`new:${variable.path}`, value] as const);
+      return { ...results, ...Object.fromEntries(updates) };
+    });
+    return {
+      graph,
+      batch: Object.keys(batch),
+      variables: [...current.inputs.keys()],
+      outputs,
+      updated: [...current.updates.keys()],
+    };
+  } finally {
+    recordings.pop();
+  }
+}
+
+/** A compiled program over variables. */
+export interface Program {
+  /** What was traced. */
+  readonly traced: TracedProgram;
+  /**
+   * Runs on a batch, given by name, and returns the outputs by name, which the caller disposes. Host tensors of the batch are
+   * uploaded for the run. Throws when a batch entry is missing, when one fits no input, or when a variable has no value.
+   */
+  run(batch: Readonly<Record<string, HostTensor | Buffer>>): Promise<Record<string, Buffer>>;
+  /** Frees the compiled code; variables live on. */
+  dispose(): void;
+}
+
+/** Compiles a traced program for a device; updated variables are donated. */
+export async function compileProgram(traced: TracedProgram, backend: Backend, device?: Device): Promise<Program> {
+  const { graph, batch, variables, outputs, updated } = traced;
+  const where = device ?? backend.devices[0]!;
+  const donate = new Map(
+    updated.map((variable, i) => [batch.length + variables.indexOf(variable), outputs.length + i] as const),
+  );
+  const executable = await backend.compile(graph, { device: where, donate });
+  return {
+    traced,
+    run: (given) => runProgram(traced, executable, backend, where, given),
+    dispose: () => executable.dispose(),
+  };
+}
+
+async function runProgram(
+  { graph, batch, variables, outputs }: TracedProgram,
+  executable: Executable,
+  backend: Backend,
+  device: Device,
+  given: Readonly<Record<string, HostTensor | Buffer>>,
+): Promise<Record<string, Buffer>> {
+  const extra = Object.keys(given).find((name) => !batch.includes(name));
+  if (extra !== undefined) {
+    throw new TypeError(`Cannot run "${graph.name}": it has no input "${extra}"; its inputs are ${batch.join(", ")}`);
+  }
+  const temporary: Buffer[] = [];
+  const inputs = batch.map((name) => {
+    const value = given[name];
+    if (value === undefined) throw new TypeError(`Cannot run "${graph.name}": input "${name}" is missing`);
+    if (!("data" in value)) return value;
+    const buffer = backend.upload(value, device);
+    temporary.push(buffer);
+    return buffer;
+  });
+  for (const variable of variables) {
+    if (variable.value === null) {
+      throw new TypeError(`Cannot run "${graph.name}": variable "${variable.path}" has no value; load or initialise it first`);
+    }
+    inputs.push(variable.value);
+  }
+  try {
+    const results = await executable.run(inputs);
+    return Object.fromEntries(outputs.map((name, i) => [name, results[i]!]));
+  } finally {
+    temporary.forEach((buffer) => buffer.dispose());
+  }
+}
