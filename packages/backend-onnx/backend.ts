@@ -37,6 +37,7 @@ export function onnxBackend(options: OnnxBackendOptions = {}): Backend {
     );
   }
 
+  let disposed = false;
   return {
     name: "cpu",
     devices,
@@ -55,6 +56,10 @@ export function onnxBackend(options: OnnxBackendOptions = {}): Backend {
       own(compileOptions.device);
       return compileGraph(environment, graph, compileOptions, session);
     },
-    dispose: () => environment.release(),
+    dispose() {
+      if (disposed) return;
+      disposed = true;
+      environment.release();
+    },
   };
 }

@@ -3,7 +3,7 @@
  *
  * Formats: https://huggingface.co/docs/transformers/model_doc/gemma and …/gemma2.
  */
-import type { GemmaConfig as HfGemmaConfig, LayerType } from "@tessera/hub";
+import type { HfGemmaConfig, LayerType } from "@tessera/hub";
 import type { TensorRow } from "./rows.ts";
 
 /** The fields that make a Gemma 1 or Gemma 2 backbone, named as in Keras. */

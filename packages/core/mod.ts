@@ -33,6 +33,8 @@ export type {
   Rule,
 } from "./ops/table.ts";
 export type { Composite, CompositeTable, Each, NoAttrs, Op, OpTable, Signature, Vjp } from "./ops/op.ts";
+export { parseFactors } from "./ops/factors.ts";
+export type { AxisFactors, Factor, Factors } from "./ops/factors.ts";
 export { einsum, parseEinsum } from "./ops/contraction.ts";
 export type { EinsumSpec } from "./ops/contraction.ts";
 export { concat, inversePermutation, isIdentity } from "./ops/movement.ts";

@@ -361,7 +361,9 @@ function inferShape(tensor: Tensor, shape: readonly number[]): readonly number[]
   const known = shape.reduce((product, n, i) => i === at ? product : product * n, 1);
   if (!Number.isInteger(size / known)) {
     throw new TypeError(
-      `Cannot reshape ${formatType(tensor.type)} to [${shape.join(",")}]: ${size} elements are not a multiple of ${known}`,
+      `Cannot reshape ${formatType(tensor.type)} to [${
+        shape.join(",")
+      }]: ${size} elements are not a multiple of ${known}`,
     );
   }
   return shape.map((n, i) => i === at ? size / known : n);

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { HostTensor } from "@tessera/core";
 import type { OpenOptions } from "./file_bytes.ts";
 import { readJson } from "./json_file.ts";
-import { didYouMean, listNames } from "./nearest.ts";
+import { didYouMean, listNames } from "./name_hints.ts";
 import {
   openSafetensors,
   type Range,

@@ -12,7 +12,7 @@ import { type HfConfig, type LayerType, layerTypesOf, type Rope, ropeOf, tokenId
 import { checkJson } from "./json_file.ts";
 
 /** The configuration of a Gemma 1 or Gemma 2 checkpoint, with every default filled in. */
-export interface GemmaConfig {
+export interface HfGemmaConfig {
   /** The generation of the architecture. */
   readonly model_type: "gemma" | "gemma2";
   /** The number of tokens. */
@@ -111,7 +111,7 @@ const gemma2Schema = z.looseObject({
  * @throws {TypeError} when a field is missing, misspelt or wrong, or asks for what Gemma here does not compute.
  * @throws {RangeError} when the head counts do not divide.
  */
-export function gemmaConfig(config: HfConfig): GemmaConfig {
+export function gemmaConfig(config: HfConfig): HfGemmaConfig {
   const { path, modelType, raw } = config;
   if (modelType !== "gemma" && modelType !== "gemma2") {
     throw new TypeError(`Cannot use "${path}" for Gemma: "model_type" is "${modelType}", expected "gemma" or "gemma2"`);

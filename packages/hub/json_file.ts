@@ -2,7 +2,8 @@
  * Reading JSON files that people edit and tools write: every complaint names the file, and the line or the field.
  */
 import { z } from "zod";
-import { didYouMean, nearest } from "./nearest.ts";
+import { nearestName } from "@tessera/core";
+import { didYouMean } from "./name_hints.ts";
 
 /**
  * A JSON file, checked against a schema.
@@ -115,7 +116,7 @@ function misspellings(value: unknown, schema: z.ZodType, path: string[] = []): {
   return Object.keys(value).flatMap((key) => {
     const inner = fields[key];
     if (inner !== undefined) return misspellings(value[key], inner, [...path, key]);
-    const known = nearest(key, absent, key.length < 6 ? 0 : key.length < 14 ? 1 : 2) ??
+    const known = nearestName(key, absent, key.length < 6 ? 0 : key.length < 14 ? 1 : 2) ??
       absent.find((name) => bare(name) === bare(key)) ?? null;
     return known === null ? [] : [{ found: field(path, key), known: field(path, known) }];
   });

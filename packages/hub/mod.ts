@@ -19,7 +19,7 @@
 export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 export { type ChatMessage } from "./chat_template.ts";
 export { type OpenOptions } from "./file_bytes.ts";
-export { type GemmaConfig, gemmaConfig } from "./gemma_config.ts";
+export { gemmaConfig, type HfGemmaConfig } from "./gemma_config.ts";
 export {
   type GenerationConfig,
   type HfConfig,
@@ -31,8 +31,8 @@ export {
   ropeOf,
   torchDtypeOf,
 } from "./hf_config.ts";
-export { checkJson, parseJson, readJson } from "./json_file.ts";
-export { didYouMean, listNames, nearest } from "./nearest.ts";
+export { checkJson, parseJson, readJson, readText } from "./json_file.ts";
+export { didYouMean, listNames } from "./name_hints.ts";
 export {
   hostTypeOf,
   openSafetensors,

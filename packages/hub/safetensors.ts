@@ -7,7 +7,7 @@
  */
 import { type DType, type HostArray, type HostTensor, hostTensor, sizeOf, type TensorType } from "@tessera/core";
 import { type FileBytes, openBytes, type OpenOptions } from "./file_bytes.ts";
-import { didYouMean } from "./nearest.ts";
+import { didYouMean } from "./name_hints.ts";
 import {
   headerLength,
   parseHeader,

@@ -6,7 +6,7 @@ import { ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Engine
 import { z } from "zod";
 import { type ChatMessage, type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
 import { checkJson, parseJson, readJson, readTextIfPresent } from "./json_file.ts";
-import { listNames } from "./nearest.ts";
+import { listNames } from "./name_hints.ts";
 
 /** How a text becomes tokens. */
 export interface EncodeOptions {

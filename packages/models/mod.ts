@@ -1,1 +1,17 @@
+/**
+ * The model zoo: architectures and the tasks on top of them.
+ *
+ * @module
+ */
+export { buildModel, gemmaModel } from "./architectures.ts";
+export type { BuildOptions, BuiltModel, TextConfig } from "./architectures.ts";
+export type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
+export { allocateCache, attend, disposeCache, shownPositions } from "./cache.ts";
+export { CausalLM } from "./causal_lm.ts";
+export type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm.ts";
 export { GemmaBackbone } from "./gemma.ts";
+export { GemmaCausalLM } from "./gemma_causal_lm.ts";
+export { Generator } from "./generate.ts";
+export type { GenerateTokens } from "./generate.ts";
+export { sampleToken, samplingOf } from "./sampling.ts";
+export type { Sampling, SamplingOptions } from "./sampling.ts";

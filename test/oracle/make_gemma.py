@@ -26,7 +26,13 @@ from common import GOLDENS, made_with, quiet_transformers, token_ids, write_gold
 
 quiet_transformers()
 import torch  # noqa: E402
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, GemmaConfig, GemmaForCausalLM  # noqa: E402
+from transformers import (  # noqa: E402
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GemmaConfig,
+    GemmaForCausalLM,
+)
 
 NEW_TOKENS = 24
 PROMPT = 8
@@ -80,7 +86,8 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "gemma1_gqa_bf16_padded", 3, "gemma",
-        dict(GEMMA_1, num_attention_heads=4, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-3, num_hidden_layers=3),
+        dict(GEMMA_1, num_attention_heads=4, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-3,
+             num_hidden_layers=3),
         dtype=torch.bfloat16, lengths=(32, 19), must_matter=dict(rms_norm_eps=1e-6),
     ),
     Checkpoint(

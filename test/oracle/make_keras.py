@@ -34,7 +34,8 @@ CONFIG = {
     "hidden_dim": 32,
     "intermediate_dim": 96,
     "head_dim": 12,
-    "query_head_dim_normalize": False,
+    # Keras ignores False: its decoder block always scales by head_dim.
+    "query_head_dim_normalize": True,
     "use_post_ffw_norm": True,
     "use_post_attention_norm": True,
     "attention_logit_soft_cap": 2.0,
@@ -110,7 +111,8 @@ def main() -> None:
         "trainable_variables": described(model.trainable_weights),
         "made_with": VERSIONS,
     })
-    print(f"keras: {base_count} parameters, {count(model.trainable_weights)} trainable, LoRA moves the logits by {moved:.2f}")
+    trainable = count(model.trainable_weights)
+    print(f"keras: {base_count} parameters, {trainable} trainable, LoRA moves the logits by {moved:.2f}")
 
 
 if __name__ == "__main__":

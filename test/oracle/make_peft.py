@@ -36,7 +36,9 @@ STEPS, BATCH, TIME = 15, 3, 20
 OPTIMIZER = {"learning_rate": 1e-2, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01}
 
 ADAPTERS = {
-    "query_value": {"base": "gemma2_gqa", "seed": 21, "r": 4, "alpha": 8, "clip_norm": 1.0, "targets": ["q_proj", "v_proj"]},
+    "query_value": {
+        "base": "gemma2_gqa", "seed": 21, "r": 4, "alpha": 8, "clip_norm": 1.0, "targets": ["q_proj", "v_proj"],
+    },
     "all_linear": {
         "base": "gemma2_bf16_shards", "seed": 22, "r": 2, "alpha": 2, "clip_norm": 0.7,
         "targets": ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"],

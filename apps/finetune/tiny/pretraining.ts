@@ -46,7 +46,7 @@ const questions: readonly { ask: readonly string[]; answer: (message: Message) =
 /** Writes a message and answers to several questions about it, one on each line. */
 function writeReading(random: Random): string {
   const message = writeMessage(random, drawAppointmentToRead(random));
-  const lines = random.shuffle(questions).slice(0, 4 + random.below(4))
+  const lines = random.shuffle(questions).slice(0, 5 + random.below(3))
     .map(({ ask, answer }) => `${random.pick(ask)} ${answer(message)}`);
   return [message.text, ...lines].join("\n");
 }
@@ -110,11 +110,11 @@ function writeRecord(random: Random): string {
   return `${notes}\n${JSON.stringify(record)}`;
 }
 
-/** Draws an appointment; about half of its names are invented, so that they can only be copied. */
+/** Draws an appointment; most of its names are invented, so that they can only be copied. */
 function drawAppointmentToRead(random: Random): Appointment {
   const appointment = drawAppointment(random, "train");
-  if (random.chance(0.5)) appointment.who = drawName(random);
-  if (appointment.where !== null && random.chance(0.5)) appointment.where = inventWord(random);
+  if (random.chance(0.7)) appointment.who = drawName(random);
+  if (appointment.where !== null && random.chance(0.7)) appointment.where = inventWord(random);
   return appointment;
 }
 

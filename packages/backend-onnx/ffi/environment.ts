@@ -34,14 +34,15 @@ export interface Environment {
   readonly allocator: bigint;
   /** The `OrtMemoryInfo` of host memory: where the devices of this environment keep their tensors. */
   readonly memory: bigint;
-  /** Frees the environment once everyone who acquired it has released it. */
+  /** Keeps the environment alive until one more `release`. */
+  retain(): void;
+  /** Frees the environment once everyone who acquired or retained it has released it. */
   release(): void;
 }
 
 interface Shared {
   readonly environment: Environment;
   readonly key: string;
-  users: number;
 }
 
 let shared: Shared | null = null;
@@ -62,11 +63,11 @@ export function acquireEnvironment(options: EnvironmentOptions = {}): Environmen
   if (shared !== null && shared.key !== key) {
     throw new Error(
       `Cannot start ONNX Runtime with ${key}: this process runs it with ${shared.key}; use one set of options, ` +
-        `or dispose the first backend before making the second`,
+        `or dispose the first backend and its programs before making the second`,
     );
   }
-  shared ??= { key, users: 0, environment: start(openLibrary(libraryPath), threads, spinning, logLevel) };
-  shared.users++;
+  shared ??= { key, environment: start(openLibrary(libraryPath), threads, spinning, logLevel) };
+  shared.environment.retain();
   return shared.environment;
 }
 
@@ -91,14 +92,15 @@ function start(library: OrtLibrary, threads: number, spinning: boolean, logLevel
   registerArena(api, env, memory);
   api.getAllocatorWithDefaultOptions(out);
   const allocator = out[0]!;
+  let users = 0;
   function release(): void {
-    if (shared === null || --shared.users > 0) return;
+    if (--users > 0) return;
     shared = null;
     api.unregisterAllocator(env, memory);
     api.releaseMemoryInfo(memory);
     api.releaseEnv(env);
   }
-  return { api, library, threads, env, allocator, memory, release };
+  return { api, library, threads, env, allocator, memory, retain: () => void users++, release };
 }
 
 const arenaAllocator = 1;

@@ -14,7 +14,10 @@ export interface SessionOptions {
    * written with the kernels that they want, and donated outputs rely on running as written.
    */
   readonly optimization?: number;
-  /** Whether one block of memory is planned for all intermediate values; true by default. */
+  /**
+   * Whether one block of memory is planned for all intermediate values, after the first run. False by default: the first
+   * run has filled the arena by then, and a training step came out at 1.8 times the memory and the same speed.
+   */
   readonly memoryPattern?: boolean;
   /** Where the optimised model is written, to look at it. */
   readonly optimizedModelPath?: string;
@@ -60,9 +63,13 @@ export async function newSession(
   const { api } = environment;
   const settings = sessionOptions(environment, options);
   const out = outPointer();
+  environment.retain();
   try {
     const call = api.createSessionFromArray(environment.env, addressOf(model), model.byteLength, settings, addressOf(out));
     await pinning(call, [model, out]);
+  } catch (error) {
+    environment.release();
+    throw error;
   } finally {
     api.releaseSessionOptions(settings);
   }
@@ -78,7 +85,7 @@ function sessionOptions(environment: Environment, options: SessionOptions): bigi
     const sequential = 0;
     api.setSessionExecutionMode(settings, sequential);
     api.setSessionGraphOptimizationLevel(settings, options.optimization ?? 0);
-    if (options.memoryPattern ?? true) api.enableMemPattern(settings);
+    if (options.memoryPattern ?? false) api.enableMemPattern(settings);
     else api.disableMemPattern(settings);
     api.disablePerSessionThreads(settings);
     if (options.optimizedModelPath !== undefined) {
@@ -154,8 +161,9 @@ function wrapSession(environment: Environment, session: bigint, signature: Sessi
     async release() {
       if (released) return;
       released = true;
-      await Promise.allSettled(running);
+      if (running.size > 0) await Promise.allSettled(running);
       api.releaseSession(session);
+      environment.release();
     },
   };
 }

@@ -34,17 +34,17 @@ Deno.test("planEinsum() never transposes a weight whose groups of axes stand tog
     ["btd,nhd->btnh", [1, 1, 8], [4, 3, 8]],
     ["btmgh,bsmh->bmgts", [1, 1, 2, 2, 3], [1, 5, 2, 3]],
   ];
-  for (const [spec, a, b] of cases) assert.equal(productPlan(spec, a, b).moved, 0, spec);
+  for (const [spec, a, b] of cases) assert.equal(productPlan(spec, a, b).cost, 0, spec);
 });
 
 Deno.test("planEinsum() exchanges the operands instead of transposing the result", () => {
   const plan = productPlan("ab,bc->ca", [2, 3], [3, 4]);
-  assert.deepEqual([plan.moved, plan.first.operand, plan.product], [0, 1, [4, 2]]);
+  assert.deepEqual([plan.cost, plan.first.operand, plan.product], [0, 1, [4, 2]]);
 });
 
 Deno.test("planEinsum() transposes activations, not more, where attention interleaves heads and time", () => {
   const plan = productPlan("btmgh,bsmh->bmgts", [2, 5, 2, 2, 3], [2, 7, 2, 3]);
-  assert.equal(plan.moved, 2 * 5 * 2 * 2 * 3 + 2 * 7 * 2 * 3);
+  assert.equal(plan.cost, 2 * 5 * 2 * 2 * 3 + 2 * 7 * 2 * 3);
   assert.equal(plan.result, null);
 });
 

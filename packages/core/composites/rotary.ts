@@ -41,7 +41,7 @@ export const rotary: CompositeTable<Rotary> = {
       return [x];
     },
     factors: () => "b t n !h, b t, !f -> b t n !h",
-    // A rotation's transpose is the rotation back.
+    // A rotation's transpose is the rotation back. The frequencies are a table, not a parameter.
     vjp: ([ct], [, positions, frequencies], { inverse }) => [
       apply("rotaryEmbedding", [ct, positions, frequencies], { inverse: !inverse }),
       null,

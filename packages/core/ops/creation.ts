@@ -34,7 +34,9 @@ export const creation: OpTable<Creation> = {
   full: {
     infer: (_, { shape, dtype, value }) => {
       if (dtype === "int32" && !Number.isInteger(value)) {
-        throw new RangeError(`Cannot fill int32[${shape.join(",")}] with ${value}: it is not an integer; cast to a float first`);
+        throw new RangeError(
+          `Cannot fill int32[${shape.join(",")}] with ${value}: it is not an integer; cast to a float first`,
+        );
       }
       return [{ shape, dtype }];
     },
@@ -45,7 +47,9 @@ export const creation: OpTable<Creation> = {
     infer: (_, { shape, dtype, values }) => {
       if (values.length !== sizeOf(shape)) {
         throw new RangeError(
-          `Cannot make a constant of ${formatType({ shape, dtype })}: ${sizeOf(shape)} values are needed, found ${values.length}`,
+          `Cannot make a constant of ${formatType({ shape, dtype })}: ${
+            sizeOf(shape)
+          } values are needed, found ${values.length}`,
         );
       }
       return [{ shape, dtype }];

@@ -58,46 +58,46 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 }
 
 /**
- * The factor string of a reshape: runs of axes whose products agree share names, so that a split of the outermost of them
- * carries over.
+ * The factor string of a reshape. Both sides are walked from the left; the shorter of the two axes at hand is a factor of
+ * the longer one when it divides it, so `[12, 5]` to `[3, 4, 5]` is `(a b) c -> a b c`. Axes between which there is no
+ * such boundary must not be split.
  */
 function reshapeFactors(from: readonly number[], to: readonly number[]): string {
-  const left: string[] = [];
-  const right: string[] = [];
-  let [i, j, next] = [0, 0, 0];
-  const name = () => axisNames(next + 1)[next++]!;
-  while (i < from.length || j < to.length) {
-    const [i0, j0] = [i, j];
-    let x = i < from.length ? from[i++]! : 1;
-    let y = j < to.length ? to[j++]! : 1;
-    while (x !== y) {
-      if (x < y && i < from.length) x *= from[i++]!;
-      else if (j < to.length) y *= to[j++]!;
-      else break;
-    }
-    const many = to.slice(j0, j);
-    const few = from.slice(i0, i);
-    if (few.length === 1 && many.length === 1) {
-      const n = few[0] === 1 ? "1" : name();
-      left.push(n);
-      right.push(n);
-    } else if (few.length <= 1 && many.length > 1) {
-      const names = many.map((n) => n === 1 ? "1" : name());
-      if (few.length === 1) left.push(`(${names.filter((n) => n !== "1").join(" ")})`);
-      right.push(...names);
-    } else if (many.length <= 1) {
-      const names = few.map((n) => n === 1 ? "1" : name());
-      if (many.length === 1) right.push(`(${names.filter((n) => n !== "1").join(" ")})`);
-      left.push(...names);
+  const left = from.map((): string[] => []);
+  const right = to.map((): string[] => []);
+  let names = 0;
+  const name = () => axisNames(names + 1)[names++]!;
+  let [i, j] = [0, 0];
+  // What is left of the two axes at hand.
+  let [x, y] = [from[0] ?? 1, to[0] ?? 1];
+  while (i < from.length && j < to.length) {
+    if (x === 1) x = from[++i] ?? 1;
+    else if (y === 1) y = to[++j] ?? 1;
+    else if (x === y || (x > 0 && y > 0 && (x % y === 0 || y % x === 0))) {
+      const shared = name();
+      left[i]!.push(shared);
+      right[j]!.push(shared);
+      const length = Math.min(x, y);
+      [x, y] = length === 0 ? [1, 1] : [x / length, y / length];
     } else {
-      // Neither side refines the other: only an outermost axis of the same length can stay split.
-      few.forEach((n) => left.push(n === 1 ? "1" : "!" + name()));
-      many.forEach((n) => right.push(n === 1 ? "1" : "!" + name()));
+      left[i]!.push("!" + name());
+      right[j]!.push("!" + name());
+      // On to where the products agree again.
+      while (x !== y && (i + 1 < from.length || j + 1 < to.length)) {
+        if (j + 1 >= to.length || (x < y && i + 1 < from.length)) {
+          x *= from[++i]!;
+          left[i]!.push("!" + name());
+        } else {
+          y *= to[++j]!;
+          right[j]!.push("!" + name());
+        }
+      }
+      [x, y] = [1, 1];
     }
   }
-  const tidy = (side: string[]) =>
-    side.map((part) => part === "()" ? "1" : part.replace(/^\((\S+)\)$/, "$1")).join(" ");
-  return `${tidy(left)} -> ${tidy(right)}`;
+  const side = (axes: readonly string[][]) =>
+    axes.map((parts) => parts.length === 0 ? "1" : parts.length === 1 ? parts[0] : `(${parts.join(" ")})`).join(" ");
+  return `${side(left)} -> ${side(right)}`;
 }
 
 /** The movement family. */

@@ -36,9 +36,10 @@ export interface Op<S extends Signature> {
   /** The result types, or an error when the operands do not fit. */
   readonly infer: (operands: Each<S["operands"], TensorType>, attrs: S["attrs"]) => Each<S["results"], TensorType>;
   /**
-   * How axes of operands and results correspond, in einsum form with a name per axis: `"a k, k b -> a b"`. An axis
-   * named `1` has length one; `(a b)` is one axis that is the product of two; `!a` must not be split. `null` means
-   * that the partitioner has a rule of its own for the op.
+   * How axes of operands and results correspond, in einsum form with a name per axis: `"a k, k b -> a b"`. When an axis
+   * is split, so is every axis of that name, and results without it are partial: they have to be added up. `1` is an
+   * axis that is never split; `(a b)` is one axis that is the product of two; `!a` must not be split. `null` means that
+   * the partitioner has a rule of its own for the op; see `parseFactors`.
    */
   readonly factors: (operands: Each<S["operands"], TensorType>, attrs: S["attrs"]) => string | null;
   /** The gradient rule; `null` when the op has no gradient. */

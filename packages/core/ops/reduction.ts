@@ -34,7 +34,9 @@ function checkAxes(op: string, x: TensorType, axes: readonly number[]): void {
   const bad = axes.find((axis, i) => axis < 0 || axis >= x.shape.length || axes.indexOf(axis) !== i);
   if (bad !== undefined) {
     throw new RangeError(
-      `Cannot ${op} ${formatType(x)} over axes [${axes.join(",")}]: axis ${bad} is repeated or is not one of its ${x.shape.length} axes`,
+      `Cannot ${op} ${formatType(x)} over axes [${
+        axes.join(",")
+      }]: axis ${bad} is repeated or is not one of its ${x.shape.length} axes`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /** Computes at compile time what depends on no input. */
 import { sizeOf } from "../dtype.ts";
-import { evaluateNode } from "../reference/evaluate.ts";
+import { evaluateNode, roundElements } from "../reference/evaluate.ts";
 import { isComposite } from "../ops/table.ts";
 import { emit, type Graph, type Tensor } from "../tensor.ts";
 import { rewrite } from "./rewrite.ts";
@@ -8,18 +8,22 @@ import { rewrite } from "./rewrite.ts";
 /** Results larger than this stay computed: a graph is no place for big tables. */
 const maxElements = 4096;
 
-/** A graph in which small results of constants are constants. */
+/** A graph in which small results of constants are constants, rounded as if they had been computed at run time. */
 export function foldConstants(graph: Graph): Graph {
-  const known = (tensor: Tensor) =>
-    tensor.producer !== null && (tensor.producer.op === "constant" || tensor.producer.op === "full");
+  // Only creation ops have no operands.
+  const isKnown = (tensor: Tensor) => tensor.producer?.operands.length === 0;
+  const isSmall = (tensor: Tensor) => sizeOf(tensor.shape) <= maxElements;
   return rewrite(graph, (node, operands) => {
-    if (operands.length === 0 || isComposite(node.op) || !operands.every(known)) return null;
-    if ([...node.results, ...operands].some((value) => sizeOf(value.shape) > maxElements)) return null;
-    const values = operands.map((operand) => evaluateNode(operand.producer!, [])[operand.index]!);
-    return evaluateNode({ ...node, operands }, values).map((array, i) => {
+    if (operands.length === 0 || isComposite(node.op) || !operands.every(isKnown)) return null;
+    if (!operands.every(isSmall) || !node.results.every(isSmall)) return null;
+    const values = operands.map(({ producer, index, dtype }) =>
+      roundElements(dtype, evaluateNode(producer!, [])[index]!)
+    );
+    return evaluateNode({ ...node, operands }, values).map((exact, i) => {
       const { shape, dtype } = node.results[i]!;
+      const array = roundElements(dtype, exact);
       const first = array[0];
-      const uniform = first !== undefined && array.every((value) => value === first);
+      const uniform = first !== undefined && array.every((value) => Object.is(value, first));
       return uniform
         ? emit("full", [], { shape, dtype, value: first })[0]!
         : emit("constant", [], { shape, dtype, values: [...array] })[0]!;

@@ -24,7 +24,11 @@ import { kernels } from "./kernels.ts";
 /** Elements of one value, row-major, whatever its dtype. */
 export type Elements = Float64Array;
 
-/** The results of one primitive node on given operands, without rounding to the dtype. */
+/**
+ * The results of one primitive node on given operands, without rounding to the dtype.
+ *
+ * @throws {TypeError} when the node is a composite.
+ */
 export function evaluateNode(node: Node, operands: readonly Elements[]): readonly Elements[] {
   if (isComposite(node.op)) throw new TypeError(`Cannot evaluate "${node.op}" by itself: decompose the graph first`);
   const arrays = operands.map((data, i) => ({ shape: node.operands[i]!.shape, dtype: node.operands[i]!.dtype, data }));
@@ -32,13 +36,21 @@ export function evaluateNode(node: Node, operands: readonly Elements[]): readonl
   return kernels[node.op as PrimitiveName](arrays, node.attrs, out);
 }
 
-/** The outputs of a graph in float64, without rounding: what gradient checks compare. */
-export function evaluateExactly(graph: Graph, inputs: readonly Elements[]): Elements[] {
+function checkCount(graph: Graph, inputs: readonly unknown[]): void {
   if (inputs.length !== graph.inputs.length) {
     throw new TypeError(
       `Cannot evaluate "${graph.name}": it has ${graph.inputs.length} inputs, found ${inputs.length}`,
     );
   }
+}
+
+/**
+ * The outputs of a graph in float64, without rounding: what gradient checks compare.
+ *
+ * @throws {TypeError} when the number of inputs is wrong.
+ */
+export function evaluateExactly(graph: Graph, inputs: readonly Elements[]): Elements[] {
+  checkCount(graph, inputs);
   const flat = decompose(graph);
   const values = new Map<Tensor, Elements>(flat.inputs.map((input, i) => [input, inputs[i]!]));
   for (const node of flat.nodes) {
@@ -55,6 +67,11 @@ const round: { readonly [D in DType]: (value: number) => number } = {
   int32: (value) => value | 0,
   bool: (value) => value === 0 ? 0 : 1,
 };
+
+/** Numbers rounded to the ones that a dtype has. */
+export function roundElements(dtype: DType, elements: Elements): Elements {
+  return elements.map(round[dtype]);
+}
 
 /** The elements of a host tensor as numbers. */
 export function toElements(tensor: HostTensor): Elements {
@@ -74,15 +91,15 @@ export function fromElements(dtype: DType, shape: readonly number[], elements: E
 /**
  * The outputs of a graph, each value rounded to its dtype.
  *
- * @throws {TypeError} when an input has the wrong type.
+ * @throws {TypeError} when the number of inputs is wrong, or when one has the wrong type.
  */
 export function evaluate(graph: Graph, inputs: readonly HostTensor[]): HostTensor[] {
-  inputs.forEach((input, i) => {
-    const expected = graph.inputs[i];
-    if (expected === undefined || !sameType(input, expected.type)) {
+  checkCount(graph, inputs);
+  graph.inputs.forEach(({ type }, i) => {
+    if (!sameType(inputs[i]!, type)) {
       throw new TypeError(
-        `Cannot evaluate "${graph.name}": input "${graph.inputNames[i]}" must be ${expected ?? "absent"}, found ${
-          formatType(input)
+        `Cannot evaluate "${graph.name}": input "${graph.inputNames[i]}" must be ${formatType(type)}, found ${
+          formatType(inputs[i]!)
         }`,
       );
     }
@@ -91,7 +108,7 @@ export function evaluate(graph: Graph, inputs: readonly HostTensor[]): HostTenso
   const values = new Map<Tensor, Elements>(flat.inputs.map((input, i) => [input, toElements(inputs[i]!)]));
   for (const node of flat.nodes) {
     const results = evaluateNode(node, node.operands.map((operand) => values.get(operand)!));
-    node.results.forEach((result, i) => values.set(result, results[i]!.map(round[result.dtype])));
+    node.results.forEach((result, i) => values.set(result, roundElements(result.dtype, results[i]!)));
   }
   return flat.outputs.map((output) => fromElements(output.dtype, output.shape, values.get(output)!));
 }

@@ -19,11 +19,17 @@ export function editDistance(a: string, b: string): number {
   return last[b.length]!;
 }
 
-/** The candidate that a misspelt name most likely means, ignoring case; `null` when none is close. */
-export function nearestName(name: string, candidates: Iterable<string>): string | null {
+/**
+ * The candidate that a misspelt name most likely means, ignoring case; `null` when none is close. Two fifths of the letters may be
+ * wrong unless `maxEdits` says otherwise: enough for typos, too little to turn one word into another.
+ */
+export function nearestName(
+  name: string,
+  candidates: Iterable<string>,
+  maxEdits: number = Math.max(1, Math.floor(name.length * 0.4)),
+): string | null {
   let nearest: string | null = null;
-  // A third of the letters may be wrong: enough for typos, too little to turn one word into another.
-  let distance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  let distance = maxEdits + 1;
   for (const candidate of candidates) {
     const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (edits < distance) [nearest, distance] = [candidate, edits];

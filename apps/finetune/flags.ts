@@ -1,0 +1,220 @@
+/**
+ * Flags from the schema of a job: each field is a flag named by its path, and may go without its group where no other group
+ * has a field of that name, so that flags and configuration never drift apart.
+ */
+import { nearestName } from "@tessera/core";
+import { configJsonSchema, configSchema, type JsonSchema } from "./config.ts";
+
+/** A command line that cannot be understood; the program ends with exit code 2. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** The flag of one field. */
+export interface Flag {
+  /** The path of the field, which is the name of the flag. */
+  readonly path: string;
+  /** The shortest name that stands for it alone. */
+  readonly shortest: string;
+  /** What it means. */
+  readonly description: string;
+  /** What it takes, such as `number` or `cpu|webgpu`. */
+  readonly takes: string;
+  /** The value when it is absent. */
+  readonly fallback: unknown;
+  /** The kinds of value that it accepts. */
+  readonly kinds: ReadonlySet<string>;
+}
+
+/** A flag of the program itself, which is no field of the job. */
+export interface Switch {
+  /** What it means. */
+  readonly description: string;
+  /** What it takes; nothing when absent. */
+  readonly takes?: string;
+}
+
+/** The flags of the program itself, by name. */
+export const switches = {
+  config: { takes: "file", description: "Reads the job from a JSON or TypeScript file; other flags override it." },
+  plan: { description: "Prints what would be done, and stops." },
+  overwrite: { description: "Lets --output name a folder that holds another run." },
+  json: { description: "Prints one JSON object on standard output at the end, and all else on standard error." },
+  quiet: { description: "Prints nothing but errors and where the results are." },
+  debug: { description: "Prints the stack of an error." },
+  help: { description: "Prints this text." },
+} as const satisfies Readonly<Record<string, Switch>>;
+
+/** What a command line says. */
+export interface Arguments {
+  /** The configuration file. */
+  readonly config: string | null;
+  /** The switches that are on. */
+  readonly switches: ReadonlySet<keyof typeof switches>;
+  /** The values of fields by path. */
+  readonly fields: ReadonlyMap<string, unknown>;
+}
+
+/** Names for fields that are used so often that they are worth one. */
+const shorthands: Readonly<Record<string, string>> = { data: "data.train" };
+
+function alternatives(schema: JsonSchema): JsonSchema[] {
+  return schema.anyOf ? schema.anyOf.flatMap(alternatives) : [schema];
+}
+
+function describeValue(schemas: readonly JsonSchema[]): string {
+  return schemas.map(({ type, enum: values }) => {
+    if (values) return values.join("|");
+    if (type === "null") return "none";
+    return type === "array" ? "a,b" : type === "integer" ? "count" : type === "string" ? "text" : type;
+  }).join("|");
+}
+
+function listFields(schema: JsonSchema, prefix: string): Omit<Flag, "shortest">[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+    if (name === "$schema") return [];
+    const path = prefix + name;
+    const kinds = alternatives(field);
+    const group = kinds.find(({ properties }) => properties);
+    const inner = group ? listFields(group, `${path}.`) : [];
+    const own = kinds.filter((kind) => kind !== group);
+    // A group is a flag of its own only where it can be something else than a group.
+    if (own.length === 0) return inner;
+    return [{
+      path,
+      description: field.description ?? "",
+      takes: describeValue(own),
+      fallback: field.default,
+      kinds: new Set(own.flatMap(({ type }) => type ?? [])),
+    }, ...inner];
+  });
+}
+
+/** The last part of a path. */
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf(".") + 1);
+}
+
+/** Makes the flags of all fields, in the order of the schema. */
+export function listFlags(schema: JsonSchema = configJsonSchema()): Flag[] {
+  const fields = listFields(schema, "");
+  return fields.map((field) => {
+    const name = lastName(field.path);
+    const isUnique = fields.filter(({ path }) => lastName(path) === name).length === 1 && !(name in shorthands);
+    const shorthand = Object.keys(shorthands).find((key) => shorthands[key] === field.path);
+    return { ...field, shortest: shorthand ?? (isUnique ? name : field.path) };
+  });
+}
+
+const kindNames: Readonly<Record<string, string>> = {
+  integer: "a whole number",
+  number: "a number",
+  boolean: "true or false",
+  null: "none",
+};
+
+function camelCase(name: string): string {
+  return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function parseValue({ kinds, takes }: Flag, text: string, given: string): unknown {
+  if (kinds.has("null") && text === "none") return null;
+  const isNumeric = text.trim() !== "" && Number.isFinite(Number(text));
+  if ((kinds.has("number") || kinds.has("integer")) && isNumeric) return Number(text);
+  if (kinds.has("boolean") && (text === "true" || text === "false")) return text === "true";
+  if (kinds.has("array")) return text.split(",").map((item) => item.trim()).filter((item) => item !== "");
+  if (kinds.has("string")) return text;
+  throw new UsageError(`Cannot use ${given} "${text}": expected ${[...kinds].map((kind) => kindNames[kind] ?? takes).join(" or ")}`);
+}
+
+function unknownFlag(given: string, flags: readonly Flag[]): never {
+  const names = [...Object.keys(switches), ...flags.flatMap(({ path, shortest }) => [path, shortest])];
+  const name = camelCase(given.slice(2));
+  const near = nearestName(name, names) ?? flags.find(({ path }) => lastName(path) === lastName(name))?.path ?? null;
+  throw new UsageError(
+    `Unknown flag ${given}` + (near === null ? "; --help lists the flags" : `; did you mean --${near}?`),
+  );
+}
+
+/** What a value is nested in, by path: `training.epochs` becomes `{ training: { epochs } }`. */
+export function nest(fields: ReadonlyMap<string, unknown>): Record<string, unknown> {
+  const root: Record<string, unknown> = {};
+  for (const [path, value] of fields) {
+    const names = path.split(".");
+    let at = root;
+    for (const name of names.slice(0, -1)) {
+      if (typeof at[name] !== "object" || at[name] === null) at[name] = {};
+      at = at[name] as Record<string, unknown>;
+    }
+    at[names.at(-1)!] = value;
+  }
+  return root;
+}
+
+/** Checks the values of flags against the schema; what else is missing or wrong is not their fault. */
+function checkFields(fields: ReadonlyMap<string, unknown>, given: ReadonlyMap<string, string>): void {
+  const issues = configSchema.safeParse(nest(fields)).error?.issues ?? [];
+  for (const { path, message } of issues) {
+    const flag = [...fields.keys()].find((field) => field === path.join(".") || path.join(".").startsWith(`${field}.`));
+    if (flag === undefined) continue;
+    const value = fields.get(flag);
+    throw new UsageError(`Cannot use ${given.get(flag)} ${Array.isArray(value) ? value.join(",") : value}: ${message}`);
+  }
+}
+
+/**
+ * Reads a command line.
+ *
+ * @throws {UsageError} when a flag is unknown, lacks its value or has a wrong one.
+ */
+export function parseArguments(args: readonly string[]): Arguments {
+  const flags = listFlags();
+  const byName = new Map(flags.flatMap((flag) => [[flag.path, flag], [flag.shortest, flag]]));
+  const on = new Set<keyof typeof switches>();
+  const fields = new Map<string, unknown>();
+  const given = new Map<string, string>();
+  let config: string | null = null;
+
+  for (let i = 0; i < args.length; i++) {
+    const argument = args[i]! === "-h" ? "--help" : args[i]!;
+    if (!argument.startsWith("--")) {
+      const hint = argument.endsWith(".json") || argument.endsWith(".ts")
+        ? `--config ${argument}`
+        : argument.endsWith(".jsonl")
+        ? `--data ${argument}`
+        : null;
+      throw new UsageError(
+        `Cannot understand "${argument}": ` +
+          (hint === null ? "expected a flag, such as --preset; --help lists them" : `did you mean ${hint}?`),
+      );
+    }
+    const equals = argument.indexOf("=");
+    const name = equals < 0 ? argument : argument.slice(0, equals);
+    const inline = equals < 0 ? null : argument.slice(equals + 1);
+    const key = camelCase(name.slice(2));
+    const takeValue = () => {
+      if (inline !== null) return inline;
+      const next = args[i + 1];
+      if (next === undefined || next.startsWith("--")) throw new UsageError(`${name} needs a value behind it`);
+      i++;
+      return next;
+    };
+    if (key === "config") {
+      config = takeValue();
+    } else if (key in switches) {
+      if (inline !== null) throw new UsageError(`${name} takes no value`);
+      on.add(key as keyof typeof switches);
+    } else {
+      const isOff = !byName.has(key) && /^no[A-Z]/.test(key);
+      const plain = isOff ? key.charAt(2).toLowerCase() + key.slice(3) : key;
+      const flag = byName.get(plain);
+      if (!flag || (isOff && !flag.kinds.has("boolean"))) unknownFlag(name, flags);
+      const isBare = flag.kinds.has("boolean") && inline === null && !/^(true|false)$/.test(args[i + 1] ?? "");
+      const value = isOff ? false : isBare ? true : parseValue(flag, takeValue(), name);
+      fields.set(flag.path, value);
+      given.set(flag.path, name);
+    }
+  }
+  checkFields(fields, given);
+  return { config, switches: on, fields };
+}

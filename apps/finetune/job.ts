@@ -1,0 +1,118 @@
+/** Which job a command line means: the shipped one, that of a file, or one made of flags alone. */
+import { checkJson, parseJson } from "@tessera/hub";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Config, configSchema } from "./config.ts";
+import { type Arguments, nest, UsageError } from "./flags.ts";
+import { tinyConfig, tinyFolder } from "./tiny_config.ts";
+
+/** A job to run. */
+export interface Job {
+  /** The configuration, with every default filled in and every path absolute or relative to the working folder. */
+  readonly config: Config & { readonly name: string };
+  /** The folder for results that was asked for; null to choose one by the name. */
+  readonly output: string | null;
+  /** Where the job comes from: a file, or null for flags and the shipped job. */
+  readonly source: string | null;
+}
+
+type Fields = Record<string, unknown>;
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The first value, with what the second says instead; groups are merged field by field. */
+function merge(base: unknown, changes: unknown): unknown {
+  if (!isObject(base) || !isObject(changes)) return changes;
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(changes)) merged[key] = merge(base[key], value);
+  return merged;
+}
+
+async function readConfigFile(path: string): Promise<unknown> {
+  try {
+    if (!(await Deno.stat(path)).isFile) throw new UsageError(`Cannot read the job "${path}": it is not a file`);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new UsageError(`Cannot read the job "${path}": there is no such file`, { cause });
+  }
+  if (/\.[cm]?[jt]s$/.test(path)) {
+    const module = await import(pathToFileURL(resolve(path)).href) as { readonly default?: unknown };
+    if (isObject(module.default)) return module.default;
+    throw new UsageError(`Cannot use "${path}": it has no default export; write "export default defineConfig({ ... })"`);
+  }
+  try {
+    return parseJson(path, await Deno.readTextFile(path));
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
+}
+
+/** The fields that are paths, each with how to tell a path from other values. */
+const pathFields: readonly (readonly string[])[] = [["preset"], ["data", "train"], ["data", "heldOut"], ["output"]];
+
+/** A path from a file, from where the program runs; a handle such as `hf://owner/name` stays as it is. */
+function fromFolder(folder: string, path: string): string {
+  return isAbsolute(path) || path.includes("://") ? path : join(folder, path);
+}
+
+/** Makes the paths in a configuration file, which are relative to the file, relative to where the program runs. */
+function resolvePaths(config: unknown, folder: string): unknown {
+  if (!isObject(config)) return config;
+  const resolved = structuredClone(config);
+  for (const path of pathFields) {
+    const group = path.slice(0, -1).reduce<unknown>((at, name) => isObject(at) ? at[name] : undefined, resolved);
+    const name = path.at(-1)!;
+    if (isObject(group) && typeof group[name] === "string") group[name] = fromFolder(folder, group[name]);
+  }
+  return resolved;
+}
+
+/** The job that flags change: that of the file, the shipped one, or, for another model, none but the shipped data. */
+function chooseBase({ fields }: Arguments): unknown {
+  const shipped = structuredClone(tinyConfig) as unknown as Fields & { data: Fields };
+  // A held-out set belongs to its training set.
+  if (fields.has("data.train")) delete shipped.data["heldOut"];
+  if (fields.get("preset") === undefined) return shipped;
+  // The recipe of the tiny model would ruin a large one, so only the data stays.
+  const { train, heldOut } = shipped.data;
+  return { data: { train, ...(heldOut === undefined ? {} : { heldOut }) } };
+}
+
+/** Checks that training can do what the job says, beyond what the schema knows. */
+function checkTogether({ training }: Config, source: string): void {
+  if (training.steps !== null && training.warmupSteps >= training.steps) {
+    throw new UsageError(
+      `Cannot use ${source}: "training.warmupSteps" is ${training.warmupSteps}; ` +
+        `expected less than "training.steps", which is ${training.steps}`,
+    );
+  }
+}
+
+/**
+ * Reads the job that a command line means.
+ *
+ * @throws {UsageError} when the file cannot be read, or a field is missing, misspelt or wrong; the message has them all.
+ */
+export async function readJob(args: Arguments): Promise<Job> {
+  const { config: path, fields } = args;
+  const base = path === null ? chooseBase(args) : resolvePaths(await readConfigFile(path), dirname(path));
+  let config: Config;
+  try {
+    const changes = nest(fields);
+    // Epochs that were asked for on the command line count, whatever number of steps stood there.
+    if (fields.has("training.epochs") && !fields.has("training.steps")) (changes["training"] as Fields)["steps"] = null;
+    config = checkJson(path ?? "the flags", merge(base, changes), configSchema);
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
+  checkTogether(config, path === null ? "the flags" : `"${path}"`);
+  const name = config.name ?? (basename(resolve(config.preset)).replaceAll(/[^\w.-]+/g, "-") || "run");
+  return { config: { ...config, name }, output: config.output ?? null, source: path };
+}
+
+/** Tells whether a job starts from the shipped model. */
+export function isTiny({ preset }: Config): boolean {
+  return resolve(preset) === resolve(tinyFolder);
+}

@@ -1,0 +1,75 @@
+/** Where results go, and that the results of another run are never lost. */
+import { join } from "node:path";
+import { UsageError } from "./flags.ts";
+
+/** The files and folders that a run may write, by what they are. */
+export const outputNames = {
+  adapter: "adapter",
+  model: "model",
+  report: "report.html",
+  metrics: "metrics.json",
+  config: "config.json",
+} as const;
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await Deno.stat(path)).isDirectory;
+}
+
+/** The names in a folder that a run would overwrite. */
+async function findResults(folder: string): Promise<string[]> {
+  const found = [];
+  for (const name of Object.values(outputNames)) if (await exists(join(folder, name))) found.push(name);
+  return found;
+}
+
+/** How the folder for results is chosen. */
+export interface OutputOptions {
+  /** The folder that was asked for; null to choose one under `runs`. */
+  readonly output: string | null;
+  /** The name of the run. */
+  readonly name: string;
+  /** Whether the folder that was asked for may hold another run. */
+  readonly overwrite: boolean;
+  /** The folder that runs are kept in; `runs` when absent. */
+  readonly runs?: string;
+}
+
+/**
+ * Chooses the folder for results; nothing is written.
+ *
+ * @throws {UsageError} when the folder that was asked for is a file, or holds another run that may not be overwritten.
+ */
+export async function chooseOutput({ output, name, overwrite, runs = "runs" }: OutputOptions): Promise<string> {
+  if (output === null) {
+    for (let number = 1;; number++) {
+      const folder = join(runs, number === 1 ? name : `${name}-${number}`);
+      if (!(await exists(folder)) || (await isFolder(folder) && (await findResults(folder)).length === 0)) return folder;
+    }
+  }
+  if (!(await exists(output))) return output;
+  if (!(await isFolder(output))) throw new UsageError(`Cannot write results to "${output}": it is a file`);
+  const found = await findResults(output);
+  if (found.length > 0 && !overwrite) {
+    throw new UsageError(
+      `Cannot write results to "${output}": it holds another run (${found.join(", ")}); ` +
+        `name another folder, or add --overwrite`,
+    );
+  }
+  return output;
+}
+
+/** Makes the folder for results and takes away those of an earlier run. */
+export async function prepareOutput(folder: string): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  for (const name of await findResults(folder)) await Deno.remove(join(folder, name), { recursive: true });
+}

@@ -1,0 +1,183 @@
+/** What a run measured and made: the contents of `metrics.json`, from which the report is written. */
+import type { Config } from "./config.ts";
+
+/** Examples, as the trainer sees them. */
+export interface DataFacts {
+  /** Where they come from. */
+  readonly source: string;
+  /** The number of examples. */
+  readonly examples: number;
+  /** The number of tokens, without padding. */
+  readonly tokens: number;
+  /** The number of tokens that count in the loss. */
+  readonly targetTokens: number;
+  /** The tokens of the longest example. */
+  readonly longest: number;
+  /** The share of the tokens in batches that is padding. */
+  readonly padding: number;
+  /** The shapes of batches, `[rows, tokens]`, and how many there are of each in an epoch. */
+  readonly shapes: readonly { readonly shape: readonly [number, number]; readonly batches: number }[];
+  /** The number of examples whose end was cut off. */
+  readonly truncated: number;
+  /** The number of examples that were left out because nothing to learn was left of them. */
+  readonly dropped: number;
+}
+
+/** The model, before and with what is trained. */
+export interface ModelFacts {
+  /** The name of the architecture or of the checkpoint. */
+  readonly name: string;
+  /** The number of parameters of the model itself. */
+  readonly parameters: number;
+  /** The number of parameters that are trained. */
+  readonly trainable: number;
+  /** The size of all stored parameters, in bytes. */
+  readonly weightBytes: number;
+  /** The size of the optimizer's state, in bytes. */
+  readonly optimizerBytes: number;
+  /** The most tokens that the model can read. */
+  readonly contextLength: number;
+}
+
+/** What will be done, known before any work. */
+export interface Plan {
+  /** The model. */
+  readonly model: ModelFacts;
+  /** The training examples. */
+  readonly train: DataFacts;
+  /** The held-out examples; null without. */
+  readonly heldOut: DataFacts | null;
+  /** The number of optimizer steps. */
+  readonly steps: number;
+  /** The number of steps in an epoch. */
+  readonly stepsPerEpoch: number;
+  /** The number of held-out prompts to answer. */
+  readonly questions: number;
+}
+
+/** How good the model is on held-out examples. */
+export interface Score {
+  /** The mean loss over the tokens that count. */
+  readonly loss: number;
+  /** The share of those tokens whose likeliest prediction is right. */
+  readonly tokenAccuracy: number;
+  /** Answers that are right to the character; null where none were generated. */
+  readonly exactMatch: {
+    /** The number that are right. */
+    readonly right: number;
+    /** The number of answers. */
+    readonly total: number;
+    /** The share that is right. */
+    readonly share: number;
+  } | null;
+  /** How long it took, in seconds. */
+  readonly seconds: number;
+}
+
+/** One held-out prompt and what became of it. */
+export interface Generation {
+  /** What the model was given. */
+  readonly prompt: string;
+  /** The right answer. */
+  readonly expected: string;
+  /** The answer before training. */
+  readonly before: string;
+  /** The answer after training; null when it did not come to that. */
+  readonly after: string | null;
+}
+
+/** One optimizer step. */
+export interface StepRecord {
+  /** The number of the step, from 1. */
+  readonly step: number;
+  /** The mean loss over the tokens that count. */
+  readonly loss: number;
+  /** The learning rate. */
+  readonly learningRate: number;
+  /** The norm of the gradients, before clipping. */
+  readonly gradientNorm: number;
+  /** Real tokens per second. */
+  readonly tokensPerSecond: number;
+}
+
+/** The loss on held-out examples at a step. */
+export interface HeldOutPoint {
+  /** The number of steps done; 0 is before training. */
+  readonly step: number;
+  /** The mean loss over the tokens that count. */
+  readonly loss: number;
+}
+
+/** What training did. */
+export interface TrainingFacts {
+  /** Every step. */
+  readonly steps: readonly StepRecord[];
+  /** The loss on held-out examples, before training and after each epoch. */
+  readonly heldOut: readonly HeldOutPoint[];
+  /** The number of real tokens read. */
+  readonly tokens: number;
+  /** How long it took, evaluation between epochs included, in seconds. */
+  readonly seconds: number;
+  /** Real tokens per second of training, the first step of each shape, which compiles, left out where there are others. */
+  readonly tokensPerSecond: number;
+  /** How long it took until the first step was done, in seconds. */
+  readonly secondsToFirstStep: number;
+  /** Whether it was ended early by hand. */
+  readonly interrupted: boolean;
+}
+
+/** A saved result. */
+export interface SavedFiles {
+  /** Whether it is an adapter or a whole model. */
+  readonly kind: "adapter" | "model";
+  /** The folder. */
+  readonly folder: string;
+  /** The size, in bytes. */
+  readonly bytes: number;
+}
+
+/** Where it ran. */
+export interface Environment {
+  /** Tessera's version. */
+  readonly tessera: string;
+  /** Deno's version. */
+  readonly deno: string;
+  /** The operating system and processor family. */
+  readonly system: string;
+  /** The number of processors. */
+  readonly processors: number;
+  /** What ran the programs. */
+  readonly backend: string;
+  /** The number of threads; null where the backend chose. */
+  readonly threads: number | null;
+}
+
+/** Everything that a run measured. */
+export interface RunRecord {
+  /** The version of this format. */
+  readonly format: 1;
+  /** The name of the run. */
+  readonly name: string;
+  /** When it began, as ISO 8601. */
+  readonly startedAt: string;
+  /** How long it took in all, in seconds. */
+  readonly seconds: number;
+  /** The most memory that the process held at a time, in bytes. */
+  readonly peakMemoryBytes: number;
+  /** What was to be done. */
+  readonly plan: Plan;
+  /** The score before training; null without held-out examples. */
+  readonly before: Score | null;
+  /** The score after training; null without held-out examples, or when ended by hand. */
+  readonly after: Score | null;
+  /** What training did. */
+  readonly training: TrainingFacts;
+  /** Some held-out prompts with the answers before and after. */
+  readonly generations: readonly Generation[];
+  /** What was saved. */
+  readonly saved: SavedFiles;
+  /** Where it ran. */
+  readonly environment: Environment;
+  /** The configuration, with every default filled in. */
+  readonly config: Config;
+}

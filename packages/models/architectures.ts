@@ -1,0 +1,90 @@
+/** The architectures that a checkpoint can be of: how each is built from a config and which tensors it has. */
+import {
+  gemma2Rows,
+  type GemmaConfig,
+  gemmaFromHf,
+  gemmaRedundant,
+  gemmaRows,
+  gemmaToHf,
+  type TensorRow,
+} from "@tessera/convert";
+import { nearestName } from "@tessera/core";
+import { gemmaConfig, type HfConfig } from "@tessera/hub";
+import type { DTypePolicy, DTypePolicyName } from "@tessera/nn";
+import type { Backbone } from "./backbone.ts";
+import { GemmaBackbone } from "./gemma.ts";
+
+/** What a checkpoint's config says beyond the backbone. */
+export interface TextConfig {
+  /** The longest text, in tokens. */
+  readonly contextLength: number;
+  /** The token that begins a text; `null` for none. */
+  readonly bosTokenId: number | null;
+  /** The tokens that end a text. */
+  readonly eosTokenIds: readonly number[];
+  /** The token that fills a batch; `null` for none. */
+  readonly padTokenId: number | null;
+}
+
+/** A backbone made from a checkpoint's config. */
+export interface BuiltModel {
+  /** The backbone, without values. */
+  readonly backbone: Backbone;
+  /** What the config says beyond the backbone. */
+  readonly text: TextConfig;
+  /** The tensors of the checkpoint. */
+  readonly rows: readonly TensorRow[];
+  /** Tensors that the checkpoint may hold and that no variable takes. */
+  readonly redundant: readonly RegExp[];
+  /** The config in Hugging Face's form, for saving, given the dtype of the saved weights. */
+  readonly toHf: (dtype: string) => Record<string, unknown>;
+}
+
+/** How a backbone is made. */
+export interface BuildOptions {
+  /** The dtypes of weights and activations; float32 unless given. */
+  readonly dtype?: DTypePolicyName | DTypePolicy;
+}
+
+type Build = (config: HfConfig, options: BuildOptions) => BuiltModel;
+
+function gemma(config: HfConfig, options: BuildOptions): BuiltModel {
+  const hf = gemmaConfig(config);
+  return gemmaModel(gemmaFromHf(hf), {
+    contextLength: hf.max_position_embeddings,
+    bosTokenId: hf.bos_token_id,
+    eosTokenIds: hf.eos_token_id,
+    padTokenId: hf.pad_token_id,
+  }, options);
+}
+
+/** A Gemma without a checkpoint, for models that are trained from random weights. */
+export function gemmaModel(config: GemmaConfig, text: TextConfig, options: BuildOptions = {}): BuiltModel {
+  return {
+    backbone: new GemmaBackbone(config, options),
+    text,
+    rows: config.usePostFfwNorm ? gemma2Rows : gemmaRows,
+    redundant: gemmaRedundant,
+    toHf: (dtype) => gemmaToHf(config, { ...text, maxPositionEmbeddings: text.contextLength, dtype }),
+  };
+}
+
+/** One row per `model_type`. */
+const architectures: Readonly<Record<string, Build>> = { gemma, gemma2: gemma };
+
+/**
+ * The model that a checkpoint's config describes, without values.
+ *
+ * @throws {TypeError} when Tessera does not know the architecture, or when the config is wrong.
+ */
+export function buildModel(config: HfConfig, options: BuildOptions = {}): BuiltModel {
+  const build = Object.hasOwn(architectures, config.modelType) ? architectures[config.modelType] : undefined;
+  if (build === undefined) {
+    const near = nearestName(config.modelType, Object.keys(architectures));
+    throw new TypeError(
+      `Cannot load "${config.path}": Tessera has no architecture for "model_type": "${config.modelType}"` +
+        (near === null ? "" : `; did you mean "${near}"?`) + ` It has ${Object.keys(architectures).map((name) => `"${name}"`).join(", ")}`,
+    );
+  }
+  return build(config, options);
+}

@@ -1,0 +1,455 @@
+/**
+ * The task that people use: a backbone, its tokenizer, and what can be done with them.
+ *
+ * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
+ */
+import { hostTensor, type HostTensor, iota, type Tensor } from "@tessera/core";
+import { layerOf, loadWeights, moduleOf, saveWeights, type SaveOptions } from "@tessera/convert";
+import { loadTokenizer, openCheckpoint, readGenerationConfig, readHfConfig, type Tokenizer } from "@tessera/hub";
+import { enableLora, loadAdapter, loraAdapters, type LoraOptions, mergeLora, saveAdapter, unloadLora } from "@tessera/lora";
+import { compileProgram, disposeValues, type EinsumDense, formatSummary, initialize, type Program, traceProgram, type Variable } from "@tessera/nn";
+import type { Backend } from "@tessera/runtime";
+import {
+  type CompileSettings,
+  createDataset,
+  type Dataset,
+  type DatasetOptions,
+  encodeExamples,
+  type EncodeOptions,
+  type Evaluation,
+  Evaluator,
+  type FitOptions,
+  type History,
+  loadExamples,
+  type TrainableModel,
+  Trainer,
+} from "@tessera/train";
+import { type BuildOptions, buildModel, type BuiltModel, type TextConfig } from "./architectures.ts";
+import type { Backbone } from "./backbone.ts";
+import { shownPositions } from "./cache.ts";
+import { Generator } from "./generate.ts";
+import { type SamplingOptions, samplingOf } from "./sampling.ts";
+
+/** How a checkpoint is loaded. */
+export interface FromPresetOptions extends BuildOptions {
+  /** What the model runs on. */
+  readonly backend: Backend;
+  /** Whether to load the weights; if not, they are initialised from `seed`. True unless given. */
+  readonly loadWeights?: boolean;
+  /** The seed of weights that are not loaded; 0 unless given. */
+  readonly seed?: number;
+  /** Called after each tensor with the number loaded so far and the number in all. */
+  readonly onProgress?: (loaded: number, total: number) => void;
+}
+
+/** What a task is made from. */
+export interface CausalLMParts {
+  /** The architecture, and its correspondence to checkpoints. */
+  readonly model: BuiltModel;
+  /** What the model runs on. */
+  readonly backend: Backend;
+  /** Turns text into tokens; `null` when the checkpoint has none, so that only tokens can be given. */
+  readonly tokenizer: Tokenizer | null;
+  /** Tokens that end a text by default, beside the config's. */
+  readonly stopTokenIds?: readonly number[];
+  /** The folder that it was loaded from. */
+  readonly preset?: string;
+}
+
+/** How text is generated. */
+export interface GenerateOptions extends SamplingOptions {
+  /** The most tokens to add to each prompt; what the context has room for, but at most 256, unless given. */
+  readonly maxNewTokens?: number;
+  /** The most tokens of prompt and answer together; the model's context unless given. */
+  readonly maxLength?: number;
+  /** Tokens that end a text; the checkpoint's unless given, none when empty. */
+  readonly stopTokenIds?: readonly number[];
+  /** Whether to leave the prompt out of the result; false unless given, as in Keras. */
+  readonly stripPrompt?: boolean;
+  /** Ends generation after the token under way. */
+  readonly signal?: AbortSignal;
+  /** Called after each token with the number of tokens so far and the most that there can be. */
+  readonly onToken?: (done: number, total: number) => void;
+}
+
+/** How records become a data set. */
+export type DataOptions = Partial<EncodeOptions> & DatasetOptions;
+
+/** The token that ends a turn in a chat, by the names that checkpoints give it. */
+const endsOfTurn = ["<end_of_turn>", "<|eot_id|>", "<|im_end|>"];
+
+const defaultNewTokens = 256;
+
+/** A causal language model: generates, scores, and is fine-tuned. */
+export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
+  /** The name that messages and tables use. */
+  readonly name: string;
+  /** The architecture, without the head that predicts tokens. */
+  readonly backbone: B;
+  /** What the model runs on. */
+  readonly backend: Backend;
+  /** What the checkpoint's config says of texts. */
+  readonly text: TextConfig;
+  readonly #parts: CausalLMParts;
+  readonly #generator: Generator;
+  readonly #scorers = new Map<string, Promise<Program>>();
+  #trainer: Trainer | null = null;
+  #evaluator: Evaluator | null = null;
+
+  /** Makes a task from its parts; variables may still be without values. */
+  constructor(parts: CausalLMParts & { readonly model: { readonly backbone: B } }) {
+    this.backbone = parts.model.backbone;
+    this.name = this.backbone.name.replace(/_backbone$/, "_causal_lm");
+    this.backend = parts.backend;
+    this.text = parts.model.text;
+    this.#parts = parts;
+    this.#generator = new Generator(this.backbone, this.backend);
+  }
+
+  /**
+   * Loads a checkpoint folder in Hugging Face's format, whatever its architecture.
+   *
+   * @throws {Error} when a file is missing or damaged, or when config and weights do not fit together; nothing stays loaded.
+   */
+  static async fromPreset(folder: string, options: FromPresetOptions): Promise<CausalLM> {
+    const model = buildModel(await readHfConfig(folder), options);
+    const tokenizer = await tokenizerOf(folder);
+    const generation = await readGenerationConfig(folder);
+    const { variables } = model.backbone;
+    if (options.loadWeights ?? true) {
+      const checkpoint = await openCheckpoint(folder);
+      try {
+        const { redundant, rows } = model;
+        const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
+        await loadWeights(checkpoint, rows, variables, options.backend, { redundant, ...progress });
+      } catch (error) {
+        disposeValues(variables);
+        throw error;
+      } finally {
+        checkpoint.close();
+      }
+    } else {
+      initialize(variables, options.backend, { seed: options.seed ?? 0 });
+    }
+    const stopTokenIds = generation?.eosTokenIds ?? [];
+    return new CausalLM({ model, backend: options.backend, tokenizer, stopTokenIds, preset: folder });
+  }
+
+  /** All variables, those of adapters included. */
+  get variables(): readonly Variable[] {
+    return this.backbone.variables;
+  }
+
+  /** The layers that an adapter can be attached to. */
+  get denses(): readonly EinsumDense[] {
+    return this.backbone.denses;
+  }
+
+  /** The longest text, in tokens. */
+  get contextLength(): number {
+    return this.text.contextLength;
+  }
+
+  /**
+   * Turns text into tokens.
+   *
+   * @throws {Error} when the checkpoint has no tokenizer.
+   */
+  get tokenizer(): Tokenizer {
+    if (this.#parts.tokenizer === null) {
+      throw new Error(`Cannot read or write text with "${this.name}": its checkpoint has no tokenizer.json`);
+    }
+    return this.#parts.tokenizer;
+  }
+
+  /** The trainer that `compile` made; `null` before. */
+  get trainer(): Trainer | null {
+    return this.#trainer;
+  }
+
+  /** The logits [batch, time, vocabulary] of tokens [batch, time], within a program that is being traced. */
+  forward({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor {
+    const positions = iota(tokenIds.shape, 1);
+    const keyPositions = shownPositions(paddingMask);
+    return this.backbone.logits(this.backbone.hidden({ tokenIds, positions, keyPositions, cache: null }));
+  }
+
+  /** The table of variables and parameter counts. */
+  summary(options: { readonly width?: number } = {}): string {
+    return formatSummary(this.name, this.variables, options);
+  }
+
+  /**
+   * Freezes the model and attaches a trainable low-rank adapter to each targeted layer.
+   *
+   * @throws {RangeError} when the rank or alpha is out of range.
+   * @throws {Error} when the targets match no layer, or when there are adapters already.
+   */
+  enableLora(options: LoraOptions & { readonly seed?: number }): void {
+    enableLora(this, options);
+    initialize(loraAdapters(this).flatMap(({ adapter }) => adapter.variables), this.backend, { seed: options.seed ?? 0 });
+    this.#dropPrograms();
+  }
+
+  /** Folds the adapters into the weights. Throws when there are none. */
+  async mergeLora(): Promise<void> {
+    await mergeLora(this, this.backend);
+    this.#dropPrograms();
+  }
+
+  /** Takes the adapters off; the model is as it was before `enableLora`. */
+  unloadLora(): void {
+    unloadLora(this);
+    this.#dropPrograms();
+  }
+
+  /** Saves the adapters as a PEFT adapter folder. Throws when there are none, or when their layout is Keras's. */
+  async saveAdapter(folder: string): Promise<void> {
+    await saveAdapter(folder, this, this.#moduleNames(), this.#parts.preset === undefined ? {} : { baseModel: this.#parts.preset });
+  }
+
+  /** Loads a PEFT adapter folder in place of the adapters that there are. Throws when it does not fit the model. */
+  async loadAdapter(folder: string): Promise<void> {
+    await loadAdapter(folder, this, this.#moduleNames(), this.backend);
+    this.#dropPrograms();
+  }
+
+  /**
+   * Writes a checkpoint folder that Transformers loads: `config.json`, weights, and the tokenizer's files.
+   *
+   * @throws {Error} when there are adapters, which a checkpoint does not hold: merge them or save them as an adapter.
+   */
+  async saveToPreset(folder: string, options: SaveOptions = {}): Promise<void> {
+    if (loraAdapters(this).length > 0) {
+      throw new Error(
+        `Cannot save "${this.name}" to "${folder}": it has LoRA adapters; call mergeLora() first, or saveAdapter() to save them alone`,
+      );
+    }
+    const { model, preset } = this.#parts;
+    await Deno.mkdir(folder, { recursive: true });
+    await saveWeights(folder, model.rows, this.variables, options);
+    const config = model.toHf(options.dtype ?? this.backbone.variableDType);
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config, null, 2) + "\n");
+    if (preset !== undefined) await copyTextFiles(preset, folder);
+  }
+
+  /** Says how the model is to be trained, and forgets how it was before. */
+  compile(settings: CompileSettings): void {
+    this.#trainer?.dispose();
+    this.#trainer = new Trainer(this, this.backend, settings);
+  }
+
+  /** Reads and encodes records, or a JSONL file of them, and sorts them into batches. */
+  async dataset(source: Parameters<typeof loadExamples>[0], options: DataOptions): Promise<Dataset> {
+    const { maxLength = this.contextLength, overflow, chat, ...rest } = options;
+    if (maxLength > this.contextLength) {
+      throw new RangeError(
+        `Cannot encode examples of ${maxLength} tokens for "${this.name}": its context holds ${this.contextLength}; lower maxLength`,
+      );
+    }
+    const encoded = await encodeExamples(await loadExamples(source), this.tokenizer, {
+      maxLength,
+      ...(overflow === undefined ? {} : { overflow }),
+      ...(chat === undefined ? {} : { chat }),
+    });
+    return createDataset(encoded.examples, { padId: this.tokenizer.padId ?? 0, maxLength, ...rest });
+  }
+
+  /**
+   * Trains on a data set.
+   *
+   * @throws {Error} when `compile` was not called, when nothing is trainable, or when the loss stops being a number.
+   */
+  async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
+    return await this.#compiled("fit").fit(dataset, options);
+  }
+
+  /** The loss and accuracy over a data set. Works before `compile`, too. */
+  async evaluate(dataset: Dataset, options: Parameters<Evaluator["evaluate"]>[1] = {}): Promise<Evaluation> {
+    this.#evaluator ??= new Evaluator(this, this.backend);
+    return await this.#evaluator.evaluate(dataset, options);
+  }
+
+  /**
+   * Continues prompts: one text for one prompt, a list for a list.
+   *
+   * @throws {RangeError} when a prompt leaves no room in the context, or a sampling option is out of range.
+   */
+  async generate(prompt: string, options?: GenerateOptions): Promise<string>;
+  async generate(prompts: readonly string[], options?: GenerateOptions): Promise<string[]>;
+  async generate(prompts: string | readonly string[], options: GenerateOptions = {}): Promise<string | string[]> {
+    const list = typeof prompts === "string" ? [prompts] : prompts;
+    const { tokenizer } = this;
+    const start = tokenizer.bosId === null ? [] : [tokenizer.bosId];
+    const encoded = list.map((text) => [...start, ...tokenizer.encode(text)]);
+    const answers = await this.generateTokens(encoded, options);
+    const texts = answers.map((answer, row) =>
+      tokenizer.decode((options.stripPrompt ?? false) ? answer : [...encoded[row]!, ...answer], { skipSpecialTokens: true })
+    );
+    return typeof prompts === "string" ? texts[0]! : texts;
+  }
+
+  /**
+   * Continues prompts given as tokens; gives the new tokens only, without the one that ended them.
+   *
+   * @throws {RangeError} when a prompt is empty or leaves no room in the context, or a sampling option is out of range.
+   */
+  async generateTokens(prompts: readonly (readonly number[])[], options: GenerateOptions = {}): Promise<number[][]> {
+    const limit = Math.min(options.maxLength ?? this.contextLength, this.contextLength);
+    const sampling = samplingOf(options);
+    prompts.forEach((prompt, row) => this.#checkPrompt(prompt, row, limit));
+    if (prompts.length === 0) return [];
+    const room = limit - Math.max(...prompts.map((prompt) => prompt.length));
+    const maxNewTokens = Math.min(options.maxNewTokens ?? defaultNewTokens, room);
+    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
+      throw new RangeError(`Cannot generate: maxNewTokens must be a whole number of at least 1, found ${options.maxNewTokens}`);
+    }
+    return await this.#generator.generate({
+      prompts,
+      maxNewTokens,
+      stopTokenIds: new Set(options.stopTokenIds ?? this.#defaultStops()),
+      sampling,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.onToken === undefined ? {} : { onStep: options.onToken }),
+    });
+  }
+
+  /**
+   * The logits of every token, float32 [batch, time, vocabulary]. Rows may be padded on the right; say where by a padding mask.
+   *
+   * @throws {RangeError} when a token is not in the vocabulary or a row is longer than the context.
+   */
+  async score(
+    { tokenIds, paddingMask }: {
+      readonly tokenIds: HostTensor<"int32"> | readonly (readonly number[])[];
+      readonly paddingMask?: HostTensor<"bool">;
+    },
+  ): Promise<HostTensor<"float32">> {
+    const tokens = "data" in tokenIds ? tokenIds : tokenTensor(tokenIds);
+    const [batch, time] = tokens.shape as [number, number];
+    if (time > this.contextLength) {
+      throw new RangeError(`Cannot score ${time} tokens with "${this.name}": its context holds ${this.contextLength}`);
+    }
+    this.#checkTokens(tokens.data);
+    const key = `${batch}x${time}`;
+    const type = { shape: [batch, time] };
+    const program = this.#scorers.get(key) ?? compileProgram(
+      traceProgram(
+        "score",
+        { tokenIds: { ...type, dtype: "int32" }, paddingMask: { ...type, dtype: "bool" } },
+        (inputs) => ({ logits: this.forward(inputs).cast("float32") }),
+      ),
+      this.backend,
+    );
+    this.#scorers.set(key, program);
+    const mask = paddingMask ?? hostTensor("bool", [batch, time], new Uint8Array(batch * time).fill(1));
+    const { logits } = await (await program).run({ tokenIds: tokens, paddingMask: mask }) as { logits: Awaited<ReturnType<Backend["upload"]>> };
+    try {
+      return await logits.read() as HostTensor<"float32">;
+    } finally {
+      logits.dispose();
+    }
+  }
+
+  /** Frees weights, slots, caches and programs. */
+  dispose(): void {
+    this.#dropPrograms();
+    this.#trainer?.dispose();
+    this.#evaluator?.dispose();
+    disposeValues(this.variables);
+  }
+
+  #compiled(what: string): Trainer {
+    if (this.#trainer === null) {
+      throw new Error(`Cannot ${what} "${this.name}": call compile({ optimizer: adamW({ learningRate: 1e-4 }) }) first`);
+    }
+    return this.#trainer;
+  }
+
+  #moduleNames() {
+    const { rows } = this.#parts.model;
+    return { moduleOf: (path: string) => moduleOf(rows, path), layerOf: (module: string) => layerOf(rows, module) };
+  }
+
+  #defaultStops(): number[] {
+    const { tokenizer, stopTokenIds = [] } = this.#parts;
+    const turns = endsOfTurn.flatMap((token) => tokenizer?.tokenToId(token) ?? []);
+    const eos = tokenizer?.eosId ?? null;
+    return [...this.text.eosTokenIds, ...stopTokenIds, ...(eos === null ? [] : [eos]), ...turns];
+  }
+
+  #checkPrompt(prompt: readonly number[], row: number, limit: number): void {
+    if (prompt.length === 0) throw new RangeError(`Cannot generate: prompt ${row} has no tokens; give at least one`);
+    if (prompt.length >= limit) {
+      throw new RangeError(
+        `Cannot generate: prompt ${row} has ${prompt.length} tokens, which leaves no room in a context of ${limit}; ` +
+          "shorten the prompt" + (limit < this.contextLength ? " or raise maxLength" : ""),
+      );
+    }
+    this.#checkTokens(prompt);
+  }
+
+  #checkTokens(tokens: Iterable<number>): void {
+    const size = this.backbone.vocabularySize;
+    for (const token of tokens) {
+      if (!Number.isInteger(token) || token < 0 || token >= size) {
+        throw new RangeError(`Cannot use token ${token} with "${this.name}": its vocabulary has the tokens 0 to ${size - 1}`);
+      }
+    }
+  }
+
+  /** Programs were compiled for the variables of before; the next call compiles new ones. */
+  #dropPrograms(): void {
+    this.#generator.dispose();
+    for (const program of this.#scorers.values()) void program.then((compiled) => compiled.dispose());
+    this.#scorers.clear();
+    this.#evaluator?.dispose();
+    this.#evaluator = null;
+    this.#trainer?.dropPrograms();
+  }
+}
+
+/** Rows of tokens of one length as a tensor. */
+function tokenTensor(rows: readonly (readonly number[])[]): HostTensor<"int32"> {
+  const time = rows[0]?.length ?? 0;
+  if (time === 0 || rows.some((row) => row.length !== time)) {
+    throw new RangeError(
+      `Cannot score rows of ${rows.map((row) => row.length).join(", ") || "no"} tokens: ` +
+        "give at least one token, and pad rows to one length, with a padding mask",
+    );
+  }
+  return hostTensor("int32", [rows.length, time], Int32Array.from(rows.flat()));
+}
+
+async function tokenizerOf(folder: string): Promise<Tokenizer | null> {
+  try {
+    await Deno.stat(`${folder}/tokenizer.json`);
+  } catch {
+    try {
+      await Deno.stat(`${folder}/tokenizer.model`);
+    } catch {
+      return null;
+    }
+  }
+  return await loadTokenizer(folder);
+}
+
+const textFiles = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "tokenizer.model",
+  "chat_template.jinja",
+  "generation_config.json",
+];
+
+async function copyTextFiles(from: string, to: string): Promise<void> {
+  for (const file of textFiles) {
+    try {
+      await Deno.copyFile(`${from}/${file}`, `${to}/${file}`);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}

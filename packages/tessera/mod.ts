@@ -1,0 +1,40 @@
+/**
+ * Tessera: shard, fine-tune and run large language models in TypeScript.
+ *
+ * ```ts ignore
+ * import { adamW, CausalLM, openBackend } from "tessera";
+ *
+ * const backend = await openBackend("cpu");
+ * const lm = await CausalLM.fromPreset("gemma-2-2b", { backend });
+ * lm.enableLora({ rank: 4 });
+ * console.log(lm.summary());
+ *
+ * const data = await lm.dataset("train.jsonl", { batchSize: 4 });
+ * lm.compile({ optimizer: adamW({ learningRate: 1e-4 }) });
+ * await lm.fit(data, { epochs: 1 });
+ * console.log(await lm.generate("The capital of Norway is", { maxNewTokens: 16 }));
+ * ```
+ *
+ * @module
+ */
+export { backendNames, openBackend } from "./backends.ts";
+export type { BackendName, BackendOptions } from "./backends.ts";
+export * from "@tessera/core";
+export * from "@tessera/runtime";
+export * from "@tessera/nn";
+export * from "@tessera/lora";
+export * from "@tessera/convert";
+export * from "@tessera/models";
+export * from "@tessera/train";
+export {
+  checkJson,
+  openCheckpoint,
+  openSafetensors,
+  loadTokenizer,
+  parseJson,
+  readHfConfig,
+  readJson,
+  writeCheckpoint,
+  writeSafetensors,
+} from "@tessera/hub";
+export type { ChatMessage, Checkpoint, HfConfig, TensorSource, TensorStore, Tokenizer } from "@tessera/hub";

@@ -1,0 +1,86 @@
+/** Evaluation over data sets, and how batches enter programs. */
+import { toFloat32 } from "@tessera/core";
+import { compileProgram, type Program } from "@tessera/nn";
+import type { Backend, Buffer } from "@tessera/runtime";
+import { type Batch, batches, type Dataset } from "./data/batches.ts";
+import { traceEvaluate, type TrainableModel } from "./step.ts";
+
+/** Losses and accuracy over a data set. */
+export interface Evaluation {
+  /** The mean loss over the tokens that count. */
+  readonly loss: number;
+  /** The share of the tokens that count whose likeliest prediction is right. */
+  readonly accuracy: number;
+  /** The number of tokens that count. */
+  readonly tokens: number;
+}
+
+/** How a data set is evaluated. */
+export interface EvaluateOptions {
+  /** Called after each batch with the number done and the number in all. */
+  readonly onBatch?: (done: number, total: number) => void;
+}
+
+/** The inputs of a program that a batch gives. */
+export function inputsOf({ tokenIds, lossMask, paddingMask }: Batch): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask"> {
+  return { tokenIds, lossMask, paddingMask };
+}
+
+/** Reads scalar outputs and frees them. */
+export async function numbers(outputs: Readonly<Record<string, Buffer>>): Promise<Record<string, number>> {
+  const read = await Promise.all(
+    Object.entries(outputs).map(async ([name, buffer]) => {
+      const value = toFloat32(await buffer.read())[0]!;
+      buffer.dispose();
+      return [name, value] as const;
+    }),
+  );
+  return Object.fromEntries(read);
+}
+
+/** Frees programs, those too that are still being compiled. */
+export function disposePrograms(programs: Map<string, Promise<Program>>): void {
+  // A program that failed to compile has told its caller so already.
+  for (const program of programs.values()) void program.then((compiled) => compiled.dispose(), () => {});
+  programs.clear();
+}
+
+/** Evaluates one model. Programs are compiled when a batch shape is first seen, and kept. */
+export class Evaluator {
+  readonly #model: TrainableModel;
+  readonly #backend: Backend;
+  readonly #programs = new Map<string, Promise<Program>>();
+
+  /** Prepares to evaluate a model; nothing is compiled yet. */
+  constructor(model: TrainableModel, backend: Backend) {
+    this.#model = model;
+    this.#backend = backend;
+  }
+
+  /** The loss and accuracy over a data set. */
+  async evaluate(dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+    let [loss, tokens, correct, done] = [0, 0, 0, 0];
+    for (const batch of batches(dataset)) {
+      const program = await this.#program(...batch.tokenIds.shape as [number, number]);
+      const sums = await numbers(await program.run(inputsOf(batch)));
+      loss += sums.loss!;
+      tokens += sums.tokens!;
+      correct += sums.correct!;
+      options.onBatch?.(++done, dataset.statistics.batches);
+    }
+    const count = Math.max(tokens, 1);
+    return { loss: loss / count, accuracy: correct / count, tokens };
+  }
+
+  /** Frees the programs; the next call compiles new ones. */
+  dispose(): void {
+    disposePrograms(this.#programs);
+  }
+
+  #program(rows: number, time: number): Promise<Program> {
+    const key = `${rows}x${time}`;
+    const known = this.#programs.get(key) ?? compileProgram(traceEvaluate(this.#model, rows, time), this.#backend);
+    this.#programs.set(key, known);
+    return known;
+  }
+}

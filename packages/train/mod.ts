@@ -1,0 +1,35 @@
+/**
+ * Training: data, losses, optimizers, schedules and the trainer.
+ *
+ * @module
+ */
+export { checkSchedule, learningRateAt, scheduleTypes } from "./schedules.ts";
+export type {
+  ConstantSchedule,
+  CosineRestartsSchedule,
+  CosineSchedule,
+  DecayingSchedule,
+  InverseSqrtSchedule,
+  LinearSchedule,
+  PeakedSchedule,
+  Schedule,
+} from "./schedules.ts";
+export { parseExample } from "./data/example.ts";
+export type { ChatExample, Example, PromptExample, TextExample } from "./data/example.ts";
+export { loadExamples, readExamples } from "./data/jsonl.ts";
+export { encodeExamples } from "./data/encode.ts";
+export type { EncodedExample, EncodedExamples, EncodeOptions } from "./data/encode.ts";
+export { batches, createDataset } from "./data/batches.ts";
+export type { Batch, BatchShape, Dataset, DatasetOptions, DatasetStatistics, EpochOptions } from "./data/batches.ts";
+export { chooseBuckets } from "./data/buckets.ts";
+export type { BucketOptions } from "./data/buckets.ts";
+export { correctPredictions, languageModelLoss, perToken } from "./losses.ts";
+export type { LossInputs, LossSums } from "./losses.ts";
+export { adamW } from "./optimizer.ts";
+export type { AdamWOptions, Optimizer, Slots, StepScalars } from "./optimizer.ts";
+export { Evaluator } from "./evaluator.ts";
+export type { EvaluateOptions, Evaluation } from "./evaluator.ts";
+export { Trainer } from "./trainer.ts";
+export type { CompileSettings, EpochReport, FitOptions, History, StepReport } from "./trainer.ts";
+export { makeAccumulators, traceAccumulate, traceApply, traceEvaluate, trainableVariables, traceTrainStep } from "./step.ts";
+export type { TrainableModel } from "./step.ts";

@@ -1,0 +1,156 @@
+/**
+ * AdamW (Loshchilov and Hutter, arXiv 1711.05101), with exactly the published update:
+ *
+ *   m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
+ *   p ← p - lr · λ · p - lr · (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + ε)
+ *
+ * Momentum and velocity are float32 whatever the weights are. A weight that is stored in fewer bits gets a float32 master
+ * copy as a third slot, because updates that are small beside it would otherwise round away.
+ */
+import { fromFloat32, hostZeros, type Tensor, toFloat32 } from "@tessera/core";
+import { assign, Variable, zeros } from "@tessera/nn";
+import type { Backend } from "@tessera/runtime";
+import { learningRateAt, type Schedule } from "./schedules.ts";
+
+/** The variables that an optimizer keeps for one variable of the model. */
+export interface Slots {
+  /** The running mean of the gradient. */
+  readonly momentum: Variable;
+  /** The running mean of the squared gradient. */
+  readonly velocity: Variable;
+  /** The weight in float32, where the model stores it in fewer bits. */
+  readonly master: Variable | null;
+}
+
+/** Numbers that change with every update, scalar inputs of the training program. */
+export interface StepScalars {
+  /** The learning rate. */
+  readonly learningRate: Tensor;
+  /** 1 / (1 - β₁ᵗ). */
+  readonly momentumCorrection: Tensor;
+  /** 1 / (1 - β₂ᵗ). */
+  readonly velocityCorrection: Tensor;
+}
+
+/** What AdamW is made from. */
+export interface AdamWOptions {
+  /** The learning rate, or how it changes over updates. */
+  readonly learningRate: number | Schedule;
+  /** The decay λ, which is not divided by the velocity; 0.01 unless given. */
+  readonly weightDecay?: number;
+  /** The decay rate of the momentum; 0.9 unless given. */
+  readonly beta1?: number;
+  /** The decay rate of the velocity; 0.999 unless given. */
+  readonly beta2?: number;
+  /** Added to the root of the corrected velocity; 1e-8 unless given. */
+  readonly epsilon?: number;
+  /** Gradients are scaled down together so that their joint norm is at most this; no limit unless given. */
+  readonly globalClipNorm?: number | null;
+  /** Variables without decay: a regular expression that must match somewhere in the path. */
+  readonly excludeFromWeightDecay?: readonly (string | RegExp)[];
+}
+
+/** An optimizer: options, the slots it keeps, and its update as ops. */
+export interface Optimizer {
+  /** The name that its variables' paths begin with. */
+  readonly name: string;
+  /** The largest joint norm of the gradients; `null` for no limit. */
+  readonly globalClipNorm: number | null;
+  /** All slots so far, in the order of the model's variables. */
+  readonly variables: readonly Variable[];
+  /** The learning rate of an update, the first being update 0. */
+  learningRate(update: number): number;
+  /** The scalars of an update, the first being update 0. */
+  scalars(update: number): { readonly [K in keyof StepScalars]: number };
+  /** Makes the slots of variables that have none yet, and fills them. Throws when a variable has no value. */
+  build(variables: readonly Variable[], backend: Backend): Promise<void>;
+  /** Appends the update of one variable to the program that is being traced. */
+  update(variable: Variable, gradient: Tensor, scalars: StepScalars): void;
+}
+
+function checkRange(name: string, value: number, ok: boolean, expected: string): void {
+  if (!ok || !Number.isFinite(value)) throw new RangeError(`Cannot make AdamW: ${name} must be ${expected}, found ${value}`);
+}
+
+/**
+ * AdamW.
+ *
+ * @throws {RangeError} when an option is out of range.
+ */
+export function adamW(options: AdamWOptions): Optimizer {
+  const { weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, globalClipNorm = null } = options;
+  const schedule: Schedule = typeof options.learningRate === "number"
+    ? { type: "constant", peak: options.learningRate }
+    : options.learningRate;
+  checkRange("learningRate", schedule.peak, schedule.peak > 0, "a positive number");
+  checkRange("weightDecay", weightDecay, weightDecay >= 0, "at least 0");
+  checkRange("beta1", beta1, beta1 >= 0 && beta1 < 1, "at least 0 and below 1");
+  checkRange("beta2", beta2, beta2 >= 0 && beta2 < 1, "at least 0 and below 1");
+  checkRange("epsilon", epsilon, epsilon > 0, "a positive number");
+  if (globalClipNorm !== null) checkRange("globalClipNorm", globalClipNorm, globalClipNorm > 0, "a positive number");
+  const excluded = (options.excludeFromWeightDecay ?? []).map((pattern) => new RegExp(pattern));
+  const slots = new Map<Variable, Slots>();
+  const slotsOf = (variable: Variable) => {
+    const known = slots.get(variable) ?? makeSlots(variable);
+    slots.set(variable, known);
+    return known;
+  };
+  return {
+    name: "adamw",
+    globalClipNorm,
+    get variables() {
+      return [...slots.values()].flatMap(({ momentum, velocity, master }) =>
+        master === null ? [momentum, velocity] : [momentum, velocity, master]
+      );
+    },
+    learningRate: (update) => learningRateAt(schedule, update),
+    scalars: (update) => ({
+      learningRate: learningRateAt(schedule, update),
+      momentumCorrection: 1 / (1 - beta1 ** (update + 1)),
+      velocityCorrection: 1 / (1 - beta2 ** (update + 1)),
+    }),
+    build: async (variables, backend) => {
+      for (const variable of variables) await fillSlots(variable, slotsOf(variable), backend);
+    },
+    update: (variable, gradient, scalars) => {
+      const { momentum, velocity, master } = slotsOf(variable);
+      const decay = excluded.some((pattern) => pattern.test(variable.path)) ? 0 : weightDecay;
+      const g = gradient.cast("float32");
+      const m = momentum.raw().mul(beta1).add(g.mul(1 - beta1));
+      const v = velocity.raw().mul(beta2).add(g.square().mul(1 - beta2));
+      const p = (master ?? variable).raw();
+      const direction = m.mul(scalars.momentumCorrection).div(v.mul(scalars.velocityCorrection).sqrt().add(epsilon));
+      const decayed = decay === 0 ? p : p.mul(scalars.learningRate.mul(-decay).add(1));
+      const next = decayed.sub(direction.mul(scalars.learningRate));
+      assign(momentum, m);
+      assign(velocity, v);
+      if (master !== null) assign(master, next);
+      assign(variable, next.cast(variable.dtype));
+    },
+  };
+}
+
+function makeSlots(variable: Variable): Slots {
+  const slot = (name: string) =>
+    new Variable(`adamw/${variable.path.replaceAll("/", "_")}_${name}`, {
+      shape: variable.shape,
+      order: variable.order,
+      initializer: zeros(),
+      trainable: false,
+    });
+  return {
+    momentum: slot("momentum"),
+    velocity: slot("velocity"),
+    master: variable.dtype === "float32" ? null : slot("master"),
+  };
+}
+
+async function fillSlots(variable: Variable, { momentum, velocity, master }: Slots, backend: Backend): Promise<void> {
+  const { value } = variable;
+  if (value === null) throw new TypeError(`Cannot train ${variable}: it has no value; load or initialise it first`);
+  for (const slot of [momentum, velocity]) slot.value ??= backend.upload(hostZeros("float32", slot.stored.shape), value.device);
+  if (master !== null && master.value === null) {
+    const wide = fromFloat32("float32", master.stored.shape, toFloat32(await value.read()));
+    master.value = backend.upload(wide, value.device);
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * The programs of training and evaluation, one per batch shape.
+ *
+ * A step is one program: forward, backward, clipping and the optimizer. With gradient accumulation it is two: one adds the
+ * gradient of the *summed* loss to accumulators, the other divides by the number of tokens of all micro-batches and updates,
+ * so that every token weighs the same however the batch was cut.
+ */
+import { type DType, full, gradients, type HostTensor, hostZeros, type Tensor, type TensorType } from "@tessera/core";
+import { assign, type TracedProgram, traceProgram, Variable, zeros } from "@tessera/nn";
+import type { Backend } from "@tessera/runtime";
+import { correctPredictions, languageModelLoss, perToken } from "./losses.ts";
+import type { Optimizer, StepScalars } from "./optimizer.ts";
+
+/** A model that can be trained: variables, and logits as a function of a batch. */
+export interface TrainableModel {
+  /** The name, for messages and tables. */
+  readonly name: string;
+  /** All variables, those of adapters included. */
+  readonly variables: readonly Variable[];
+  /** The logits [batch, time, vocabulary] of tokens [batch, time], of which the padding mask (bool) says which are real. */
+  forward(batch: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor;
+}
+
+const scalar: TensorType = { shape: [], dtype: "float32" };
+const scalarInputs = { learningRate: scalar, momentumCorrection: scalar, velocityCorrection: scalar };
+
+function batchTypes(batch: number, time: number) {
+  const type = <D extends DType>(dtype: D) => ({ shape: [batch, time], dtype });
+  return { tokenIds: type("int32"), lossMask: type("float32"), paddingMask: type("bool") };
+}
+
+/** The trainable variables of a model, in order. */
+export function trainableVariables(model: TrainableModel): Variable[] {
+  return model.variables.filter(({ trainable }) => trainable);
+}
+
+/** The joint norm of gradients, a float32 scalar. */
+function globalNorm(found: readonly Tensor[]): Tensor {
+  const squares = found.map((gradient) => gradient.cast("float32").square().sum());
+  return squares.reduce((total, square) => total.add(square), full([], 0)).sqrt();
+}
+
+/** Updates variables by gradients, scaled down together where their joint norm is too large. Returns that norm. */
+function applyGradients(
+  variables: readonly Variable[],
+  found: readonly Tensor[],
+  optimizer: Optimizer,
+  scalars: StepScalars,
+): Tensor {
+  const norm = globalNorm(found);
+  const limit = optimizer.globalClipNorm;
+  const scale = limit === null ? null : full([], limit).div(norm.maximum(limit));
+  variables.forEach((variable, i) => {
+    const gradient = found[i]!.cast("float32");
+    optimizer.update(variable, scale === null ? gradient : gradient.mul(scale), scalars);
+  });
+  return norm;
+}
+
+/** One whole update on one batch. Outputs: the mean loss, the tokens that count, and the gradient's norm. */
+export function traceTrainStep(model: TrainableModel, optimizer: Optimizer, batch: number, time: number): TracedProgram {
+  return traceProgram("train_step", { ...batchTypes(batch, time), ...scalarInputs }, (inputs) => {
+    const sums = languageModelLoss({ ...inputs, logits: model.forward(inputs) });
+    const loss = perToken(sums.loss, sums.tokens);
+    const variables = trainableVariables(model);
+    const found = gradients(loss, variables.map((variable) => variable.raw()));
+    const gradientNorm = applyGradients(variables, found, optimizer, inputs);
+    return { loss, tokens: sums.tokens, gradientNorm };
+  });
+}
+
+/** Accumulators of the gradients of a model's trainable variables, filled with zeros. */
+export function makeAccumulators(model: TrainableModel, backend: Backend): Map<Variable, Variable> {
+  return new Map(trainableVariables(model).map((variable) => {
+    const accumulator = new Variable(`accumulated/${variable.path}`, {
+      shape: variable.shape,
+      order: variable.order,
+      initializer: zeros(),
+      trainable: false,
+    });
+    accumulator.value = backend.upload(hostZeros("float32", accumulator.stored.shape), variable.value!.device);
+    return [variable, accumulator];
+  }));
+}
+
+/** Adds the gradient of a batch's summed loss to the accumulators. Outputs: the summed loss and the tokens that count. */
+export function traceAccumulate(
+  model: TrainableModel,
+  accumulators: ReadonlyMap<Variable, Variable>,
+  batch: number,
+  time: number,
+): TracedProgram {
+  return traceProgram("accumulate", batchTypes(batch, time), (inputs) => {
+    const sums = languageModelLoss({ ...inputs, logits: model.forward(inputs) });
+    const variables = [...accumulators.keys()];
+    const found = gradients(sums.loss, variables.map((variable) => variable.raw()));
+    variables.forEach((variable, i) => {
+      const accumulator = accumulators.get(variable)!;
+      assign(accumulator, accumulator.raw().add(found[i]!.cast("float32")));
+    });
+    return { loss: sums.loss, tokens: sums.tokens };
+  });
+}
+
+/** Updates by the accumulated gradients over the number of tokens, and empties the accumulators. Output: the gradient's norm. */
+export function traceApply(optimizer: Optimizer, accumulators: ReadonlyMap<Variable, Variable>): TracedProgram {
+  return traceProgram("apply", { tokens: scalar, ...scalarInputs }, (inputs) => {
+    const found = [...accumulators.values()].map((accumulator) => perToken(accumulator.raw(), inputs.tokens));
+    const gradientNorm = applyGradients([...accumulators.keys()], found, optimizer, inputs);
+    for (const accumulator of accumulators.values()) assign(accumulator, full(accumulator.stored.shape, 0));
+    return { gradientNorm };
+  });
+}
+
+/** A batch's loss without an update. Outputs: the summed loss, the tokens that count, and those predicted right. */
+export function traceEvaluate(model: TrainableModel, batch: number, time: number): TracedProgram {
+  return traceProgram("evaluate", batchTypes(batch, time), (inputs) => {
+    const all = { ...inputs, logits: model.forward(inputs) };
+    const { loss, tokens } = languageModelLoss(all);
+    return { loss, tokens, correct: correctPredictions(all) };
+  });
+}
+
+/** A number as a float32 scalar on the host. */
+export function hostScalar(value: number): HostTensor<"float32"> {
+  return { shape: [], dtype: "float32", data: new Float32Array([value]) };
+}

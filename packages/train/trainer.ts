@@ -1,0 +1,260 @@
+/** Training and evaluation over data sets: what `compile`, `fit` and `evaluate` of a model do. */
+import { bytesOf } from "@tessera/core";
+import { compileProgram, disposeValues, type Program, type TracedProgram, type Variable } from "@tessera/nn";
+import type { Backend } from "@tessera/runtime";
+import { type Batch, batches, type Dataset } from "./data/batches.ts";
+import { disposePrograms, type EvaluateOptions, type Evaluation, Evaluator, inputsOf, numbers } from "./evaluator.ts";
+import type { Optimizer } from "./optimizer.ts";
+import {
+  hostScalar,
+  makeAccumulators,
+  traceAccumulate,
+  traceApply,
+  type TrainableModel,
+  trainableVariables,
+  traceTrainStep,
+} from "./step.ts";
+
+/** How a model is to be trained. */
+export interface CompileSettings {
+  /** What turns gradients into updates. */
+  readonly optimizer: Optimizer;
+  /** The number of batches per update; 1 unless given. */
+  readonly gradientAccumulationSteps?: number;
+}
+
+/** What an update did. */
+export interface StepReport {
+  /** The number of updates so far in this call of `fit`, this one included. */
+  readonly step: number;
+  /** The number of updates that this call of `fit` will make. */
+  readonly steps: number;
+  /** The number of the epoch, from 0. */
+  readonly epoch: number;
+  /** The mean loss over the tokens that count, before the update. */
+  readonly loss: number;
+  /** The number of real tokens read. */
+  readonly tokens: number;
+  /** Real tokens per second, from the start of this update to its end. */
+  readonly tokensPerSecond: number;
+  /** The learning rate of the update. */
+  readonly learningRate: number;
+  /** The joint norm of the gradients, before clipping. */
+  readonly gradientNorm: number;
+}
+
+/** What happened in an epoch. */
+export interface EpochReport {
+  /** The number of the epoch, from 0. */
+  readonly epoch: number;
+  /** The mean training loss over the tokens that count. */
+  readonly loss: number;
+  /** The evaluation on the validation data, where some was given. */
+  readonly validation?: Evaluation;
+}
+
+/** What happened in a call of `fit`. */
+export interface History {
+  /** One entry per update. */
+  readonly steps: readonly StepReport[];
+  /** One entry per epoch, the last one also when it was cut short. */
+  readonly epochs: readonly EpochReport[];
+}
+
+/** How long and on what to train. */
+export interface FitOptions {
+  /** How often to go through the data; 1 unless given. */
+  readonly epochs?: number;
+  /** Stop after this many updates, in the middle of an epoch if need be. */
+  readonly maxSteps?: number;
+  /** The seed of the order of batches and examples; in their own order unless given. */
+  readonly seed?: number;
+  /** Evaluated after each epoch. */
+  readonly validation?: Dataset;
+  /** Called after each update. */
+  readonly onStep?: (report: StepReport) => void | Promise<void>;
+  /** Called after each epoch. */
+  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+  /** Ends training after the update under way. */
+  readonly signal?: AbortSignal;
+}
+
+function realTokens(batch: Batch): number {
+  return batch.paddingMask.data.reduce((sum, real) => sum + real, 0);
+}
+
+/** Trains and evaluates one model. Programs are compiled when a batch shape is first seen, and kept. */
+export class Trainer {
+  /** How the model is trained. */
+  readonly settings: CompileSettings;
+  readonly #model: TrainableModel;
+  readonly #backend: Backend;
+  readonly #evaluator: Evaluator;
+  readonly #programs = new Map<string, Promise<Program>>();
+  #trained: readonly Variable[] = [];
+  #accumulators = new Map<Variable, Variable>();
+  #updates = 0;
+
+  /**
+   * Prepares to train a model; nothing is compiled yet.
+   *
+   * @throws {RangeError} when the number of accumulation steps is out of range.
+   */
+  constructor(model: TrainableModel, backend: Backend, settings: CompileSettings) {
+    const every = settings.gradientAccumulationSteps ?? 1;
+    if (!Number.isInteger(every) || every < 1) {
+      throw new RangeError(`Cannot compile "${model.name}": gradientAccumulationSteps must be a whole number of at least 1, found ${every}`);
+    }
+    this.#model = model;
+    this.#backend = backend;
+    this.#evaluator = new Evaluator(model, backend);
+    this.settings = settings;
+  }
+
+  /** The number of updates made so far. */
+  get updates(): number {
+    return this.#updates;
+  }
+
+  /**
+   * Trains on a data set.
+   *
+   * @throws {Error} when nothing is trainable, when a variable has no value, or when the loss is not a number, naming the update.
+   */
+  async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
+    const { epochs = 1, seed, signal } = options;
+    await this.#prepare();
+    const every = this.settings.gradientAccumulationSteps ?? 1;
+    const perEpoch = Math.ceil(dataset.statistics.batches / every);
+    const steps = Math.min(options.maxSteps ?? Infinity, perEpoch * epochs);
+    const history = { steps: [] as StepReport[], epochs: [] as EpochReport[] };
+    const done = () => signal?.aborted === true || history.steps.length >= steps;
+    for (let epoch = 0; epoch < epochs && !done(); epoch++) {
+      let [lossSum, tokenSum] = [0, 0];
+      for (const group of groups(batches(dataset, seed === undefined ? { epoch } : { seed, epoch }), every)) {
+        const start = performance.now();
+        const update = this.#updates;
+        const { loss, counted, gradientNorm } = every === 1 ? await this.#update(group[0]!) : await this.#accumulate(group);
+        if (!Number.isFinite(loss)) {
+          throw new Error(
+            `Cannot go on training "${this.#model.name}": the loss of update ${update} is ${loss}; lower the learning rate ` +
+              `(${this.settings.optimizer.learningRate(update)}) or set globalClipNorm`,
+          );
+        }
+        lossSum += loss * counted;
+        tokenSum += counted;
+        const tokens = group.reduce((sum, batch) => sum + realTokens(batch), 0);
+        const report: StepReport = {
+          step: history.steps.length + 1,
+          steps,
+          epoch,
+          loss,
+          tokens,
+          tokensPerSecond: tokens / ((performance.now() - start) / 1000),
+          learningRate: this.settings.optimizer.learningRate(update),
+          gradientNorm,
+        };
+        history.steps.push(report);
+        await options.onStep?.(report);
+        if (done()) break;
+      }
+      const validation = options.validation === undefined || signal?.aborted ? {} : { validation: await this.evaluate(options.validation) };
+      const report: EpochReport = { epoch, loss: lossSum / Math.max(tokenSum, 1), ...validation };
+      history.epochs.push(report);
+      await options.onEpoch?.(report);
+    }
+    return history;
+  }
+
+  /** The loss and accuracy over a data set, without training. */
+  async evaluate(dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+    return await this.#evaluator.evaluate(dataset, options);
+  }
+
+  /** The size of the optimizer's variables, in bytes, once training has begun. */
+  get optimizerBytes(): number {
+    return this.settings.optimizer.variables.reduce((sum, { stored }) => sum + bytesOf(stored), 0);
+  }
+
+  /** Frees the programs, the slots and the accumulators. */
+  dispose(): void {
+    this.dropPrograms();
+    disposeValues([...this.settings.optimizer.variables, ...this.#accumulators.values()]);
+  }
+
+  /** Frees the programs, because the model's layers changed; the next call compiles new ones. */
+  dropPrograms(): void {
+    disposePrograms(this.#programs);
+    this.#evaluator.dispose();
+  }
+
+  /** Makes slots, and drops programs that were compiled for other trainable variables. */
+  async #prepare(): Promise<void> {
+    const variables = trainableVariables(this.#model);
+    if (variables.length === 0) {
+      throw new Error(`Cannot train "${this.#model.name}": none of its variables is trainable; enable LoRA or unfreeze some`);
+    }
+    const same = variables.length === this.#trained.length && variables.every((variable, i) => variable === this.#trained[i]);
+    if (!same) {
+      this.dropPrograms();
+      disposeValues(this.#accumulators.values());
+      this.#accumulators = new Map();
+      this.#trained = variables;
+    }
+    await this.settings.optimizer.build(variables, this.#backend);
+    if ((this.settings.gradientAccumulationSteps ?? 1) > 1 && this.#accumulators.size === 0) {
+      this.#accumulators = makeAccumulators(this.#model, this.#backend);
+    }
+  }
+
+  #program(key: string, trace: () => TracedProgram): Promise<Program> {
+    const known = this.#programs.get(key) ?? compileProgram(trace(), this.#backend);
+    this.#programs.set(key, known);
+    return known;
+  }
+
+  #scalars() {
+    const scalars = this.settings.optimizer.scalars(this.#updates++);
+    return Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, hostScalar(value)]));
+  }
+
+  async #update(batch: Batch): Promise<{ loss: number; counted: number; gradientNorm: number }> {
+    const [rows, time] = batch.tokenIds.shape as [number, number];
+    const program = await this.#program(
+      `train ${rows}x${time}`,
+      () => traceTrainStep(this.#model, this.settings.optimizer, rows, time),
+    );
+    const found = await numbers(await program.run({ ...inputsOf(batch), ...this.#scalars() }));
+    return { loss: found.loss!, counted: found.tokens!, gradientNorm: found.gradientNorm! };
+  }
+
+  async #accumulate(group: readonly Batch[]): Promise<{ loss: number; counted: number; gradientNorm: number }> {
+    let [loss, tokens] = [0, 0];
+    for (const batch of group) {
+      const [rows, time] = batch.tokenIds.shape as [number, number];
+      const program = await this.#program(
+        `accumulate ${rows}x${time}`,
+        () => traceAccumulate(this.#model, this.#accumulators, rows, time),
+      );
+      const sums = await numbers(await program.run(inputsOf(batch)));
+      loss += sums.loss!;
+      tokens += sums.tokens!;
+    }
+    const program = await this.#program("apply", () => traceApply(this.settings.optimizer, this.#accumulators));
+    const { gradientNorm } = await numbers(await program.run({ tokens: hostScalar(tokens), ...this.#scalars() }));
+    return { loss: loss / Math.max(tokens, 1), counted: tokens, gradientNorm: gradientNorm! };
+  }
+}
+
+/** Consecutive items in groups of `size`; the last group may be smaller. */
+function* groups<T>(items: Iterable<T>, size: number): Generator<T[]> {
+  let group: T[] = [];
+  for (const item of items) {
+    group.push(item);
+    if (group.length === size) {
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) yield group;
+}
