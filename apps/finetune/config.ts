@@ -2,6 +2,7 @@
  * The configuration of a fine-tuning job: one schema from which the flags, the help text, the JSON Schema for editors and
  * every complaint about a wrong field follow.
  */
+import { backendNames } from "tessera";
 import { z } from "zod";
 
 const count = z.int().min(1);
@@ -75,7 +76,7 @@ export const configSchema = z.strictObject({
   output: z.string().min(1).optional().describe(
     "The folder for the results; runs/<name> when absent, with a number behind it where that exists.",
   ),
-  backend: z.enum(["cpu"]).default("cpu").describe("What runs the programs."),
+  backend: z.enum(backendNames).default("cpu").describe("What runs the programs."),
   threads: count.nullable().default(null).describe("The number of threads; null leaves it to the backend."),
   dtype: z.enum(["float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16"]).default("float32").describe(
     "What the weights are stored and computed in; mixed keeps weights in float32.",

@@ -2,7 +2,7 @@
  * Flags from the schema of a job: each field is a flag named by its path, and may go without its group where no other group
  * has a field of that name, so that flags and configuration never drift apart.
  */
-import { nearestName } from "@tessera/core";
+import { nearestName } from "tessera";
 import { configJsonSchema, configSchema, type JsonSchema } from "./config.ts";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */

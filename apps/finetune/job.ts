@@ -1,5 +1,5 @@
 /** Which job a command line means: the shipped one, that of a file, or one made of flags alone. */
-import { checkJson, parseJson } from "@tessera/hub";
+import { checkJson, parseJson } from "tessera";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
@@ -74,7 +74,13 @@ function chooseBase({ fields }: Arguments): unknown {
   const shipped = structuredClone(tinyConfig) as unknown as Fields & { data: Fields };
   // A held-out set belongs to its training set.
   if (fields.has("data.train")) delete shipped.data["heldOut"];
-  if (fields.get("preset") === undefined) return shipped;
+  if (fields.get("preset") === undefined) {
+    // The warm-up of the recipe would outlast a run that is much shorter.
+    const steps = fields.get("training.steps");
+    const training = shipped["training"] as Fields;
+    if (typeof steps === "number") training["warmupSteps"] = Math.min(training["warmupSteps"] as number, Math.floor(steps / 10));
+    return shipped;
+  }
   // The recipe of the tiny model would ruin a large one, so only the data stays.
   const { train, heldOut } = shipped.data;
   return { data: { train, ...(heldOut === undefined ? {} : { heldOut }) } };

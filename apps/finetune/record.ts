@@ -116,9 +116,9 @@ export interface TrainingFacts {
   readonly heldOut: readonly HeldOutPoint[];
   /** The number of real tokens read. */
   readonly tokens: number;
-  /** How long it took, evaluation between epochs included, in seconds. */
+  /** How long the steps took, those that compile a program included, in seconds. */
   readonly seconds: number;
-  /** Real tokens per second of training, the first step of each shape, which compiles, left out where there are others. */
+  /** Real tokens per second over all steps. */
   readonly tokensPerSecond: number;
   /** How long it took until the first step was done, in seconds. */
   readonly secondsToFirstStep: number;

@@ -33,7 +33,9 @@ export function onnxBackend(options: OnnxBackendOptions = {}): Backend {
   function own(device: Device): Device {
     if (devices.includes(device)) return device;
     throw new TypeError(
-      `Cannot use device "${device.id}" with the backend "cpu": its devices are ${devices.map(({ id }) => id).join(", ")}`,
+      `Cannot use device "${device.id}" with the backend "cpu": its devices are ${
+        devices.map(({ id }) => id).join(", ")
+      }`,
     );
   }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { einsum, type Graph, hostTensor, type HostTensor, trace } from "@tessera/core";
+import { einsum, type Graph, type HostTensor, hostTensor, trace } from "@tessera/core";
 import type { Backend } from "@tessera/runtime";
 import { onnxBackend } from "./backend.ts";
 import { assertAgrees, float, sampleTensor } from "./testing/run.ts";
@@ -82,7 +82,10 @@ Deno.test("dispose() of a buffer and of a program waits for the runs that use th
     program.dispose();
     const [y] = await run;
     assert.equal((await y!.read()).data[0], 0);
-    await assert.rejects(x.read(), { name: "TypeError", message: /Cannot read a float32\[256,256\] buffer that was disposed/ });
+    await assert.rejects(x.read(), {
+      name: "TypeError",
+      message: /Cannot read a float32\[256,256\] buffer that was disposed/,
+    });
     await assert.rejects(async () => await program.run([y!]), { message: /disposed/ });
   });
 });
@@ -130,10 +133,14 @@ Deno.test("compile() copies an output that is an input, a constant or another ou
 
 Deno.test("A graph without inputs, and tensors without elements, run", async () => {
   await withBackend(async (backend) => {
-    await assertAgrees(backend, trace("empty", { x: float(0, 3), w: float(4, 3) }, ({ x, w }) => ({ y: einsum("ab,cb->ac", x, w) })), [
-      sampleTensor([0, 3]),
-      sampleTensor([4, 3]),
-    ]);
+    await assertAgrees(
+      backend,
+      trace("empty", { x: float(0, 3), w: float(4, 3) }, ({ x, w }) => ({ y: einsum("ab,cb->ac", x, w) })),
+      [
+        sampleTensor([0, 3]),
+        sampleTensor([4, 3]),
+      ],
+    );
   });
 });
 

@@ -50,7 +50,9 @@ export class OnnxBuffer implements Buffer {
   /** Replaces the content, after the runs that use it. */
   async write(tensor: HostTensor): Promise<void> {
     if (!sameType(tensor, this.type)) {
-      throw new TypeError(`Cannot write ${formatType(tensor)} to a buffer of ${formatType(this.type)}: types must match`);
+      throw new TypeError(
+        `Cannot write ${formatType(tensor)} to a buffer of ${formatType(this.type)}: types must match`,
+      );
     }
     const { buffer, byteOffset, byteLength } = tensor.data;
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);

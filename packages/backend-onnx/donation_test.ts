@@ -70,7 +70,9 @@ async function steps(graph: Graph): Promise<{ data: number[]; buffer: Buffer; mo
 }
 
 Deno.test("A donated state is updated in its own memory where that is safe", async () => {
-  const { data, moved } = await steps(trace("sum", { s: float(2, 2), x: float(2, 2) }, ({ s, x }) => ({ s: s.add(x) })));
+  const { data, moved } = await steps(
+    trace("sum", { s: float(2, 2), x: float(2, 2) }, ({ s, x }) => ({ s: s.add(x) })),
+  );
   assert.deepEqual([data, moved], [[4, 5, 3, 7], false]);
 });
 

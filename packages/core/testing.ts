@@ -22,6 +22,7 @@ import type { Tensor } from "./tensor.ts";
 import { constant, full, trace } from "./trace.ts";
 
 export { allSamples, samples } from "./samples/table.ts";
+export { randomGraph, randomGraphInputs } from "./samples/random_graph.ts";
 export { sampleOperands } from "./samples/sample.ts";
 export type { Fill, OperandSample, Sample, SampleTable } from "./samples/sample.ts";
 

@@ -10,7 +10,7 @@
 import { fromFloat32, hostZeros, type Tensor, toFloat32 } from "@tessera/core";
 import { assign, Variable, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
-import { learningRateAt, type Schedule } from "./schedules.ts";
+import { checkSchedule, learningRateAt, type Schedule } from "./schedules.ts";
 
 /** The variables that an optimizer keeps for one variable of the model. */
 export interface Slots {
@@ -82,7 +82,7 @@ export function adamW(options: AdamWOptions): Optimizer {
   const schedule: Schedule = typeof options.learningRate === "number"
     ? { type: "constant", peak: options.learningRate }
     : options.learningRate;
-  checkRange("learningRate", schedule.peak, schedule.peak > 0, "a positive number");
+  checkSchedule(schedule);
   checkRange("weightDecay", weightDecay, weightDecay >= 0, "at least 0");
   checkRange("beta1", beta1, beta1 >= 0 && beta1 < 1, "at least 0 and below 1");
   checkRange("beta2", beta2, beta2 >= 0 && beta2 < 1, "at least 0 and below 1");

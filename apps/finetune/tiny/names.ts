@@ -91,20 +91,20 @@ export function drawPlace(random: Random, split: Split): string {
   return random.pick(reserved ? places.reserved : places.known);
 }
 
-const onsets = words("B Br C Ch D Dr F Fl G Gr H J K Kl L M N P Pr Qu R S Sh St T Th Tr V W X Y Z");
-const vowels = words("a e i o u a e i o ai ea ie oo ou y");
-const middles = words("b d f g k l m n p r s t v w z ck ld ll mb nd ng nk rd rk rt sk ss st th x");
-const endings = words("b d f k l m n r s t v w x y ck ld ll ng nk rd rk rt sk ss st th");
+const onsets = words(
+  "A E I O U B Br C Ch Cl D Dr F Fl G Gl Gr H J K Kl Kr L M N P Pr Qu R S Sh Sk Sl St T Th Tr V W X Y Z",
+);
+const vowels = words("a e i o u a e i o a e i o ai au ea ee ei ie oo ou y");
+const consonants = words("b c d f g h k l m n p r s t v w x z");
 
-/** Draws a word that looks like a name and means nothing, such as "Chartunk", so that a model cannot know it and must copy it. */
+/** Draws a word that looks like a name and means nothing, such as "Traldemo", so that a model cannot know it and must copy it. */
 export function inventWord(random: Random): string {
   for (;;) {
     let word = random.pick(onsets);
-    for (let syllables = random.below(2); syllables > 0; syllables--) {
-      word += random.pick(vowels) + random.pick(middles);
+    for (let syllables = random.pick([1, 2, 2, 3]); syllables > 0; syllables--) {
+      word += random.pick(vowels) + random.pick(consonants) + (random.chance(0.35) ? random.pick(consonants) : "");
     }
-    word += random.pick(vowels);
-    if (random.chance(0.7)) word += random.pick(endings);
+    if (random.chance(0.35)) word += random.pick(vowels);
     if (![givenNames, familyNames, places].some((list) => list.reserved.includes(word))) return word;
   }
 }

@@ -43,7 +43,13 @@ function transposedFirst(shape: readonly number[], output: readonly number[]): O
 function matrixForms(rows: number, inner: number, columns: number): Form[] {
   const operations = 2 * rows * inner * columns;
   const output = [rows, columns];
-  const form = (name: string, a: readonly number[], b: readonly number[], op: "Gemm" | "MatMul" | "FusedMatMul", attributes: Attributes = {}) => ({
+  const form = (
+    name: string,
+    a: readonly number[],
+    b: readonly number[],
+    op: "Gemm" | "MatMul" | "FusedMatMul",
+    attributes: Attributes = {},
+  ) => ({
     name: `${name} [${rows},${inner}]·[${inner},${columns}]`,
     inputs: [a, b],
     output,
@@ -126,7 +132,9 @@ async function measureOverhead(threads: number, count: number): Promise<void> {
   const types = Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, float(4)]));
   const graph = trace("many", types, (inputs) => ({ y: inputs.x0!.add(inputs.x1!) }));
   const program = await backend.compile(graph, { device: backend.devices[0]! });
-  const buffers = Object.values(types).map((type) => backend.upload(hostTensor("float32", type.shape, new Float32Array(4))));
+  const buffers = Object.values(types).map((type) =>
+    backend.upload(hostTensor("float32", type.shape, new Float32Array(4)))
+  );
   let best = Infinity;
   for (let round = 0; round < 300; round++) {
     const start = performance.now();

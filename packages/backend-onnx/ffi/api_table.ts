@@ -4,10 +4,10 @@
  * `OrtApi` is a table of function pointers that only ever grows at its end, so an index that holds for one API version
  * holds for every later one. These indices are read off `onnxruntime_c_api.h` (in field order), which
  * https://github.com/microsoft/onnxruntime keeps under `include/onnxruntime/core/session`. This file is the only one
- * that knows them; `checkTable` in `library.ts` exercises the table before anything relies on it.
+ * that knows them; `openLibrary` exercises it before anything relies on it.
  */
 
-/** The API version that is asked of the library, and the newest one that any function in the table needs. */
+/** The API version that is asked of the library; every function in the table is older. */
 export const apiVersion = 22;
 
 /** The library versions that the table was checked against: the major version, and the smallest minor version. */
@@ -26,7 +26,11 @@ export interface ApiFunction {
 const handle = "usize";
 const out = "buffer";
 
-type Row<P extends readonly Deno.NativeType[], R> = { readonly index: number; readonly parameters: P; readonly returns: R };
+type Row<P extends readonly Deno.NativeType[], R> = {
+  readonly index: number;
+  readonly parameters: P;
+  readonly returns: R;
+};
 
 function status<const P extends readonly Deno.NativeType[]>(index: number, ...parameters: P): Row<P, "status"> {
   return { index, parameters, returns: "status" };
@@ -100,7 +104,8 @@ export type Call<F extends ApiFunction> = (...args: Arguments<F["parameters"]>) 
 
 type Arguments<P extends readonly Deno.NativeType[]> = { -readonly [I in keyof P]: Argument<P[I]> };
 
-type Argument<P> = P extends "buffer" ? Uint8Array<ArrayBuffer> | BigUint64Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>
+type Argument<P> = P extends "buffer"
+  ? Uint8Array<ArrayBuffer> | BigUint64Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>
   : P extends "usize" ? bigint | number
   : number;
 

@@ -6,7 +6,7 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { apiTable, apiVersion, type ApiFunction, type OrtApi, supportedLibrary } from "./api_table.ts";
+import { type ApiFunction, apiTable, apiVersion, type OrtApi, supportedLibrary } from "./api_table.ts";
 
 /** A platform, in Deno's spelling. */
 export interface Platform {
@@ -144,7 +144,7 @@ export function checkVersion(version: string, path: string): void {
 }
 
 /**
- * Makes a status and reads it back, which fails if the first or the hundredth slot of the table is not what it should be.
+ * Makes a status and reads it back, which fails when the functions are not where the table has them.
  */
 function checkTable(api: OrtApi, version: string, path: string): void {
   const code = 2;
@@ -207,8 +207,10 @@ function bindApi(table: Deno.PointerObject): OrtApi {
 export class OrtError extends Error {
   /** ONNX Runtime's number for the kind of error (`OrtErrorCode`). */
   readonly code: number;
+  /** The name of the class, which printed errors begin with. */
   override readonly name = "OrtError";
 
+  /** Makes an error of ONNX Runtime's message and its number for the kind of error. */
   constructor(message: string, code: number) {
     super(message);
     this.code = code;

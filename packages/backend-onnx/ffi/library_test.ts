@@ -89,7 +89,9 @@ Deno.test("acquireEnvironment() shares one environment and refuses other options
   const first = acquireEnvironment({ threads: 2 });
   const second = acquireEnvironment({ threads: 2 });
   assert.equal(first, second);
-  assert.throws(() => acquireEnvironment({ threads: 1 }), { message: /Cannot start ONNX Runtime with .*"threads":1.*"threads":2/ });
+  assert.throws(() => acquireEnvironment({ threads: 1 }), {
+    message: /Cannot start ONNX Runtime with .*"threads":1.*"threads":2/,
+  });
   first.release();
   second.release();
   const third = acquireEnvironment({ threads: 1 });

@@ -4,7 +4,7 @@
 
 import { addressOf, type Environment, outPointer } from "./environment.ts";
 import { cString } from "./library.ts";
-import { ownValue, type OrtValue } from "./value.ts";
+import { type OrtValue, ownValue } from "./value.ts";
 import type { TensorType } from "@tessera/core";
 
 /** How a model is compiled. */
@@ -65,7 +65,13 @@ export async function newSession(
   const out = outPointer();
   environment.retain();
   try {
-    const call = api.createSessionFromArray(environment.env, addressOf(model), model.byteLength, settings, addressOf(out));
+    const call = api.createSessionFromArray(
+      environment.env,
+      addressOf(model),
+      model.byteLength,
+      settings,
+      addressOf(out),
+    );
     await pinning(call, [model, out]);
   } catch (error) {
     environment.release();

@@ -25,7 +25,12 @@ function gain(writer: Writer, scale: OnnxValue, offset: number): OnnxValue {
   return offset === 0 ? scale : arithmetic(writer, scale).add(scale, offset);
 }
 
-function rmsNormalize(writer: Writer, x: OnnxValue, scale: OnnxValue, epsilon: number): { y: OnnxValue; inverse: OnnxValue } {
+function rmsNormalize(
+  writer: Writer,
+  x: OnnxValue,
+  scale: OnnxValue,
+  epsilon: number,
+): { y: OnnxValue; inverse: OnnxValue } {
   const inverseType = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] };
   const attributes = { axis: -1, epsilon: { float: epsilon } };
   const [y, inverse] = writer.nodes("SimplifiedLayerNormalization", [x, scale], [x, inverseType], { attributes });
@@ -55,7 +60,11 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
     const s = writer.node("Sigmoid", [x], x);
     return [mul(add(mul(sub(s, mul(s, s)), x), s), ct)];
   },
-  rmsNorm: (writer, [x, scale], { epsilon, offset }) => [rmsNormalize(writer, x, gain(writer, scale, offset), epsilon).y],
+  rmsNorm: (
+    writer,
+    [x, scale],
+    { epsilon, offset },
+  ) => [rmsNormalize(writer, x, gain(writer, scale, offset), epsilon).y],
   // With n = x/rms(x) and g = ct · gain: dx = (g - n · mean(g n)) / rms(x), dscale = Σ ct n.
   rmsNormGrad: (writer, [x, scale, ct], { epsilon, offset }) => {
     const { sub, mul } = arithmetic(writer, x);
@@ -66,7 +75,9 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
     const dx = mul(sub(g, mul(normal, mean)), inverse);
     const rows = x.shape.slice(0, -1).map((_, axis) => axis);
     if (rows.length === 0) return [dx, mul(ct, normal)];
-    const dscale = writer.node("ReduceSum", [mul(ct, normal), writer.list(rows)], scale, { attributes: { keepdims: 0 } });
+    const dscale = writer.node("ReduceSum", [mul(ct, normal), writer.list(rows)], scale, {
+      attributes: { keepdims: 0 },
+    });
     return [dx, dscale];
   },
   softmax: (writer, [x], _, node) => [writer.node("Softmax", [x], resultType(node), { attributes: { axis: -1 } })],
@@ -91,7 +102,9 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
     const column = { dtype: logits.dtype, shape: [...labels.shape, 1] };
     const axis = labels.shape.length;
     const logs = writer.node("LogSoftmax", [logits], logits, { attributes: { axis: -1 } });
-    const chosen = writer.node("GatherElements", [logs, writer.reshape(labels, column.shape)], column, { attributes: { axis } });
+    const chosen = writer.node("GatherElements", [logs, writer.reshape(labels, column.shape)], column, {
+      attributes: { axis },
+    });
     return [writer.reshape(writer.node("Neg", [chosen], column), labels.shape)];
   },
   crossEntropyGrad: "decompose",

@@ -25,7 +25,10 @@ export function lowerEinsum(
 function writeProduct(writer: Writer, operands: readonly [OnnxValue, OnnxValue], plan: ProductPlan): OnnxValue {
   const read = (factor: OperandPlan & { readonly operand: 0 | 1 }) => {
     const operand = operands[factor.operand];
-    return writer.reshape(factor.permutation === null ? operand : writer.transpose(operand, factor.permutation), factor.view);
+    return writer.reshape(
+      factor.permutation === null ? operand : writer.transpose(operand, factor.permutation),
+      factor.view,
+    );
   };
   const { first, second } = plan;
   const y = writeMatMul(writer, read(first), read(second), first, second, plan.product);

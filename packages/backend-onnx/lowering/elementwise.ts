@@ -50,9 +50,35 @@ function comparison(op: string): Binary {
 
 /** The elementwise family. */
 export const elementwise: FamilyLowering<
-  | "neg" | "abs" | "sign" | "floor" | "exp" | "log" | "sqrt" | "rsqrt" | "sin" | "cos" | "tanh" | "sigmoid" | "not"
-  | "add" | "sub" | "mul" | "div" | "pow" | "maximum" | "minimum"
-  | "equal" | "less" | "lessEqual" | "greater" | "greaterEqual" | "and" | "or" | "where" | "cast"
+  | "neg"
+  | "abs"
+  | "sign"
+  | "floor"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "rsqrt"
+  | "sin"
+  | "cos"
+  | "tanh"
+  | "sigmoid"
+  | "not"
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "pow"
+  | "maximum"
+  | "minimum"
+  | "equal"
+  | "less"
+  | "lessEqual"
+  | "greater"
+  | "greaterEqual"
+  | "and"
+  | "or"
+  | "where"
+  | "cast"
 > = {
   neg: unary("Neg"),
   abs: unary("Abs"),
@@ -89,7 +115,8 @@ export const elementwise: FamilyLowering<
     const [condition, a, b] = narrowed(writer, operands, type.shape) as [OnnxValue, OnnxValue, OnnxValue];
     if (type.dtype !== "bool") return [writer.node("Where", [condition, a, b], type)];
     // ONNX Runtime has no Where for booleans: (condition and a) or (not condition and b).
-    const logical = (op: string, x: OnnxValue, y: OnnxValue) => writer.node(op, [x, y], { dtype: "bool", shape: broadcast(x.shape, y.shape) });
+    const logical = (op: string, x: OnnxValue, y: OnnxValue) =>
+      writer.node(op, [x, y], { dtype: "bool", shape: broadcast(x.shape, y.shape) });
     const otherwise = writer.node("Not", [condition], condition);
     return [writer.node("Or", [logical("And", condition, a), logical("And", otherwise, b)], type)];
   },

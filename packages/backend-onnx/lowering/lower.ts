@@ -7,8 +7,8 @@ import {
   type Graph,
   legalize,
   type Node,
-  optimize,
   type OpName,
+  optimize,
   type Tensor,
 } from "@tessera/core";
 import { elementTypes } from "../ffi/element_type.ts";

@@ -14,7 +14,9 @@ export const movement: FamilyLowering<"reshape" | "transpose" | "broadcastTo" | 
     );
     if (cut.length === 0) return [x];
     const along = (list: readonly number[]) => writer.list(cut.map((axis) => list[axis]!));
-    return [writer.node("Slice", [x, along(starts), along(limits), writer.list(cut), along(strides)], resultType(node))];
+    return [
+      writer.node("Slice", [x, along(starts), along(limits), writer.list(cut), along(strides)], resultType(node)),
+    ];
   },
   pad: (writer, [x], { low, high, value }, node) => {
     if ([...low, ...high].every((count) => count === 0)) return [x];

@@ -28,7 +28,10 @@ export const reductions: FamilyLowering<"sum" | "max" | "min" | "argMax" | "cumS
   ],
   topK: (writer, [x], { k }, node) => {
     const { dtype, shape } = resultType(node);
-    const [values, indices] = writer.nodes("TopK", [x, writer.list([k])], [{ dtype, shape }, { dtype: "int64", shape }]);
+    const [values, indices] = writer.nodes("TopK", [x, writer.list([k])], [{ dtype, shape }, {
+      dtype: "int64",
+      shape,
+    }]);
     return [values!, writer.cast(indices!, "int32")];
   },
 };

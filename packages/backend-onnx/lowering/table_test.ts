@@ -32,7 +32,11 @@ interface Sample {
   readonly body: (inputs: Readonly<Record<string, Tensor>>) => Tensor | readonly Tensor[];
 }
 
-const f = (shape: readonly number[], map?: (x: number) => number) => ({ shape, dtype: "float32" as const, ...(map && { map }) });
+const f = (shape: readonly number[], map?: (x: number) => number) => ({
+  shape,
+  dtype: "float32" as const,
+  ...(map && { map }),
+});
 const ints = (shape: readonly number[], below = 5) => ({
   shape,
   dtype: "int32" as const,
@@ -48,7 +52,10 @@ function unary(op: OpName, map?: (x: number) => number): Sample[] {
 function signed(op: OpName): Sample[] {
   return [
     ...unary(op),
-    { inputs: { x: { shape: [7], dtype: "int32", map: (x) => Math.round(x * 3) } }, body: ({ x }) => apply(op as "neg", [x!], {}) },
+    {
+      inputs: { x: { shape: [7], dtype: "int32", map: (x) => Math.round(x * 3) } },
+      body: ({ x }) => apply(op as "neg", [x!], {}),
+    },
   ];
 }
 
@@ -59,7 +66,10 @@ function binary(op: OpName, map?: (x: number) => number): Sample[] {
     { inputs: { a: f([], map), b: f([4], map) }, body },
     { inputs: { a: ints([4, 3]), b: { ...ints([3]), map: (x) => Math.floor(x + 4) } }, body },
     // An operand that the graph repeats first.
-    { inputs: { a: f([3, 4], map), b: f([1, 4], map) }, body: ({ a, b }) => body({ a: a!, b: b!.broadcastTo([3, 4]) }) },
+    {
+      inputs: { a: f([3, 4], map), b: f([1, 4], map) },
+      body: ({ a, b }) => body({ a: a!, b: b!.broadcastTo([3, 4]) }),
+    },
   ];
 }
 
@@ -101,7 +111,14 @@ function attentionSamples(gradient: boolean): Sample[] {
     body: ({ q, k, v, ct }) => {
       const positions = iota([2, 6], 1);
       const prefix = constant([0, 2], [2], "int32");
-      const out = attention({ query: q!, key: k!, value: v!, queryPositions: positions, keyPositions: positions, prefix }, options);
+      const out = attention({
+        query: q!,
+        key: k!,
+        value: v!,
+        queryPositions: positions,
+        keyPositions: positions,
+        prefix,
+      }, options);
       return gradient ? apply("attentionGrad", [q!, k!, v!, positions, positions, prefix, out, ct!], options) : out;
     },
   }));
@@ -193,7 +210,10 @@ const samples: { readonly [K in OpName]: readonly Sample[] } = {
   ],
   slice: [
     { inputs: { x: f([4, 6]) }, body: ({ x }) => x!.slice([1, 0], [3, 6]) },
-    { inputs: { x: f([4, 6]) }, body: ({ x }) => apply("slice", [x!], { starts: [0, 1], limits: [4, 6], strides: [1, 2] }) },
+    {
+      inputs: { x: f([4, 6]) },
+      body: ({ x }) => apply("slice", [x!], { starts: [0, 1], limits: [4, 6], strides: [1, 2] }),
+    },
     { inputs: { x: { shape: [4, 6], dtype: "bfloat16" } }, body: ({ x }) => x!.slice([1, 0], [3, 6]) },
   ],
   pad: [
@@ -210,21 +230,33 @@ const samples: { readonly [K in OpName]: readonly Sample[] } = {
     { inputs: { x: { shape: [5, 3], dtype: "bfloat16" }, i: ints([]) }, body: ({ x, i }) => x!.gather(i!) },
   ],
   scatterAdd: [
-    { inputs: { x: f([5, 3]), i: ints([2, 4]), u: f([2, 4, 3]) }, body: ({ x, i, u }) => apply("scatterAdd", [x!, i!, u!], { axis: 0 }) },
-    { inputs: { x: f([2, 5, 3]), i: ints([4]), u: f([2, 4, 3]) }, body: ({ x, i, u }) => apply("scatterAdd", [x!, i!, u!], { axis: 1 }) },
+    {
+      inputs: { x: f([5, 3]), i: ints([2, 4]), u: f([2, 4, 3]) },
+      body: ({ x, i, u }) => apply("scatterAdd", [x!, i!, u!], { axis: 0 }),
+    },
+    {
+      inputs: { x: f([2, 5, 3]), i: ints([4]), u: f([2, 4, 3]) },
+      body: ({ x, i, u }) => apply("scatterAdd", [x!, i!, u!], { axis: 1 }),
+    },
     {
       inputs: { x: f([2, 3, 5]), i: ints([4, 2]), u: f([2, 3, 4, 2]) },
       body: ({ x, i, u }) => apply("scatterAdd", [x!, i!, u!], { axis: 2 }),
     },
     // So many repeats that lost updates would show.
-    { inputs: { x: f([5, 8]), i: ints([4000]), u: f([4000, 8]) }, body: ({ x, i, u }) => apply("scatterAdd", [x!, i!, u!], { axis: 0 }) },
+    {
+      inputs: { x: f([5, 8]), i: ints([4000]), u: f([4000, 8]) },
+      body: ({ x, i, u }) => apply("scatterAdd", [x!, i!, u!], { axis: 0 }),
+    },
   ],
   takeAlongAxis: [
     { inputs: { x: f([3, 5]), i: ints([3, 2]) }, body: ({ x, i }) => apply("takeAlongAxis", [x!, i!], { axis: 1 }) },
     { inputs: { x: f([5, 3]), i: ints([2, 3]) }, body: ({ x, i }) => apply("takeAlongAxis", [x!, i!], { axis: 0 }) },
   ],
   addAlongAxis: [
-    { inputs: { x: f([3, 5]), i: ints([3, 7]), u: f([3, 7]) }, body: ({ x, i, u }) => apply("addAlongAxis", [x!, i!, u!], { axis: 1 }) },
+    {
+      inputs: { x: f([3, 5]), i: ints([3, 7]), u: f([3, 7]) },
+      body: ({ x, i, u }) => apply("addAlongAxis", [x!, i!, u!], { axis: 1 }),
+    },
   ],
   updateSlice: [
     {
@@ -232,18 +264,31 @@ const samples: { readonly [K in OpName]: readonly Sample[] } = {
       body: ({ x, u, i }) => apply("updateSlice", [x!, u!, i!], { axis: 1 }),
     },
     {
-      inputs: { x: { shape: [2, 3, 8], dtype: "bfloat16" }, u: { shape: [2, 3, 1], dtype: "bfloat16" }, i: ints([2], 8) },
+      inputs: {
+        x: { shape: [2, 3, 8], dtype: "bfloat16" },
+        u: { shape: [2, 3, 1], dtype: "bfloat16" },
+        i: ints([2], 8),
+      },
       body: ({ x, u, i }) => apply("updateSlice", [x!, u!, i!], { axis: 2 }),
     },
   ],
   gelu: unary("gelu"),
-  geluGrad: [{ inputs: { x: f([3, 5], (x) => x * 3), ct: f([3, 5]) }, body: ({ x, ct }) => apply("geluGrad", [x!, ct!], {}) }],
+  geluGrad: [{
+    inputs: { x: f([3, 5], (x) => x * 3), ct: f([3, 5]) },
+    body: ({ x, ct }) => apply("geluGrad", [x!, ct!], {}),
+  }],
   silu: unary("silu"),
-  siluGrad: [{ inputs: { x: f([3, 5], (x) => x * 3), ct: f([3, 5]) }, body: ({ x, ct }) => apply("siluGrad", [x!, ct!], {}) }],
+  siluGrad: [{
+    inputs: { x: f([3, 5], (x) => x * 3), ct: f([3, 5]) },
+    body: ({ x, ct }) => apply("siluGrad", [x!, ct!], {}),
+  }],
   rmsNorm: [
     { inputs: { x: f([2, 3, 8]), s: f([8]) }, body: ({ x, s }) => rmsNorm(x!, s!, { epsilon: 1e-5, offset: 1 }) },
     { inputs: { x: f([8]), s: f([8]) }, body: ({ x, s }) => rmsNorm(x!, s!, { epsilon: 1e-2 }) },
-    { inputs: { x: { shape: [3, 8], dtype: "bfloat16" }, s: { shape: [8], dtype: "bfloat16" } }, body: ({ x, s }) => rmsNorm(x!, s!, { epsilon: 1e-5 }) },
+    {
+      inputs: { x: { shape: [3, 8], dtype: "bfloat16" }, s: { shape: [8], dtype: "bfloat16" } },
+      body: ({ x, s }) => rmsNorm(x!, s!, { epsilon: 1e-5 }),
+    },
   ],
   rmsNormGrad: [
     {
@@ -262,7 +307,10 @@ const samples: { readonly [K in OpName]: readonly Sample[] } = {
   })),
   attention: attentionSamples(false),
   attentionGrad: attentionSamples(true),
-  crossEntropy: [{ inputs: { x: f([2, 3, 5], (x) => 10 * x), y: ints([2, 3]) }, body: ({ x, y }) => apply("crossEntropy", [x!, y!], {}) }],
+  crossEntropy: [{
+    inputs: { x: f([2, 3, 5], (x) => 10 * x), y: ints([2, 3]) },
+    body: ({ x, y }) => apply("crossEntropy", [x!, y!], {}),
+  }],
   crossEntropyGrad: [{
     inputs: { x: f([2, 3, 5]), y: ints([2, 3]), ct: f([2, 3]) },
     body: ({ x, y, ct }) => apply("crossEntropyGrad", [x!, y!, ct!], {}),

@@ -31,7 +31,12 @@ export interface Writer {
   /** Adds a node with one result. An input that is `null` is left out. */
   node(op: string, inputs: readonly (OnnxValue | null)[], type: ValueType, options?: NodeOptions): OnnxValue;
   /** Adds a node with several results. */
-  nodes(op: string, inputs: readonly (OnnxValue | null)[], types: readonly ValueType[], options?: NodeOptions): OnnxValue[];
+  nodes(
+    op: string,
+    inputs: readonly (OnnxValue | null)[],
+    types: readonly ValueType[],
+    options?: NodeOptions,
+  ): OnnxValue[];
   /** A small constant. */
   constant(dtype: ElementType, shape: readonly number[], values: readonly number[]): OnnxValue;
   /** A list of int64, such as a shape or axes, as ONNX takes them. */
@@ -91,10 +96,11 @@ export function newWriter(castTo: Readonly<Record<ElementType, number>>): Writer
     nodes,
     node: (op, inputs, type, options) => nodes(op, inputs, [type], options)[0]!,
     constant(dtype, shape, values) {
-      const key = `${dtype}[${shape}]=${values.map((value) => Object.is(value, -0) ? "-0" : value)}`;
+      const made = initializer(`$${initializers.size}`, dtype, shape, values);
+      // Numbers that round to the same elements are the same constant.
+      const key = `${dtype}[${shape}]=${made.bytes}`;
       const before = initializers.get(key);
       if (before !== undefined) return before;
-      const made = initializer(`$${initializers.size}`, dtype, shape, values);
       initializers.set(key, made);
       return made;
     },

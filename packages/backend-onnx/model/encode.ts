@@ -10,7 +10,15 @@ import {
   type ValueInfoProtoSchema,
 } from "onnx-buf";
 import { elementTypes } from "../ffi/element_type.ts";
-import { type Attribute, type Initializer, irVersion, type OnnxModel, type OnnxNode, type OnnxValue, opsets } from "./description.ts";
+import {
+  type Attribute,
+  type Initializer,
+  irVersion,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxValue,
+  opsets,
+} from "./description.ts";
 
 /** The bytes of a model in ONNX's file format. */
 export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {

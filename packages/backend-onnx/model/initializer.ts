@@ -15,7 +15,10 @@ const codecs: Readonly<Record<ElementType, Codec>> = {
   int64: { write: (values) => BigInt64Array.from(values, BigInt), read: (bytes) => new BigInt64Array(bytes) },
   int8: { write: (values) => Int8Array.from(values), read: (bytes) => new Int8Array(bytes) },
   uint8: { write: (values) => Uint8Array.from(values), read: (bytes) => new Uint8Array(bytes) },
-  bool: { write: (values) => Uint8Array.from(values, (value) => value === 0 ? 0 : 1), read: (bytes) => new Uint8Array(bytes) },
+  bool: {
+    write: (values) => Uint8Array.from(values, (value) => value === 0 ? 0 : 1),
+    read: (bytes) => new Uint8Array(bytes),
+  },
   float16: {
     write: (values) => Uint16Array.from(values, float16Bits),
     read: (bytes) => Array.from(new Uint16Array(bytes), float16Value),

@@ -25,14 +25,18 @@ function typed(value: OnnxValue): string {
 function initializerLine(tensor: Initializer): string {
   const values = initializerValues(tensor);
   const shown = values.slice(0, shownValues).join(",");
-  const text = tensor.shape.length === 0 ? shown : `[${shown}${values.length > shownValues ? `,… ${values.length} in all` : ""}]`;
+  const text = tensor.shape.length === 0
+    ? shown
+    : `[${shown}${values.length > shownValues ? `,… ${values.length} in all` : ""}]`;
   return `  ${typed(tensor)} = ${text}`;
 }
 
 function nodeLine(node: OnnxNode): string {
   const attributes = Object.entries(node.attributes).map(([name, value]) => `${name}: ${attributeText(value)}`);
   const suffix = attributes.length === 0 ? "" : ` {${attributes.join(", ")}}`;
-  return `  ${node.outputs.map(typed).join(", ")} = ${node.op}(${node.inputs.map((name) => name || "_").join(", ")})${suffix}`;
+  return `  ${node.outputs.map(typed).join(", ")} = ${node.op}(${
+    node.inputs.map((name) => name || "_").join(", ")
+  })${suffix}`;
 }
 
 function attributeText(value: Attribute): string {

@@ -8,9 +8,9 @@
 import { sameShape } from "../dtype.ts";
 import { parseEinsum } from "../ops/contraction.ts";
 import { inversePermutation, isIdentity } from "../ops/movement.ts";
-import { emit, type Graph, type Node, type Tensor } from "../tensor.ts";
+import { emit, type Graph, type Tensor } from "../tensor.ts";
 import type { PrimitiveName, Primitives } from "../ops/table.ts";
-import { rewrite, type RewriteRule } from "./rewrite.ts";
+import { rewrite } from "./rewrite.ts";
 
 type AttrsOf<K extends PrimitiveName> = Primitives[K]["attrs"];
 
@@ -26,22 +26,25 @@ function transposeOf(tensor: Tensor): { from: Tensor; permutation: readonly numb
   return { from: node.operands[0]!, permutation: (node.attrs as AttrsOf<"transpose">).permutation };
 }
 
-const rules: {
-  readonly [K in PrimitiveName]?: (
-    operands: readonly Tensor[],
-    attrs: AttrsOf<K>,
-    uses: (t: Tensor) => number,
-  ) => readonly Tensor[] | null;
-} = {
-  transpose: ([x], { permutation }, uses) => {
+/** What an op becomes, or `null` to keep it; `originals` are the operands before this pass, `uses` counts their readers. */
+type Fold<A> = (
+  operands: readonly Tensor[],
+  attrs: A,
+  originals: readonly Tensor[],
+  uses: (original: Tensor) => number,
+) => readonly Tensor[] | null;
+
+const rules: { readonly [K in PrimitiveName]?: Fold<AttrsOf<K>> } = {
+  transpose: ([x], { permutation }, [original], uses) => {
     if (isIdentity(permutation)) return [x!];
     const inner = transposeOf(x!);
     if (inner !== null) {
       const composed = permutation.map((axis) => inner.permutation[axis]!);
       return isIdentity(composed) ? [inner.from] : emit("transpose", [inner.from], { permutation: composed });
     }
+    // Only while nothing else reads that einsum, or it would be computed twice; what stood between the two counts as well.
     const producer = x!.producer;
-    if (producer?.op === "einsum" && uses(x!) === 1) {
+    if (producer?.op === "einsum" && original!.producer?.op === "einsum" && uses(original!) === 1) {
       const { a, b, out } = parseEinsum((producer.attrs as AttrsOf<"einsum">).spec);
       return emit("einsum", producer.operands, {
         spec: `${a},${b}->${permutation.map((axis) => out[axis]!).join("")}`,
@@ -67,16 +70,12 @@ const rules: {
 
 /** A graph with as few transposes and reshapes as folding gives; run dead-code elimination after it. */
 export function cancelTransposes(graph: Graph): Graph {
-  // A transpose is folded into the einsum before it only while nothing else reads that einsum's result.
   const counts = new Map<Tensor, number>();
   const count = (tensor: Tensor) => counts.set(tensor, (counts.get(tensor) ?? 0) + 1);
   graph.nodes.forEach((node) => node.operands.forEach(count));
   graph.outputs.forEach(count);
-  const rule: RewriteRule = (node: Node, operands) => {
-    const apply = rules[node.op as PrimitiveName] as
-      | ((operands: readonly Tensor[], attrs: unknown, uses: (t: Tensor) => number) => readonly Tensor[] | null)
-      | undefined;
-    return apply?.(operands, node.attrs, () => counts.get(node.operands[0]!) ?? 0) ?? null;
-  };
-  return rewrite(graph, rule);
+  return rewrite(graph, (node, operands) => {
+    const fold = rules[node.op as PrimitiveName] as Fold<unknown> | undefined;
+    return fold?.(operands, node.attrs, node.operands, (original) => counts.get(original) ?? 0) ?? null;
+  });
 }

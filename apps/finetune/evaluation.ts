@@ -1,0 +1,95 @@
+/** How good a model is on held-out examples: its loss, and how many answers are right to the character. */
+import type { CausalLM, Evaluation } from "tessera";
+import type { Config } from "./config.ts";
+import type { Console } from "./console.ts";
+import type { Prepared, Question } from "./data.ts";
+import type { Score } from "./record.ts";
+
+/** A score, and the answers that it counts, in the order of the questions. */
+export interface Scored {
+  /** The score. */
+  readonly score: Score;
+  /** The answers. */
+  readonly answers: readonly string[];
+}
+
+/** How a model is scored. */
+export interface ScoreOptions {
+  /** What is said to be done, such as `Before training`. */
+  readonly label: string;
+  /** The job. */
+  readonly config: Config;
+  /** Where progress is shown. */
+  readonly console: Console;
+  /** Ends the work early, with the signal's reason as an error. */
+  readonly signal: AbortSignal;
+  /** The loss, where it is known already. */
+  readonly known?: Evaluation | undefined;
+}
+
+/** The questions that a job asks. */
+export function chooseQuestions({ questions }: Prepared, { evaluation }: Config): readonly Question[] {
+  return evaluation.exactMatch ? questions.slice(0, evaluation.examples) : [];
+}
+
+/** Counts the answers that are right to the character; null where there are none. */
+export function countExactMatches(answers: readonly string[], questions: readonly Question[]): Score["exactMatch"] {
+  const total = answers.length;
+  if (total === 0) return null;
+  const right = answers.filter((answer, i) => answer === questions[i]!.expected).length;
+  return { right, total, share: right / total };
+}
+
+async function answerAll(lm: CausalLM, questions: readonly Question[], options: ScoreOptions): Promise<string[]> {
+  const { config: { evaluation }, console, signal, label } = options;
+  const bar = console.progress(`${label}: answers`, questions.length, "answers");
+  const answers: string[] = [];
+  try {
+    for (let start = 0; start < questions.length; start += evaluation.batchSize) {
+      const batch = questions.slice(start, start + evaluation.batchSize);
+      const tokens = await lm.generateTokens(batch.map(({ tokenIds }) => tokenIds), {
+        maxNewTokens: evaluation.maxNewTokens,
+        signal,
+        onToken: (done, total) => bar.update(start + Math.floor(batch.length * done / (total + 1))),
+      });
+      signal.throwIfAborted();
+      answers.push(...tokens.map((ids) => lm.tokenizer.decode(ids, { skipSpecialTokens: true })));
+      bar.update(answers.length, { "exact match": `${countExactMatches(answers, questions)!.right}/${answers.length}` });
+    }
+  } finally {
+    bar.done();
+  }
+  return answers;
+}
+
+async function measureLoss(lm: CausalLM, prepared: Prepared, { console, label, signal }: ScoreOptions): Promise<Evaluation> {
+  const bar = console.progress(`${label}: loss`, prepared.dataset.statistics.batches, "batches");
+  try {
+    return await lm.evaluate(prepared.dataset, {
+      onBatch: (done) => {
+        bar.update(done);
+        signal.throwIfAborted();
+      },
+    });
+  } finally {
+    bar.done();
+  }
+}
+
+/**
+ * Scores a model on held-out examples.
+ *
+ * @throws {Error} the signal's reason, when it is ended early.
+ */
+export async function scoreModel(
+  lm: CausalLM,
+  prepared: Prepared,
+  questions: readonly Question[],
+  options: ScoreOptions,
+): Promise<Scored> {
+  const start = performance.now();
+  const { loss, accuracy } = options.known ?? await measureLoss(lm, prepared, options);
+  const answers = questions.length === 0 ? [] : await answerAll(lm, questions, options);
+  const exactMatch = countExactMatches(answers, questions);
+  return { score: { loss, tokenAccuracy: accuracy, exactMatch, seconds: (performance.now() - start) / 1000 }, answers };
+}

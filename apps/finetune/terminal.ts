@@ -1,0 +1,80 @@
+/** What a person reads in a terminal: sections, facts and answers, as wide as the terminal and coloured where it can be. */
+import { displayWidth, fitText } from "tessera";
+
+/** Ways to set text apart, which do nothing where colours are not wanted. */
+export interface Styles {
+  /** Headings. */
+  bold(text: string): string;
+  /** Labels. */
+  dim(text: string): string;
+  /** What is right. */
+  good(text: string): string;
+  /** What is wrong. */
+  bad(text: string): string;
+}
+
+/** Makes the ways to set text apart. */
+export function makeStyles(isColoured: boolean): Styles {
+  const paint = (on: number, off: number) => (text: string) => isColoured ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+  return { bold: paint(1, 22), dim: paint(2, 22), good: paint(32, 39), bad: paint(31, 39) };
+}
+
+/** Cuts a text between words into lines of at most `width` columns; a longer word is cut. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (let word of text.split(" ")) {
+    if (line !== "" && displayWidth(`${line} ${word}`) > width) {
+      lines.push(line);
+      line = "";
+    }
+    while (line === "" && displayWidth(word) > width) {
+      const head = [...word].slice(0, Math.max(1, Math.floor(width * word.length / displayWidth(word)))).join("");
+      lines.push(head);
+      word = word.slice(head.length);
+    }
+    line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** A text in one line, in which nothing moves the cursor or changes colours. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/\r\n|[\n\r\u2028\u2029]/g, "⏎").replaceAll("\t", " ").replaceAll(/\p{Cc}|\p{Bidi_Control}/gu, "�");
+}
+
+/** Facts in two columns, labels before values, which wrap under themselves. */
+export function formatFacts(facts: readonly (readonly [label: string, value: string])[], width: number, styles: Styles): string {
+  const indent = 2 + Math.max(...facts.map(([label]) => displayWidth(label))) + 2;
+  return facts.flatMap(([label, value]) =>
+    wrap(value, Math.max(20, width - indent)).map((line, i) =>
+      i === 0 ? `  ${styles.dim(label)}${" ".repeat(indent - 2 - displayWidth(label))}${line}` : " ".repeat(indent) + line
+    )
+  ).join("\n");
+}
+
+/** A prompt and what was answered, one line each. */
+export interface ShownAnswer {
+  /** What the model was given. */
+  readonly prompt: string;
+  /** The right answer. */
+  readonly expected: string;
+  /** The answers by when they were given. */
+  readonly answers: readonly (readonly [when: string, text: string])[];
+}
+
+/** A prompt, the right answer and those given, each cut to one line of the terminal. */
+export function formatAnswer({ prompt, expected, answers }: ShownAnswer, width: number, styles: Styles): string {
+  const room = width - 14;
+  const rows = answers.map(([when, text]) => {
+    const isRight = text === expected;
+    const mark = isRight ? styles.good("✓") : styles.bad("✗");
+    const shown = text === "" ? styles.dim("nothing") : fitText(oneLine(text), room);
+    return `  ${styles.dim(when.padEnd(8))}  ${mark} ${shown}`;
+  });
+  return [
+    `  ${fitText(oneLine(prompt), width - 2)}`,
+    `  ${styles.dim("expected")}    ${fitText(oneLine(expected), room)}`,
+    ...rows,
+  ].join("\n");
+}

@@ -1,0 +1,13 @@
+import { adamW, CausalLM, openBackend, createDataset } from "tessera";
+const t0 = performance.now();
+const backend = await openBackend("cpu");
+const lm = await CausalLM.fromPreset("/tmp/oracle_bench_base", { backend });
+console.log("loaded", performance.now() - t0, Deno.memoryUsage().rss / 1e6);
+lm.enableLora({ rank: 8, alpha: 8, targets: ["query", "value"], layout: "peft" });
+const B = 2, T = 256;
+const rows = Array.from({ length: B }, (_, b) => ({ tokenIds: Int32Array.from({ length: T }, (_, t) => Number((BigInt(b * T + t + 1) * 2654435761n) % 4294967296n % 32000n)), lossMask: new Uint8Array(T).fill(1).fill(0, 0, 1), at: "x" }));
+const dataset = createDataset(rows, { batchSize: B });
+lm.compile({ optimizer: adamW({ learningRate: 1e-3, weightDecay: 0.01 }) });
+let last = performance.now();
+await lm.fit(dataset, { epochs: 8, onStep: (r) => { console.log(r.step, r.loss.toFixed(5), (performance.now() - last).toFixed(0), "ms", r.tokensPerSecond.toFixed(1), "tok/s", "total", (performance.now() - t0).toFixed(0), "rss", (Deno.memoryUsage().rss / 1e6).toFixed(0)); last = performance.now(); } });
+console.log(Deno.readTextFileSync("/proc/self/status").match(/VmHWM.*/)?.[0]);
