@@ -39,7 +39,9 @@ const data = z.strictObject({
 
 const training = z.strictObject({
   epochs: count.default(3).describe("How often every training example is seen."),
-  steps: count.nullable().default(null).describe("The number of optimizer steps; when set, it decides instead of epochs."),
+  steps: count.nullable().default(null).describe(
+    "The number of optimizer steps; when set, it decides instead of epochs.",
+  ),
   batchSize: count.default(8).describe("The number of examples in a batch."),
   gradientAccumulationSteps: count.default(1).describe("The number of batches whose gradients make one step."),
   learningRate: z.number().positive().default(2e-4).describe("The highest learning rate."),
@@ -53,7 +55,9 @@ const training = z.strictObject({
   globalClipNorm: z.number().positive().nullable().default(1).describe(
     "The norm that the gradients together are clipped to; null clips nothing.",
   ),
-  seed: z.int().min(0).default(1).describe("The seed of the adapters, of the order of examples and of the held-out share."),
+  seed: z.int().min(0).default(1).describe(
+    "The seed of the adapters, of the order of examples and of the held-out share.",
+  ),
 });
 
 const evaluation = z.strictObject({
@@ -61,7 +65,7 @@ const evaluation = z.strictObject({
     "Generates an answer to held-out prompts, before and after, and counts those that are right to the character.",
   ),
   examples: count.default(200).describe("The most held-out prompts to answer."),
-  batchSize: count.default(50).describe("The number of prompts answered at once."),
+  generationBatchSize: count.default(50).describe("The number of prompts answered at once."),
   maxNewTokens: count.default(128).describe("The most tokens of an answer."),
   samples: z.int().min(0).default(4).describe("The number of answers to print; the report has more."),
 });

@@ -59,7 +59,9 @@ export function splitExamples<T>(examples: readonly T[], share: number, seed: nu
  *
  * @throws {Error} when a file is missing, malformed or empty.
  */
-export async function readExamplesOf({ data, training }: Config): Promise<{ train: Examples; heldOut: Examples | null }> {
+export async function readExamplesOf(
+  { data, training }: Config,
+): Promise<{ train: Examples; heldOut: Examples | null }> {
   const train = { source: data.train, list: await loadExamples(data.train) };
   if (data.heldOut === null) return { train, heldOut: null };
   if (typeof data.heldOut === "string") {

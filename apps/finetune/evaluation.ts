@@ -45,8 +45,8 @@ async function answerAll(lm: CausalLM, questions: readonly Question[], options: 
   const bar = console.progress(`${label}: answers`, questions.length, "answers");
   const answers: string[] = [];
   try {
-    for (let start = 0; start < questions.length; start += evaluation.batchSize) {
-      const batch = questions.slice(start, start + evaluation.batchSize);
+    for (let start = 0; start < questions.length; start += evaluation.generationBatchSize) {
+      const batch = questions.slice(start, start + evaluation.generationBatchSize);
       const tokens = await lm.generateTokens(batch.map(({ tokenIds }) => tokenIds), {
         maxNewTokens: evaluation.maxNewTokens,
         signal,
@@ -54,7 +54,9 @@ async function answerAll(lm: CausalLM, questions: readonly Question[], options: 
       });
       signal.throwIfAborted();
       answers.push(...tokens.map((ids) => lm.tokenizer.decode(ids, { skipSpecialTokens: true })));
-      bar.update(answers.length, { "exact match": `${countExactMatches(answers, questions)!.right}/${answers.length}` });
+      bar.update(answers.length, {
+        "exact match": `${countExactMatches(answers, questions)!.right}/${answers.length}`,
+      });
     }
   } finally {
     bar.done();
@@ -62,7 +64,11 @@ async function answerAll(lm: CausalLM, questions: readonly Question[], options: 
   return answers;
 }
 
-async function measureLoss(lm: CausalLM, prepared: Prepared, { console, label, signal }: ScoreOptions): Promise<Evaluation> {
+async function measureLoss(
+  lm: CausalLM,
+  prepared: Prepared,
+  { console, label, signal }: ScoreOptions,
+): Promise<Evaluation> {
   const bar = console.progress(`${label}: loss`, prepared.dataset.statistics.batches, "batches");
   try {
     return await lm.evaluate(prepared.dataset, {

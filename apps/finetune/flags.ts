@@ -124,7 +124,9 @@ function parseValue({ kinds, takes }: Flag, text: string, given: string): unknow
   if (kinds.has("boolean") && (text === "true" || text === "false")) return text === "true";
   if (kinds.has("array")) return text.split(",").map((item) => item.trim()).filter((item) => item !== "");
   if (kinds.has("string")) return text;
-  throw new UsageError(`Cannot use ${given} "${text}": expected ${[...kinds].map((kind) => kindNames[kind] ?? takes).join(" or ")}`);
+  throw new UsageError(
+    `Cannot use ${given} "${text}": expected ${[...kinds].map((kind) => kindNames[kind] ?? takes).join(" or ")}`,
+  );
 }
 
 function unknownFlag(given: string, flags: readonly Flag[]): never {

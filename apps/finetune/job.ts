@@ -40,7 +40,9 @@ async function readConfigFile(path: string): Promise<unknown> {
   if (/\.[cm]?[jt]s$/.test(path)) {
     const module = await import(pathToFileURL(resolve(path)).href) as { readonly default?: unknown };
     if (isObject(module.default)) return module.default;
-    throw new UsageError(`Cannot use "${path}": it has no default export; write "export default defineConfig({ ... })"`);
+    throw new UsageError(
+      `Cannot use "${path}": it has no default export; write "export default defineConfig({ ... })"`,
+    );
   }
   try {
     return parseJson(path, await Deno.readTextFile(path));
@@ -78,7 +80,9 @@ function chooseBase({ fields }: Arguments): unknown {
     // The warm-up of the recipe would outlast a run that is much shorter.
     const steps = fields.get("training.steps");
     const training = shipped["training"] as Fields;
-    if (typeof steps === "number") training["warmupSteps"] = Math.min(training["warmupSteps"] as number, Math.floor(steps / 10));
+    if (typeof steps === "number") {
+      training["warmupSteps"] = Math.min(training["warmupSteps"] as number, Math.floor(steps / 10));
+    }
     return shipped;
   }
   // The recipe of the tiny model would ruin a large one, so only the data stays.

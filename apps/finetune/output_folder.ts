@@ -53,7 +53,9 @@ export async function chooseOutput({ output, name, overwrite, runs = "runs" }: O
   if (output === null) {
     for (let number = 1;; number++) {
       const folder = join(runs, number === 1 ? name : `${name}-${number}`);
-      if (!(await exists(folder)) || (await isFolder(folder) && (await findResults(folder)).length === 0)) return folder;
+      if (!(await exists(folder)) || (await isFolder(folder) && (await findResults(folder)).length === 0)) {
+        return folder;
+      }
     }
   }
   if (!(await exists(output))) return output;

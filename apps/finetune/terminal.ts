@@ -40,15 +40,24 @@ export function wrap(text: string, width: number): string[] {
 
 /** A text in one line, in which nothing moves the cursor or changes colours. */
 export function oneLine(text: string): string {
-  return text.replaceAll(/\r\n|[\n\r\u2028\u2029]/g, "⏎").replaceAll("\t", " ").replaceAll(/\p{Cc}|\p{Bidi_Control}/gu, "�");
+  return text.replaceAll(/\r\n|[\n\r\u2028\u2029]/g, "⏎").replaceAll("\t", " ").replaceAll(
+    /\p{Cc}|\p{Bidi_Control}/gu,
+    "�",
+  );
 }
 
 /** Facts in two columns, labels before values, which wrap under themselves. */
-export function formatFacts(facts: readonly (readonly [label: string, value: string])[], width: number, styles: Styles): string {
+export function formatFacts(
+  facts: readonly (readonly [label: string, value: string])[],
+  width: number,
+  styles: Styles,
+): string {
   const indent = 2 + Math.max(...facts.map(([label]) => displayWidth(label))) + 2;
   return facts.flatMap(([label, value]) =>
     wrap(value, Math.max(20, width - indent)).map((line, i) =>
-      i === 0 ? `  ${styles.dim(label)}${" ".repeat(indent - 2 - displayWidth(label))}${line}` : " ".repeat(indent) + line
+      i === 0
+        ? `  ${styles.dim(label)}${" ".repeat(indent - 2 - displayWidth(label))}${line}`
+        : " ".repeat(indent) + line
     )
   ).join("\n");
 }
@@ -63,18 +72,37 @@ export interface ShownAnswer {
   readonly answers: readonly (readonly [when: string, text: string])[];
 }
 
-/** A prompt, the right answer and those given, each cut to one line of the terminal. */
+const mostLines = 3;
+
+/** Cuts a text into lines of `width` columns wherever they end, so that two texts that begin alike look alike. */
+function chop(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (let rest = text; rest !== "" || lines.length === 0;) {
+    // The ellipsis takes the last column, so one more is asked for and not kept.
+    const line = displayWidth(rest) <= width ? rest : fitText(rest, width + 1).slice(0, -1);
+    lines.push(line);
+    rest = rest.slice(line.length);
+  }
+  return lines;
+}
+
+/** Lines under a hanging indent, the last of a few with an ellipsis for those that are left out. */
+function paragraph(head: string, lines: readonly string[], indent: number, width: number): string[] {
+  const shown = lines.slice(0, mostLines);
+  if (lines.length > mostLines) shown[mostLines - 1] = fitText(`${shown.at(-1)}${lines[mostLines]}……`, width - indent);
+  return shown.map((line, i) => (i === 0 ? head : " ".repeat(indent)) + line);
+}
+
+/** A prompt, the right answer and those given, each cut to a few lines of the terminal. */
 export function formatAnswer({ prompt, expected, answers }: ShownAnswer, width: number, styles: Styles): string {
-  const room = width - 14;
-  const rows = answers.map(([when, text]) => {
-    const isRight = text === expected;
-    const mark = isRight ? styles.good("✓") : styles.bad("✗");
-    const shown = text === "" ? styles.dim("nothing") : fitText(oneLine(text), room);
-    return `  ${styles.dim(when.padEnd(8))}  ${mark} ${shown}`;
+  const rows = answers.flatMap(([when, text]) => {
+    const mark = text === expected ? styles.good("✓") : styles.bad("✗");
+    const head = `  ${styles.dim(when.padEnd(8))}  ${mark} `;
+    return text === "" ? [head + styles.dim("nothing")] : paragraph(head, chop(oneLine(text), width - 14), 14, width);
   });
   return [
-    `  ${fitText(oneLine(prompt), width - 2)}`,
-    `  ${styles.dim("expected")}    ${fitText(oneLine(expected), room)}`,
+    ...paragraph("  ", wrap(oneLine(prompt), width - 2), 2, width),
+    ...paragraph(`  ${styles.dim("expected")}    `, chop(oneLine(expected), width - 14), 14, width),
     ...rows,
   ].join("\n");
 }

@@ -5,7 +5,7 @@ import type { ConfigInput } from "./config.ts";
 import { finetuning } from "./tiny/recipe.ts";
 
 /** The path of something in the folder of the tiny model, from where the program runs. */
-function tinyPath(path: string): string {
+export function tinyPath(path: string): string {
   return relative(Deno.cwd(), fileURLToPath(new URL(`./tiny/${path}`, import.meta.url)));
 }
 

@@ -7,7 +7,7 @@
  * holds because models run as they are written: the sessions here do not let ONNX Runtime fuse nodes.
  */
 
-import type { OnnxModel, OnnxNode } from "./model/description.ts";
+import type { OnnxModel, OnnxNode, OnnxValue } from "./model/description.ts";
 
 /** Operators whose result may be the memory of an operand, without a copy. */
 const views: ReadonlySet<string> = new Set(["Reshape", "Identity"]);
@@ -21,39 +21,59 @@ const elementwise: ReadonlySet<string> = new Set([
 /** Operators that write some elements of their first operand and keep the others. */
 const updates: ReadonlySet<string> = new Set(["ScatterElements", "ScatterND", "TensorScatter"]);
 
-/** Tells whether output number `output` of a model may be written into the memory of input number `input`. */
-export function canShareMemory(model: OnnxModel, input: number, output: number): boolean {
-  const source = model.inputs[input]!;
-  const target = model.outputs[output]!;
-  const writer = model.nodes.find((node) => node.outputs.some((value) => value.name === target.name));
-  if (writer === undefined) return false;
-  const aliases = aliasesOf(model, source.name);
-  const before = ancestors(model, writer);
-  return model.nodes.every((node) => {
-    if (!node.inputs.some((name) => aliases.has(name))) return true;
-    return node === writer ? overwritesSafely(node, aliases, target.shape) : before.has(node);
-  });
-}
+/** Tells whether an output of a model, by its position, may be written into the memory of an input. */
+export type SharesMemory = (input: number, output: number) => boolean;
 
-/** The names under which an input's memory may be read. */
-function aliasesOf(model: OnnxModel, name: string): Map<string, readonly number[]> {
-  const aliases = new Map([[name, model.inputs.find((value) => value.name === name)!.shape]]);
+/** The test for one model, which looks at the model's nodes once. */
+export function memorySharing(model: OnnxModel): SharesMemory {
+  const positions = new Map(model.nodes.map((node, position) => [node, position]));
+  const producers = new Map(model.nodes.flatMap((node) => node.outputs.map((value) => [value.name, node] as const)));
+  const readers = new Map<string, OnnxNode[]>();
   for (const node of model.nodes) {
-    if (views.has(node.op) && aliases.has(node.inputs[0]!)) aliases.set(node.outputs[0]!.name, node.outputs[0]!.shape);
+    for (const name of new Set(node.inputs)) {
+      const list = readers.get(name) ?? [];
+      list.push(node);
+      readers.set(name, list);
+    }
   }
-  return aliases;
-}
 
-/** The nodes whose results a node depends on. */
-function ancestors(model: OnnxModel, node: OnnxNode): Set<OnnxNode> {
-  const found = new Set<OnnxNode>();
-  const needed = new Set(node.inputs);
-  for (const other of model.nodes.toReversed()) {
-    if (other === node || !other.outputs.some((value) => needed.has(value.name))) continue;
-    found.add(other);
-    other.inputs.forEach((name) => needed.add(name));
+  /** The names under which an input's memory may be read, with the shape that it has there. */
+  function aliasesOf(source: OnnxValue): Map<string, readonly number[]> {
+    const aliases = new Map([[source.name, source.shape]]);
+    // Entries that are added while a map is walked are walked too.
+    for (const name of aliases.keys()) {
+      for (const node of readers.get(name) ?? []) {
+        if (views.has(node.op) && node.inputs[0] === name) aliases.set(node.outputs[0]!.name, node.outputs[0]!.shape);
+      }
+    }
+    return aliases;
   }
-  return found;
+
+  /** The nodes from some position on whose results a node depends on. Nodes stand after those that they depend on. */
+  function ancestors(node: OnnxNode, from: number): Set<OnnxNode> {
+    const found = new Set<OnnxNode>();
+    const open = [node];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      for (const name of next.inputs) {
+        const producer = producers.get(name);
+        if (producer === undefined || found.has(producer) || positions.get(producer)! < from) continue;
+        found.add(producer);
+        open.push(producer);
+      }
+    }
+    return found;
+  }
+
+  return (input, output) => {
+    const target = model.outputs[output]!;
+    const writer = producers.get(target.name);
+    if (writer === undefined) return false;
+    const aliases = aliasesOf(model.inputs[input]!);
+    const users = new Set([...aliases.keys()].flatMap((name) => readers.get(name) ?? []));
+    if (users.delete(writer) && !overwritesSafely(writer, aliases, target.shape)) return false;
+    const before = ancestors(writer, Math.min(...[...users].map((node) => positions.get(node)!)));
+    return [...users].every((node) => before.has(node));
+  };
 }
 
 /** Tells whether a node that reads an alias may write its result, of a given shape, over it. */

@@ -3,33 +3,33 @@ import { apply, einsum, type Graph, hostTensor, trace } from "@tessera/core";
 import type { Buffer } from "@tessera/runtime";
 import { onnxBackend } from "./backend.ts";
 import { OnnxBuffer } from "./buffer.ts";
-import { canShareMemory } from "./donation.ts";
+import { memorySharing } from "./donation.ts";
 import { cpuSupport, lower, prepare } from "./lowering/lower.ts";
 import { float } from "./testing/run.ts";
 
 /** Whether the first output may be written over the first input. */
 function shares(graph: Graph): boolean {
-  return canShareMemory(lower(prepare(graph, cpuSupport)).model, 0, 0);
+  return memorySharing(lower(prepare(graph, cpuSupport)).model)(0, 0);
 }
 
 const square = { s: float(4, 4), x: float(4, 4) };
 
-Deno.test("canShareMemory() accepts an elementwise update of the input", () => {
+Deno.test("memorySharing() accepts an elementwise update of the input", () => {
   assert.equal(shares(trace("momentum", square, ({ s, x }) => ({ s: s.mul(0.9).add(x) }))), true);
   assert.equal(shares(trace("reversed", square, ({ s, x }) => ({ s: x.sub(s) }))), true);
 });
 
-Deno.test("canShareMemory() accepts an output that is computed after every use of the input", () => {
+Deno.test("memorySharing() accepts an output that is computed after every use of the input", () => {
   assert.equal(shares(trace("chain", square, ({ s, x }) => ({ s: einsum("ab,bc->ac", x, s).exp().mul(2) }))), true);
 });
 
-Deno.test("canShareMemory() refuses a product that reads the input as it writes the output", () => {
+Deno.test("memorySharing() refuses a product that reads the input as it writes the output", () => {
   assert.equal(shares(trace("product", square, ({ s, x }) => ({ s: einsum("ab,bc->ac", x, s) }))), false);
   assert.equal(shares(trace("transposed", square, ({ s }) => ({ s: s.transpose([1, 0]) }))), false);
   assert.equal(shares(trace("softmax", square, ({ s }) => ({ s: apply("softmax", [s], {}) }))), false);
 });
 
-Deno.test("canShareMemory() refuses an output while something else may still read the input", () => {
+Deno.test("memorySharing() refuses an output while something else may still read the input", () => {
   const graph = trace("late", square, ({ s, x }) => ({ s: s.add(x), late: einsum("ab,bc->ac", x, s) }));
   assert.equal(shares(graph), false);
   const viewed = trace("viewed", square, ({ s, x }) => ({
@@ -41,7 +41,7 @@ Deno.test("canShareMemory() refuses an output while something else may still rea
   assert.equal(shares(accumulated), true);
 });
 
-Deno.test("canShareMemory() accepts a cache that is written at positions", () => {
+Deno.test("memorySharing() accepts a cache that is written at positions", () => {
   const cache = { cache: float(2, 8, 3), update: float(2, 1, 3), starts: { shape: [2], dtype: "int32" as const } };
   const graph = trace("cache", cache, ({ cache, update, starts }) => ({
     cache: apply("updateSlice", [cache, update, starts], { axis: 1 }),

@@ -3,7 +3,7 @@
 import { formatType, type Graph, sameType } from "@tessera/core";
 import type { Buffer, CompileOptions, Device, Executable } from "@tessera/runtime";
 import { OnnxBuffer } from "./buffer.ts";
-import { canShareMemory } from "./donation.ts";
+import { memorySharing } from "./donation.ts";
 import type { Environment } from "./ffi/environment.ts";
 import { newSession, type Session, type SessionOptions } from "./ffi/session.ts";
 import type { OrtValue } from "./ffi/value.ts";
@@ -35,9 +35,10 @@ export async function compileGraph(
   const { model, inputNames, outputNames } = lower(prepare(graph, cpuSupport));
   const donors = new Map([...donate ?? []].map(([input, output]) => [output, input]));
   const asWritten = (options.optimization ?? 0) === 0;
+  const shares = memorySharing(model);
   const plans = graph.outputs.map((_, output): OutputPlan => {
     const donor = donors.get(output) ?? null;
-    return { donor, inPlace: donor !== null && asWritten && canShareMemory(model, donor, output) };
+    return { donor, inPlace: donor !== null && asWritten && shares(donor, output) };
   });
   const outputTypes = graph.outputs.map((output) => output.type);
   const bytes = encodeModel(model);

@@ -47,13 +47,19 @@ function percent(part: number): string {
 function plot(x: Scale, y: Scale, lines: Content, marks: Content, label: string, id: string | null): Html {
   const grid = y.ticks.map((tick) => {
     const top = Number(((1 - y.at(tick)) * height).toFixed(1));
-    return html`<line x1="0" x2="${width}" y1="${top}" y2="${top}" class="grid"/>`;
+    return html`
+      <line x1="0" x2="${width}" y1="${top}" y2="${top}" class="grid" />
+    `;
   });
-  return html`<div class="plot"${id === null ? null : html` id="${id}"`}>
-<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${label}">${grid}${lines}</svg>
-${y.ticks.map((tick) => html`<span class="y" style="bottom:${percent(y.at(tick))}">${tickLabel(tick)}</span>`)}
-${x.ticks.map((tick) => html`<span class="x" style="left:${percent(x.at(tick))}">${tickLabel(tick)}</span>`)}
-${marks}</div>`;
+  return html`
+    <div class="plot" ${id === null ? null : html`
+      id="${id}"
+    `}>
+    <svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${label}">${grid}${lines}</svg>
+    ${y.ticks.map((tick) => html`<span class="y" style="bottom:${percent(y.at(tick))}">${tickLabel(tick)}</span>`)}
+    ${x.ticks.map((tick) => html`<span class="x" style="left:${percent(x.at(tick))}">${tickLabel(tick)}</span>`)}
+    ${marks}</div>
+  `;
 }
 
 function stepScale(steps: readonly StepRecord[]): Scale {
@@ -67,9 +73,10 @@ export function lossChart(steps: readonly StepRecord[], heldOut: readonly HeldOu
   const y = lossScale([...steps, ...heldOut].map(({ loss }) => loss));
   const records = thin(steps.map((step, i) => ({ ...step, smoothed: smoothed[i]! })), 2000);
   const lines = html`
-<path class="raw" d="${linePath(records.map(({ step, loss }) => [step, loss]), x, y)}"/>
-<path class="smooth" d="${linePath(records.map(({ step, smoothed }) => [step, smoothed]), x, y)}"/>
-<path class="held" d="${linePath(heldOut.map(({ step, loss }) => [step, loss]), x, y)}"/>`;
+    <path class="raw" d="${linePath(records.map(({ step, loss }) => [step, loss]), x, y)}" />
+    <path class="smooth" d="${linePath(records.map(({ step, smoothed }) => [step, smoothed]), x, y)}" />
+    <path class="held" d="${linePath(heldOut.map(({ step, loss }) => [step, loss]), x, y)}" />
+  `;
   const dots = heldOut.map(({ step, loss }) =>
     html`<i class="dot" style="left:${percent(x.at(step))};bottom:${percent(y.at(loss))}" title="held out, after ${
       step === 0 ? "no" : step
@@ -101,7 +108,18 @@ export function learningRateChart(steps: readonly StepRecord[]): Html {
   const y = linearScale(0, steps.reduce((most, { learningRate }) => Math.max(most, learningRate), 0), { ticks: 2 });
   const points = thin(steps, 500).map(({ step, learningRate }): Point => [step, learningRate]);
   return html`<figure class="small">
-${plot(x, y, html`<path class="smooth" d="${linePath(points, x, y)}"/>`, null, "Learning rate by step", null)}
+${
+    plot(
+      x,
+      y,
+      html`
+        <path class="smooth" d="${linePath(points, x, y)}" />
+      `,
+      null,
+      "Learning rate by step",
+      null,
+    )
+  }
 <p class="below">optimizer step</p>
 </figure>`;
 }

@@ -17,14 +17,21 @@ function roundStep(range: number, most: number): number {
 }
 
 /** Makes an axis in equal steps; its ends are ticks unless `fit` is given, which ends it at the data. */
-export function linearScale(low: number, high: number, options: { readonly ticks?: number; readonly fit?: boolean } = {}): Scale {
+export function linearScale(
+  low: number,
+  high: number,
+  options: { readonly ticks?: number; readonly fit?: boolean } = {},
+): Scale {
   const { ticks: most = 5, fit = false } = options;
   const range = high > low ? high - low : Math.abs(high) || 1;
   const step = roundStep(range, most);
   const first = fit ? Math.ceil(low / step) : Math.floor(low / step + 1e-9);
   const last = fit ? Math.floor((low + range) / step + 1e-9) : Math.ceil((low + range) / step - 1e-9);
   // Whole multiples divided by a whole number, else 3 × 0.1 prints as 0.30000000000000004.
-  const ticks = Array.from({ length: Math.max(1, last - first + 1) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  const ticks = Array.from(
+    { length: Math.max(1, last - first + 1) },
+    (_, i) => Number(((first + i) * step).toPrecision(12)),
+  );
   const [from, to] = fit ? [low, low + range] : [ticks[0]!, ticks.at(-1)!];
   return { at: (value) => (value - from) / (to - from || 1), ticks, isLogarithmic: false };
 }

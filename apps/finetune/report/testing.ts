@@ -54,7 +54,10 @@ export function sampleRecord(steps = 4, changes: Partial<RunRecord> = {}): RunRe
     after: { loss: 0.02, tokenAccuracy: 0.99, exactMatch: { right: 187, total: 200, share: 0.935 }, seconds: 3 },
     training: {
       steps: records,
-      heldOut: [0, 1, 2, 3].map((epoch) => ({ step: Math.round(epoch * steps / 3), loss: 3.1 * Math.exp(-4.6 * epoch / 3) + 0.02 })),
+      heldOut: [0, 1, 2, 3].map((epoch) => ({
+        step: Math.round(epoch * steps / 3),
+        loss: 3.1 * Math.exp(-4.6 * epoch / 3) + 0.02,
+      })),
       tokens: 423_612,
       seconds: 84,
       tokensPerSecond: 11_234,
@@ -63,7 +66,14 @@ export function sampleRecord(steps = 4, changes: Partial<RunRecord> = {}): RunRe
     },
     generations: [generation, { ...generation, after: expected.replace("19:30", "07:30") }],
     saved: { kind: "adapter", folder: "runs/sample/adapter", bytes: 412_000 },
-    environment: { tessera: "0.1.0", deno: "2.9.6", system: "linux x86_64", processors: 2, backend: "cpu", threads: null },
+    environment: {
+      tessera: "0.1.0",
+      deno: "2.9.6",
+      system: "linux x86_64",
+      processors: 2,
+      backend: "cpu",
+      threads: null,
+    },
     config: configSchema.parse({ preset: "gemma2-tiny", data: { train: "train.jsonl", heldOut: "heldout.jsonl" } }),
     ...changes,
   };

@@ -96,15 +96,22 @@ const onsets = words(
 );
 const vowels = words("a e i o u a e i o a e i o ai au ea ee ei ie oo ou y");
 const consonants = words("b c d f g h k l m n p r s t v w x z");
+const endings = words("b d f k l m n r s t v w x y ld ll ng nk rd rk rt sk ss st th");
 
-/** Draws a word that looks like a name and means nothing, such as "Traldemo", so that a model cannot know it and must copy it. */
-export function inventWord(random: Random): string {
+/**
+ * Draws a word that looks like a name and means nothing, such as "Stoush" or "Traldemo", so that a model cannot know it and must copy it.
+ *
+ * A short word has one syllable or two; a long one has up to four, with consonants side by side that English does not have.
+ */
+export function inventWord(random: Random, length: "short" | "long"): string {
   for (;;) {
     let word = random.pick(onsets);
-    for (let syllables = random.pick([1, 2, 2, 3]); syllables > 0; syllables--) {
-      word += random.pick(vowels) + random.pick(consonants) + (random.chance(0.35) ? random.pick(consonants) : "");
+    for (let left = length === "short" ? random.below(2) : random.pick([1, 2, 2, 3]); left > 0; left--) {
+      word += random.pick(vowels) + random.pick(consonants);
+      if (length === "long" && random.chance(0.35)) word += random.pick(consonants);
     }
-    if (random.chance(0.35)) word += random.pick(vowels);
+    if (length === "short" || random.chance(0.35)) word += random.pick(vowels);
+    if (length === "short" && random.chance(0.7)) word += random.pick(endings);
     if (![givenNames, familyNames, places].some((list) => list.reserved.includes(word))) return word;
   }
 }

@@ -58,7 +58,8 @@ async function main(): Promise<void> {
   });
   const start = performance.now();
   const { epochs } = await lm.fit(training, {
-    onStep: ({ step, loss, tokensPerSecond }) => bar.update(step, { loss: loss.toFixed(3), "tokens/s": Math.round(tokensPerSecond) }),
+    onStep: ({ step, loss, tokensPerSecond }) =>
+      bar.update(step, { loss: loss.toFixed(3), "tokens/s": Math.round(tokensPerSecond) }),
   });
   bar.done();
   const { loss, accuracy } = await lm.evaluate(heldOut);
@@ -74,7 +75,11 @@ async function main(): Promise<void> {
   };
   await lm.saveToPreset(output);
   await Deno.writeTextFile(`${output}/pretraining.json`, JSON.stringify(report, null, 2) + "\n");
-  console.log(`Held-out loss ${loss.toFixed(4)}, next-token accuracy ${(100 * accuracy).toFixed(1)} %, ${report.seconds} s. Wrote ${output}`);
+  console.log(
+    `Held-out loss ${loss.toFixed(4)}, next-token accuracy ${
+      (100 * accuracy).toFixed(1)
+    } %, ${report.seconds} s. Wrote ${output}`,
+  );
   lm.dispose();
   backend.dispose();
 }

@@ -8,8 +8,14 @@ import { type Appointment, drawAppointment, type Message, writeMessage } from ".
 import { drawPerson, drawPlace, inventWord, isReservedName } from "./names.ts";
 import { createRandom, type Random } from "./random.ts";
 
+/**
+ * Writes a document of one kind. The novelty grows from 0 to 1 along the stream: it is how many names are invented, and how long they
+ * are. Copying is learned from short names first; without that start it takes several times as long.
+ */
+type Writer = (random: Random, novelty: number) => string;
+
 /** The kinds of document and how often each comes. */
-const kinds: readonly { share: number; write: (random: Random) => string }[] = [
+const kinds: readonly { share: number; write: Writer }[] = [
   { share: 0.45, write: writeReading },
   { share: 0.1, write: writeChat },
   { share: 0.15, write: writePlainForms },
@@ -17,18 +23,22 @@ const kinds: readonly { share: number; write: (random: Random) => string }[] = [
   { share: 0.15, write: writeRecord },
 ];
 
+/** The numbers of the documents between which the novelty grows from 0 to 1. */
+const noveltyRamp = { from: 30_000, to: 60_000 };
+
 /**
  * Yields documents without end, the same ones for the same seed on every machine.
  *
- * A trainer puts `<bos>` before and `<eos>` after each document and packs them into sequences. Some documents hold the special
+ * A trainer gives each document a sequence of its own, with `<bos>` before it and `<eos>` after it. Some documents hold the special
  * tokens `<start_of_turn>` and `<end_of_turn>`, which a tokenizer must encode as such.
  */
 export function* pretrainingText(seed: number): Generator<string, never> {
   const random = createRandom(seed);
-  for (;;) {
+  for (let index = 0;; index++) {
+    const novelty = Math.min(1, Math.max(0, (index - noveltyRamp.from) / (noveltyRamp.to - noveltyRamp.from)));
     let share = random.below(1000) / 1000;
     const kind = kinds.find((candidate) => (share -= candidate.share) < 0) ?? kinds[0];
-    if (kind !== undefined) yield kind.write(random);
+    if (kind !== undefined) yield kind.write(random, novelty);
   }
 }
 
@@ -44,16 +54,16 @@ const questions: readonly { ask: readonly string[]; answer: (message: Message) =
 ];
 
 /** Writes a message and answers to several questions about it, one on each line. */
-function writeReading(random: Random): string {
-  const message = writeMessage(random, drawAppointmentToRead(random));
+function writeReading(random: Random, novelty: number): string {
+  const message = writeMessage(random, drawAppointmentToRead(random, novelty));
   const lines = random.shuffle(questions).slice(0, 5 + random.below(3))
     .map(({ ask, answer }) => `${random.pick(ask)} ${answer(message)}`);
   return [message.text, ...lines].join("\n");
 }
 
 /** Writes a question about a message and its answer as two turns of a chat. */
-function writeChat(random: Random): string {
-  const message = writeMessage(random, drawAppointmentToRead(random));
+function writeChat(random: Random, novelty: number): string {
+  const message = writeMessage(random, drawAppointmentToRead(random, novelty));
   const { ask, answer } = random.pick(questions);
   return `<start_of_turn>user\n${message.text}\n${random.pick(ask)}<end_of_turn>\n` +
     `<start_of_turn>model\n${answer(message)}<end_of_turn>`;
@@ -75,8 +85,8 @@ function writePlainForms(random: Random): string {
 }
 
 /** Writes a list of names and then repeats it or one of its parts. */
-function writeCopy(random: Random): string {
-  const list = Array.from({ length: 2 + random.below(4) }, () => drawName(random));
+function writeCopy(random: Random, novelty: number): string {
+  const list = Array.from({ length: 2 + random.below(4) }, () => drawName(random, novelty));
   const tasks: [string, string][] = [
     ["Again", list.join(", ")],
     ["Again", list.join(", ")],
@@ -89,9 +99,9 @@ function writeCopy(random: Random): string {
 }
 
 /** The fields of the records, and how the value of each is drawn. */
-const fields: Readonly<Record<string, (random: Random) => string>> = {
+const fields: Readonly<Record<string, Writer>> = {
   name: drawName,
-  town: (random) => random.chance(0.5) ? drawPlace(random, "train") : inventWord(random),
+  town: (random, novelty) => random.chance(0.5) ? drawPlace(random, "train") : inventName(random, novelty),
   item: (random) =>
     random.pick(["tea", "bread", "milk", "rice", "lamp", "chair", "book", "coat", "hat", "cup", "piano", "film"]),
   colour: (random) => random.pick(["red", "blue", "green", "white", "black", "yellow", "brown", "grey"]),
@@ -101,28 +111,36 @@ const fields: Readonly<Record<string, (random: Random) => string>> = {
 };
 
 /** Writes a record as "key: value" notes and then as JSON, where a value that was not said is null. */
-function writeRecord(random: Random): string {
+function writeRecord(random: Random, novelty: number): string {
   const keys = random.shuffle(Object.keys(fields)).slice(0, 2 + random.below(4));
   const record = Object.fromEntries(
-    keys.map((key) => [key, random.chance(0.1) ? null : fields[key]?.(random) ?? null]),
+    keys.map((key) => [key, random.chance(0.1) ? null : fields[key]?.(random, novelty) ?? null]),
   );
   const notes = keys.map((key) => `${key}: ${record[key] ?? "not said"}`).join("; ");
   return `${notes}\n${JSON.stringify(record)}`;
 }
 
 /** Draws an appointment; most of its names are invented, so that they can only be copied. */
-function drawAppointmentToRead(random: Random): Appointment {
+function drawAppointmentToRead(random: Random, novelty: number): Appointment {
   const appointment = drawAppointment(random, "train");
-  if (random.chance(0.7)) appointment.who = drawName(random);
-  if (appointment.where !== null && random.chance(0.7)) appointment.where = inventWord(random);
+  const invented = 0.5 + 0.25 * novelty;
+  if (random.chance(invented)) appointment.who = drawName(random, novelty);
+  if (appointment.where !== null && random.chance(invented)) appointment.where = inventName(random, novelty);
   return appointment;
 }
 
 /** Draws a person's name, mostly an invented one, that no held-out example has. */
-function drawName(random: Random): string {
+function drawName(random: Random, novelty: number): string {
   if (random.chance(0.2)) return drawPerson(random, "train");
   for (;;) {
-    const name = random.chance(0.2) ? inventWord(random) : `${inventWord(random)} ${inventWord(random)}`;
+    const name = random.chance(0.2)
+      ? inventName(random, novelty)
+      : `${inventName(random, novelty)} ${inventName(random, novelty)}`;
     if (!isReservedName(name)) return name;
   }
+}
+
+/** Invents one word of a name; the more novelty, the more often it is a long one. */
+function inventName(random: Random, novelty: number): string {
+  return inventWord(random, random.chance(novelty) ? "long" : "short");
 }

@@ -101,7 +101,9 @@ export const normalizations: CompositeTable<Normalization> = {
   softmax: {
     infer: ([x]) => {
       requireFloat("softmax", x);
-      if (x.shape.length === 0) throw new TypeError(`Cannot softmax ${formatType(x)}: it has no axis`);
+      if (x.shape.length === 0) {
+        throw new TypeError(`Cannot softmax ${formatType(x)}: it has no axis to normalise over`);
+      }
       return [x];
     },
     factors: ([x]) => `${rowNames(x)} -> ${rowNames(x)}`,

@@ -1,0 +1,87 @@
+/** The help text, whose flags come from the schema. */
+import { displayWidth } from "tessera";
+import { type Flag, listFlags, switches } from "./flags.ts";
+import { type Styles, wrap } from "./terminal.ts";
+import { tinyPath } from "./tiny_config.ts";
+
+const command = "deno task finetune";
+
+function formatFallback(value: unknown): string {
+  if (value === undefined) return "";
+  if (value === null) return " [none]";
+  return ` [${Array.isArray(value) ? value.join(",") : String(value)}]`;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly text: string;
+}
+
+function formatEntries(entries: readonly Entry[], width: number): string {
+  const indent = 38;
+  return entries.map(({ name, text }) => {
+    const head = `  ${name}`;
+    const lines = wrap(text, width - indent);
+    const isLong = displayWidth(head) > indent - 2;
+    const first = isLong ? `${head}\n${" ".repeat(indent)}${lines[0]}` : head.padEnd(indent) + lines[0];
+    return [first, ...lines.slice(1).map((line) => " ".repeat(indent) + line)].join("\n");
+  }).join("\n");
+}
+
+function groupOf({ path }: Flag): string {
+  return path === "lora" ? "lora" : path.includes(".") ? path.slice(0, path.indexOf(".")) : "";
+}
+
+const titles: Readonly<Record<string, string>> = {
+  "": "The job",
+  lora: "Adapters (lora)",
+  data: "Examples (data)",
+  training: "Training (training)",
+  evaluation: "Evaluation (evaluation)",
+};
+
+/** Writes the help text for a terminal of some width. */
+export function formatHelp(width: number, styles: Styles): string {
+  const flags = listFlags();
+  const groups = Object.keys(titles).map((group) => {
+    const entries = flags.filter((flag) => groupOf(flag) === group).map((flag) => ({
+      name: `--${flag.shortest} ${flag.kinds.has("boolean") ? "" : `<${flag.takes}>`}`.trimEnd(),
+      // On the command line null is written as "none".
+      text: flag.description.replaceAll(/\bnull\b/g, "none") +
+        formatFallback(flag.kinds.size === 1 && flag.kinds.has("null") ? undefined : flag.fallback),
+    }));
+    return `${styles.bold(titles[group]!)}\n${formatEntries(entries, width)}`;
+  });
+  const own = Object.entries(switches).map(([name, value]) => ({
+    name: `--${name}${"takes" in value ? ` <${value.takes}>` : ""}`,
+    text: value.description,
+  }));
+  const purpose = wrap(
+    "Teaches a language model from examples, on this machine. It is scored on held-out examples before and after; the adapter, " +
+      "a report and all measurements go to a folder of their own.",
+    width,
+  );
+  const notes =
+    "Defaults are in brackets; without --preset and --config, those of the shipped job hold, which are in " +
+    `${
+      tinyPath("recipe.ts")
+    }. Flags may be written with dashes (--learning-rate) and with their group (--training.seed); what is ` +
+    "on by default is turned off by --no- (--no-exactMatch). A configuration file has the same fields in groups; its schema is " +
+    `${tinyPath("../schema.json")}. Exit codes: 0 done, 1 failed, 2 not understood, 130 ended by Ctrl-C.`;
+  return `${purpose.join("\n")}
+
+${styles.bold("Examples")}
+  ${command}
+      fine-tunes the tiny model that is shipped, on the data that is shipped, in a few minutes
+  ${command} --preset ~/models/gemma-2-2b --data mine.jsonl --rank 4 --epochs 1
+      fine-tunes a checkpoint on your examples: lines such as {"prompt": "…", "response": "…"}
+  ${command} --config job.json --plan
+      shows what a job would do: parameters, memory, tokens, steps
+
+${styles.bold("Program")}
+${formatEntries(own, width)}
+
+${groups.join("\n\n")}
+
+${wrap(notes, width).join("\n")}`;
+}

@@ -1,0 +1,352 @@
+import assert from "node:assert/strict";
+import { type DType, dtypes, formatType, type TensorType } from "../dtype.ts";
+import { allSamples } from "../testing.ts";
+import { trace } from "../trace.ts";
+import type { Tensor } from "../tensor.ts";
+import { type OpName, opOf, type Ops } from "./table.ts";
+
+/** A type from its text, such as `float32[2,3]`. */
+function type(text: string): TensorType {
+  const [, dtype, lengths] = /^(\w+)\[([\d,]*)\]$/.exec(text)!;
+  return { dtype: dtype as DType, shape: lengths === "" ? [] : lengths!.split(",").map(Number) };
+}
+
+/** One call that does not fit: operands, attributes, and what the error says. */
+type Bad<K extends OpName> = readonly [
+  operands: string,
+  attrs: Ops[K]["attrs"],
+  error: "TypeError" | "RangeError" | "SyntaxError",
+  message: string,
+];
+
+const bad: { readonly [K in OpName]?: readonly Bad<K>[] } = {
+  full: [
+    [
+      "",
+      { shape: [2], dtype: "int32", value: 0.5 },
+      "RangeError",
+      "Cannot fill int32[2] with 0.5: it is not an integer; cast to a float first",
+    ],
+  ],
+  constant: [
+    [
+      "",
+      { shape: [2, 2], dtype: "float32", values: [1] },
+      "RangeError",
+      "Cannot make a constant of float32[2,2]: 4 values are needed, found 1",
+    ],
+  ],
+  iota: [[
+    "",
+    { shape: [2], dtype: "int32", axis: 1 },
+    "RangeError",
+    "Cannot count along axis 1 of int32[2]: it has 1 axes",
+  ]],
+  exp: [["int32[2]", {}, "TypeError", "Cannot exp int32[2]: it needs a floating-point tensor; cast it first"]],
+  not: [["float32[2]", {}, "TypeError", "Cannot not: the operand must be bool, found float32[2]"]],
+  add: [
+    [
+      "float32[2,3] int32[2,3]",
+      {},
+      "TypeError",
+      "Cannot add float32[2,3] and int32[2,3]: dtypes must match; cast one of them",
+    ],
+    [
+      "float32[2,3] float32[2,4]",
+      {},
+      "TypeError",
+      "Cannot add float32[2,3] and float32[2,4]: axis 1 of the result would be both 3 and 4",
+    ],
+    ["bool[2] bool[2]", {}, "TypeError", "Cannot add bool[2] and bool[2]: they are not numbers"],
+  ],
+  less: [[
+    "float32[2] bfloat16[2]",
+    {},
+    "TypeError",
+    "Cannot less float32[2] and bfloat16[2]: dtypes must match; cast one of them",
+  ]],
+  and: [["bool[2] int32[2]", {}, "TypeError", "Cannot and: the second operand must be bool, found int32[2]"]],
+  where: [
+    ["float32[2] float32[2] float32[2]", {}, "TypeError", "Cannot where: the condition must be bool, found float32[2]"],
+    [
+      "bool[3] float32[2] float32[2]",
+      {},
+      "TypeError",
+      "Cannot where bool[3] and float32[2]: axis 0 of the result would be both 3 and 2",
+    ],
+  ],
+  sum: [
+    ["bool[2]", { axes: [0], keepDims: false }, "TypeError", "Cannot sum bool[2]: cast it to a number first"],
+    [
+      "float32[2]",
+      { axes: [1], keepDims: false },
+      "RangeError",
+      "Cannot sum float32[2] over axes [1]: axis 1 is repeated or is not one of its 1 axes",
+    ],
+    [
+      "float32[2]",
+      { axes: [0, 0], keepDims: false },
+      "RangeError",
+      "Cannot sum float32[2] over axes [0,0]: axis 0 is repeated or is not one of its 1 axes",
+    ],
+  ],
+  argMax: [["bool[2]", { axis: 0 }, "TypeError", "Cannot argMax bool[2]: cast it to a number first"]],
+  cumSum: [[
+    "float32[2]",
+    { axis: 1 },
+    "RangeError",
+    "Cannot cumSum float32[2] over axes [1]: axis 1 is repeated or is not one of its 1 axes",
+  ]],
+  topK: [[
+    "float32[2,3]",
+    { k: 4 },
+    "RangeError",
+    "Cannot take the 4 largest of float32[2,3]: its last axis has 3 elements",
+  ]],
+  einsum: [
+    [
+      "float32[2,3] float32[4,5]",
+      { spec: "ab,bc->ac" },
+      "TypeError",
+      'Cannot einsum "ab,bc->ac" of float32[2,3] and float32[4,5]: "b" is both 3 and 4',
+    ],
+    [
+      "float32[2] float32[3,5]",
+      { spec: "ab,bc->ac" },
+      "TypeError",
+      'Cannot einsum "ab,bc->ac" of float32[2] and float32[3,5]: "ab" names 2 axes of float32[2]',
+    ],
+    [
+      "int32[2,3] int32[3,5]",
+      { spec: "ab,bc->ac" },
+      "TypeError",
+      "Cannot einsum int32[2,3]: it needs a floating-point tensor; cast it first",
+    ],
+    [
+      "float32[2] float32[2]",
+      { spec: "a,a" },
+      "SyntaxError",
+      'Cannot read einsum spec "a,a": expected two operands and a result, such as "ab,bc->ac"',
+    ],
+    [
+      "float32[2,2] float32[2]",
+      { spec: "aa,a->a" },
+      "SyntaxError",
+      'Cannot read einsum spec "aa,a->a": "aa" repeats a letter',
+    ],
+    [
+      "float32[2] float32[2]",
+      { spec: "a,a->b" },
+      "SyntaxError",
+      'Cannot read einsum spec "a,a->b": "b" of the result is in no operand',
+    ],
+    [
+      "float32[2,3] float32[2]",
+      { spec: "ab,a->a" },
+      "SyntaxError",
+      'Cannot read einsum spec "ab,a->a": "b" is in one operand only; sum it out first',
+    ],
+  ],
+  reshape: [[
+    "float32[2,3]",
+    { shape: [4] },
+    "TypeError",
+    "Cannot reshape float32[2,3] to [4]: it has 6 elements, not 4",
+  ]],
+  transpose: [[
+    "float32[2,3]",
+    { permutation: [0, 0] },
+    "TypeError",
+    "Cannot transpose float32[2,3] by [0,0]: it must name each of the 2 axes once",
+  ]],
+  broadcastTo: [[
+    "float32[2,3]",
+    { shape: [2, 4] },
+    "TypeError",
+    "Cannot broadcast float32[2,3] to [2,4]: every axis must have length 1 or the new length",
+  ]],
+  slice: [[
+    "float32[3]",
+    { starts: [1], limits: [4], strides: [1] },
+    "RangeError",
+    "Cannot slice float32[3] from [1] to [4] by [1]: every start and limit must lie within its axis",
+  ]],
+  pad: [[
+    "float32[3]",
+    { low: [1], high: [], value: 0 },
+    "RangeError",
+    "Cannot pad float32[3] by [1] and []: give one count of at least 0 per axis",
+  ]],
+  concat: [
+    ["", { axis: 0 }, "TypeError", "Cannot concat no tensors: give at least one"],
+    [
+      "float32[2,3] float32[3,3]",
+      { axis: 1 },
+      "TypeError",
+      "Cannot concat float32[2,3] and float32[3,3] along axis 1: all other axes must agree",
+    ],
+  ],
+  gather: [
+    ["float32[2,3] float32[2]", { axis: 0 }, "TypeError", "Cannot gather: the indices must be int32, found float32[2]"],
+    ["float32[2,3] int32[2]", { axis: 2 }, "RangeError", "Cannot gather float32[2,3] along axis 2: it has 2 axes"],
+  ],
+  scatterAdd: [[
+    "float32[4,3] int32[2] float32[2,2]",
+    { axis: 0 },
+    "TypeError",
+    "Cannot scatterAdd: the updates must have shape [2,3], found float32[2,2]",
+  ]],
+  takeAlongAxis: [[
+    "float32[2,3] int32[3,1]",
+    { axis: 1 },
+    "TypeError",
+    "Cannot takeAlongAxis float32[2,3] with int32[3,1] along axis 1: all other axes must agree",
+  ]],
+  addAlongAxis: [[
+    "float32[2,3] int32[2,1] float32[2,2]",
+    { axis: 1 },
+    "TypeError",
+    "Cannot addAlongAxis: the updates must have shape [2,1], found float32[2,2]",
+  ]],
+  updateSlice: [
+    [
+      "float32[2,3] float32[2,4] int32[2]",
+      { axis: 1 },
+      "RangeError",
+      "Cannot updateSlice float32[2,3]: float32[2,4] is longer along axis 1",
+    ],
+    [
+      "float32[2,3] float32[2,1] int32[3]",
+      { axis: 1 },
+      "TypeError",
+      "Cannot updateSlice: the starts must have shape [2], found int32[3]",
+    ],
+    [
+      "float32[2,3] float32[1,3] int32[2]",
+      { axis: 0 },
+      "RangeError",
+      "Cannot updateSlice float32[2,3] along axis 0: that is the axis of rows",
+    ],
+  ],
+  gelu: [["bool[2]", {}, "TypeError", "Cannot gelu bool[2]: it needs a floating-point tensor; cast it first"]],
+  siluGrad: [["float32[2] float32[3]", {}, "TypeError", "Cannot siluGrad float32[2] and float32[3]: types must match"]],
+  rmsNorm: [
+    [
+      "float32[] float32[1]",
+      { epsilon: 1, offset: 0 },
+      "TypeError",
+      "Cannot rmsNorm float32[]: it has no axis to normalise over",
+    ],
+    [
+      "float32[2,3] float32[2]",
+      { epsilon: 1, offset: 0 },
+      "TypeError",
+      "Cannot rmsNorm: the scale must have shape [3], found float32[2]",
+    ],
+  ],
+  softmax: [["float32[]", {}, "TypeError", "Cannot softmax float32[]: it has no axis to normalise over"]],
+  rotaryEmbedding: [
+    [
+      "float32[2,3,4,5] int32[2,3] float32[2]",
+      { inverse: false },
+      "TypeError",
+      "Cannot rotaryEmbedding float32[2,3,4,5]: it must be [batch, time, heads, headDim] with headDim even",
+    ],
+    [
+      "float32[2,3,4,6] int32[3,2] float32[3]",
+      { inverse: false },
+      "TypeError",
+      "Cannot rotaryEmbedding: the positions must have shape [2,3], found int32[3,2]",
+    ],
+  ],
+  attention: [
+    [
+      "float32[1,2,3,4] float32[1,2,2,4] float32[1,2,2,4] int32[1,2] int32[1,2] int32[1]",
+      { scale: 1, softCap: null, window: null },
+      "TypeError",
+      "Cannot attention with queries float32[1,2,3,4], keys float32[1,2,2,4] and values float32[1,2,2,4]: " +
+      "expected [batch, time, heads, headDim] and twice [batch, keys, keyHeads, headDim], keyHeads dividing heads",
+    ],
+    [
+      "float32[1,2,4,4] float32[1,3,2,4] float32[1,3,2,4] int32[1,2] int32[1,2] int32[1]",
+      { scale: 1, softCap: null, window: null },
+      "TypeError",
+      "Cannot attention: the key positions must have shape [1,3], found int32[1,2]",
+    ],
+  ],
+  crossEntropy: [
+    ["float32[2,3] float32[2]", {}, "TypeError", "Cannot crossEntropy: the labels must be int32, found float32[2]"],
+    [
+      "float32[2,3] int32[3]",
+      {},
+      "TypeError",
+      "Cannot crossEntropy logits float32[2,3] and labels int32[3]: the labels must have the shape of the logits less the last axis",
+    ],
+  ],
+};
+
+for (const [op, cases] of Object.entries(bad) as [OpName, readonly Bad<OpName>[]][]) {
+  Deno.test(`infer() of ${op} says what does not fit`, () => {
+    for (const [operands, attrs, name, message] of cases) {
+      const types = operands.split(" ").filter(Boolean).map(type);
+      assert.throws(() => opOf(op).infer(types, attrs as Record<string, unknown>), { name, message });
+    }
+  });
+}
+
+Deno.test("infer() takes every sample and gives well-formed types", () => {
+  for (const { op, sample } of allSamples()) {
+    const operands = (sample.operands as readonly { type: TensorType }[]).map((operand) => operand.type);
+    for (const result of opOf(op).infer(operands, sample.attrs as Record<string, unknown>)) {
+      assert.ok(dtypes.includes(result.dtype), `${op}: ${formatType(result)}`);
+      assert.ok(
+        result.shape.every((length) => Number.isInteger(length) && length >= 0),
+        `${op}: ${formatType(result)}`,
+      );
+    }
+  }
+});
+
+const x: TensorType = { shape: [2, 3], dtype: "float32" };
+
+/** Runs a trace that fails and gives its error. */
+function failure(body: (x: Tensor) => Tensor): Error {
+  try {
+    trace("bad", { x }, (inputs) => ({ y: body(inputs.x) }));
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("The trace did not fail");
+}
+
+Deno.test("an error at trace time has the line that asked for the op on its stack", () => {
+  function addWrongly(tensor: Tensor) {
+    return tensor.add(tensor.transpose([1, 0]));
+  }
+  const error = failure((tensor) => addWrongly(tensor).exp());
+  assert.equal(error.message, "Cannot add float32[2,3] and float32[3,2]: axis 0 of the result would be both 2 and 3");
+  const line = error.stack!.split("\n").find((line) => line.includes("addWrongly"));
+  assert.match(line ?? "", /infer_test\.ts/);
+});
+
+Deno.test("methods of a tensor say what does not fit", () => {
+  const cases: readonly [body: (x: Tensor) => Tensor, name: string, message: string][] = [
+    [(x) => x.sum(2), "RangeError", "Cannot reduce float32[2,3] along axis 2: it has 2 axes"],
+    [(x) => x.sliceAxis(-3, 0, 1), "RangeError", "Cannot slice float32[2,3] along axis -3: it has 2 axes"],
+    [
+      (x) => x.reshape([4, -1]),
+      "TypeError",
+      "Cannot reshape float32[2,3] to [4,-1]: 6 elements are not a multiple of 4",
+    ],
+    [(x) => x.argMax(0).mean(), "TypeError", "Cannot mean int32[3]: it needs a floating-point tensor; cast it first"],
+    [
+      (x) => x.argMax(0).mul(0.5),
+      "RangeError",
+      "Cannot fill int32[] with 0.5: it is not an integer; cast to a float first",
+    ],
+  ];
+  for (const [body, name, message] of cases) {
+    const error = failure(body);
+    assert.deepEqual([error.name, error.message], [name, message]);
+  }
+});
