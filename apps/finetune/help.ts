@@ -72,9 +72,9 @@ export function formatHelp(width: number, styles: Styles): string {
 
 ${styles.bold("Examples")}
   ${command}
-      fine-tunes the tiny model that is shipped, on the data that is shipped, in a few minutes
-  ${command} --preset ~/models/gemma-2-2b --data mine.jsonl --rank 4 --epochs 1
-      fine-tunes a checkpoint on your examples: lines such as {"prompt": "…", "response": "…"}
+      fine-tunes the shipped tiny model on the shipped data, in a few minutes
+  ${command} --preset gemma-2-2b --data mine.jsonl --rank 4 --epochs 1
+      fine-tunes a checkpoint on lines such as {"prompt": "…", "response": "…"}
   ${command} --config job.json --plan
       shows what a job would do: parameters, memory, tokens, steps
 

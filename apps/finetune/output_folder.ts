@@ -70,8 +70,33 @@ export async function chooseOutput({ output, name, overwrite, runs = "runs" }: O
   return output;
 }
 
-/** Makes the folder for results and takes away those of an earlier run. */
-export async function prepareOutput(folder: string): Promise<void> {
+/** A folder that is kept for a run from its start. */
+export interface Claim {
+  /** Takes away the results of an earlier run, as those of this one are about to be written. */
+  prepare(): Promise<void>;
+  /** Gives the folder back when nothing was written after all. */
+  release(): Promise<void>;
+}
+
+/**
+ * Makes the folder for results, so that one that cannot be written is found at once, and puts the job into it, so that no
+ * other run takes it; results of an earlier run stay until those of this one are there.
+ */
+export async function claimOutput(folder: string, job: string): Promise<Claim> {
   await Deno.mkdir(folder, { recursive: true });
-  for (const name of await findResults(folder)) await Deno.remove(join(folder, name), { recursive: true });
+  let isHeld = (await findResults(folder)).length === 0;
+  if (isHeld) await Deno.writeTextFile(join(folder, outputNames.config), job);
+  return {
+    async prepare() {
+      isHeld = false;
+      for (const name of await findResults(folder)) await Deno.remove(join(folder, name), { recursive: true });
+      await Deno.writeTextFile(join(folder, outputNames.config), job);
+    },
+    async release() {
+      if (!isHeld) return;
+      isHeld = false;
+      await Deno.remove(join(folder, outputNames.config));
+      if ((await Array.fromAsync(Deno.readDir(folder))).length === 0) await Deno.remove(folder);
+    },
+  };
 }

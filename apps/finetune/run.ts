@@ -21,7 +21,7 @@ import { type Prepared, prepareExamples, type Question, readExamplesOf } from ".
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
 import { chooseQuestions, type Scored, scoreModel } from "./evaluation.ts";
 import type { Job } from "./job.ts";
-import { chooseOutput, outputNames, prepareOutput } from "./output_folder.ts";
+import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_folder.ts";
 import { describePlan, makePlan, optimizerOptions } from "./plan.ts";
 import type { Generation, Plan, RunRecord, SavedFiles, Score } from "./record.ts";
 import { renderReport } from "./report/report.ts";
@@ -156,8 +156,8 @@ async function save(lm: CausalLM, { lora }: Config, output: string): Promise<Sav
   return { kind, folder, bytes: await folderBytes(folder) };
 }
 
-async function writeJson(path: string, value: unknown): Promise<void> {
-  await Deno.writeTextFile(path, JSON.stringify(value, null, 2) + "\n");
+function formatJson(value: unknown): string {
+  return JSON.stringify(value, null, 2) + "\n";
 }
 
 const explained: Readonly<Record<SavedFiles["kind"], string>> = {
@@ -220,6 +220,7 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
   const { threads } = config;
   const backend = await openBackend(config.backend, threads === null ? {} : { threads });
   let workplace: Workplace | null = null;
+  let claim: Claim | null = null;
   try {
     workplace = await setUp(config, backend, options);
     const { lm, train, heldOut, questions, plan } = workplace;
@@ -227,9 +228,8 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     console.print(formatFacts(describePlan(plan, config, output), console.width, console.styles));
     const optimizer = adamW(optimizerOptions(config, plan));
     if (planOnly) return { output, plan, record: null };
-    await prepareOutput(output);
     const kept = await absolutePaths(config);
-    await writeJson(join(output, outputNames.config), kept);
+    claim = await claimOutput(output, formatJson(kept));
 
     const scoring = { config, console, signal };
     console.print();
@@ -241,6 +241,7 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     }
     lm.compile({ optimizer, gradientAccumulationSteps: config.training.gradientAccumulationSteps });
     const { facts: training, known } = await trainModel(lm, { config, plan, train, heldOut, before, console, signal });
+    await claim.prepare();
     // What was learned is safe before anything else can go wrong; merging adapters would change what is scored, so it waits.
     const isAdapter = config.lora?.layout === "peft";
     if (training.interrupted) console.print(`Ended by hand after ${training.steps.length} of ${plan.steps} steps`);
@@ -268,11 +269,12 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
       environment: describeEnvironment(config),
       config: kept,
     };
-    await writeJson(join(output, outputNames.metrics), record);
+    await Deno.writeTextFile(join(output, outputNames.metrics), formatJson(record));
     await Deno.writeTextFile(join(output, outputNames.report), renderReport(record));
     printResults(record, output, console);
     return { output, plan, record };
   } finally {
+    await claim?.release();
     await workplace?.lm.dispose();
     backend.dispose();
   }

@@ -76,12 +76,10 @@ const mostLines = 3;
 
 /** Cuts a text into lines of `width` columns wherever they end, so that two texts that begin alike look alike. */
 function chop(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (let rest = text; rest !== "" || lines.length === 0;) {
-    // The ellipsis takes the last column, so one more is asked for and not kept.
-    const line = displayWidth(rest) <= width ? rest : fitText(rest, width + 1).slice(0, -1);
-    lines.push(line);
-    rest = rest.slice(line.length);
+  const lines = [""];
+  for (const character of text) {
+    if (displayWidth(lines.at(-1)! + character) > width) lines.push("");
+    lines[lines.length - 1] += character;
   }
   return lines;
 }

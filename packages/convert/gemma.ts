@@ -58,7 +58,11 @@ const shared: readonly TensorRow[] = [
   { variable: "decoder_block_{i}/attention/query/kernel", tensor: `${attention}.q_proj.weight`, merge: [2, 1] },
   { variable: "decoder_block_{i}/attention/key/kernel", tensor: `${attention}.k_proj.weight`, merge: [2, 1] },
   { variable: "decoder_block_{i}/attention/value/kernel", tensor: `${attention}.v_proj.weight`, merge: [2, 1] },
-  { variable: "decoder_block_{i}/attention/attention_output/kernel", tensor: `${attention}.o_proj.weight`, merge: [1, 2] },
+  {
+    variable: "decoder_block_{i}/attention/attention_output/kernel",
+    tensor: `${attention}.o_proj.weight`,
+    merge: [1, 2],
+  },
   { variable: "decoder_block_{i}/ffw_gating/kernel", tensor: `${mlp}.gate_proj.weight` },
   { variable: "decoder_block_{i}/ffw_gating_2/kernel", tensor: `${mlp}.up_proj.weight` },
   { variable: "decoder_block_{i}/ffw_linear/kernel", tensor: `${mlp}.down_proj.weight` },
@@ -74,7 +78,10 @@ export const gemmaRows: readonly TensorRow[] = [
 /** The tensors of a Gemma 2 checkpoint, whose norms have other names. */
 export const gemma2Rows: readonly TensorRow[] = [
   ...shared,
-  { variable: "decoder_block_{i}/post_attention_norm/scale", tensor: "model.layers.{i}.post_attention_layernorm.weight" },
+  {
+    variable: "decoder_block_{i}/post_attention_norm/scale",
+    tensor: "model.layers.{i}.post_attention_layernorm.weight",
+  },
   { variable: "decoder_block_{i}/pre_ffw_norm/scale", tensor: "model.layers.{i}.pre_feedforward_layernorm.weight" },
   { variable: "decoder_block_{i}/post_ffw_norm/scale", tensor: "model.layers.{i}.post_feedforward_layernorm.weight" },
 ];

@@ -1,5 +1,5 @@
 /** Loading a checkpoint into variables, one tensor at a time. */
-import { fromFloat32, formatType, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
+import { formatType, fromFloat32, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
 import type { Checkpoint } from "@tessera/hub";
 import type { Variable } from "@tessera/nn";
 import type { Backend, Device } from "@tessera/runtime";
@@ -50,7 +50,9 @@ export function checkCheckpoint(
   }
   if (unused.length > 0) {
     throw new Error(
-      `Cannot load "${checkpoint.folder}": nothing in the model takes ${unused.length} of its tensors: ${list(unused)}; ` +
+      `Cannot load "${checkpoint.folder}": nothing in the model takes ${unused.length} of its tensors: ${
+        list(unused)
+      }; ` +
         "check that config.json belongs to these weights (num_hidden_layers, model_type)",
     );
   }

@@ -3,7 +3,15 @@
  *
  * @module
  */
-export { gemma2Rows, gemmaAttentionScale, gemmaFromHf, gemmaLayerTypes, gemmaRedundant, gemmaRows, gemmaToHf } from "./gemma.ts";
+export {
+  gemma2Rows,
+  gemmaAttentionScale,
+  gemmaFromHf,
+  gemmaLayerTypes,
+  gemmaRedundant,
+  gemmaRows,
+  gemmaToHf,
+} from "./gemma.ts";
 export type { GemmaConfig, GemmaTextFields } from "./gemma.ts";
 export { checkCheckpoint, loadWeights } from "./load.ts";
 export type { LoadOptions } from "./load.ts";

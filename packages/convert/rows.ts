@@ -65,7 +65,9 @@ export function mergedShape(stored: readonly number[], merge: readonly number[] 
 export function pair(rows: readonly TensorRow[], variables: readonly Variable[]): Pairing[] {
   return variables.map((variable) => {
     const found = translate(rows, variable.path, "variable");
-    if (found === null) throw new Error(`Cannot convert variable "${variable.path}": its architecture's table has no row for it`);
+    if (found === null) {
+      throw new Error(`Cannot convert variable "${variable.path}": its architecture's table has no row for it`);
+    }
     return { variable, tensor: found.name, shape: mergedShape(variable.stored.shape, found.row.merge) };
   });
 }

@@ -1,5 +1,5 @@
 /** Saving variables as a checkpoint that Transformers loads, one tensor at a time. */
-import { fromFloat32, type FloatDType, isFloat, toFloat32 } from "@tessera/core";
+import { type FloatDType, fromFloat32, isFloat, toFloat32 } from "@tessera/core";
 import { type TensorSource, writeCheckpoint } from "@tessera/hub";
 import type { Variable } from "@tessera/nn";
 import { pair, type TensorRow } from "./rows.ts";
@@ -24,7 +24,9 @@ export async function saveWeights(
   options: SaveOptions = {},
 ): Promise<void> {
   const sources = pair(rows, variables).map(({ variable, tensor, shape }): TensorSource => {
-    if (variable.value === null) throw new TypeError(`Cannot save ${variable}: it has no value; load or initialise it first`);
+    if (variable.value === null) {
+      throw new TypeError(`Cannot save ${variable}: it has no value; load or initialise it first`);
+    }
     const dtype = options.dtype ?? variable.dtype;
     const { value } = variable;
     return {
@@ -37,5 +39,9 @@ export async function saveWeights(
       },
     };
   });
-  await writeCheckpoint(folder, sources, options.maxShardBytes === undefined ? {} : { maxShardBytes: options.maxShardBytes });
+  await writeCheckpoint(
+    folder,
+    sources,
+    options.maxShardBytes === undefined ? {} : { maxShardBytes: options.maxShardBytes },
+  );
 }

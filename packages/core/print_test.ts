@@ -92,5 +92,5 @@ Deno.test("print() numbers each result of an op that has several", () => {
   const graph = trace("norm", { x: { shape: [3], dtype: "float32" } }, ({ x }) => ({
     dx: gradients(rmsNorm(x, full([3], 1), { epsilon: 1 }).sum(), [x])[0]!,
   }));
-  assert.match(print(graph), /%(\d+): float32\[3\], %\d+: float32\[3\] = rmsNormGrad\(.*\n  return dx: %\1\n/);
+  assert.match(print(graph), /%(\d+): float32\[3\], %\d+: float32\[3\] = rmsNormGrad\(.*\n {2}return dx: %\1\n/);
 });

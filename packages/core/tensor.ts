@@ -118,7 +118,10 @@ export function apply<K extends OpName>(
   return (results.length === 1 ? results[0] : results) as Returned<K>;
 }
 
-/** A value of a graph. */
+/**
+ * A value of a graph. Methods append one op, and throw where its operands do not fit: a `TypeError` for shapes and dtypes,
+ * a `RangeError` for axes and positions that do not exist.
+ */
 export class Tensor {
   /** The shape and element type. */
   readonly type: TensorType;

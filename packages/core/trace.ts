@@ -67,22 +67,38 @@ export function graphInput(name: string, type: TensorType): Tensor {
   return tensor;
 }
 
-/** A tensor whose elements are all `value`. */
+/**
+ * A tensor whose elements are all `value`.
+ *
+ * @throws {RangeError} when the dtype is int32 and the value is not an integer.
+ */
 export function full(shape: readonly number[], value: number, dtype: DType = "float32"): Tensor {
   return apply("full", [], { shape, dtype, value });
 }
 
-/** A small tensor of given elements, row-major. */
+/**
+ * A small tensor of given elements, row-major.
+ *
+ * @throws {RangeError} when the number of values does not match the shape.
+ */
 export function constant(values: readonly number[], shape: readonly number[], dtype: DType = "float32"): Tensor {
   return apply("constant", [], { shape, dtype, values });
 }
 
-/** A tensor whose elements are their positions along an axis. */
+/**
+ * A tensor whose elements are their positions along an axis.
+ *
+ * @throws {RangeError} when the shape has no such axis.
+ */
 export function iota(shape: readonly number[], axis: number, dtype: DType = "int32"): Tensor {
   return apply("iota", [], { shape, dtype, axis });
 }
 
-/** The elements of `a` where the condition holds and of `b` elsewhere. */
+/**
+ * The elements of `a` where the condition holds and of `b` elsewhere.
+ *
+ * @throws {TypeError} when the condition is not bool, the dtypes differ, or the shapes do not broadcast.
+ */
 export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
   return apply("where", [condition, a, b], {});
 }

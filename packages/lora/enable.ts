@@ -64,12 +64,22 @@ export function enableLora(model: Adaptable, options: LoraOptions): void {
     const narrowest = Math.min(...kernel.shape);
     if (rank > kernel.size / narrowest) {
       throw new RangeError(
-        `Cannot enable LoRA: rank ${formatCount(rank)} is larger than any side of "${path}/kernel" (${kernel.shape.join(", ")})`,
+        `Cannot enable LoRA: rank ${formatCount(rank)} is larger than any side of "${path}/kernel" (${
+          kernel.shape.join(", ")
+        })`,
       );
     }
   }
+  attachAdapters(model, layers.map((layer) => ({ layer, adapter: layouts[layout](layer, rank, alpha) })));
+}
+
+/** Freezes a model and attaches adapters to its layers. */
+export function attachAdapters(
+  model: Adaptable,
+  pairs: readonly { readonly layer: EinsumDense; readonly adapter: LoraAdapter }[],
+): void {
   model.variables.forEach((variable) => variable.trainable = false);
-  layers.forEach((layer) => layer.adapter = layouts[layout](layer, rank, alpha));
+  pairs.forEach(({ layer, adapter }) => layer.adapter = adapter);
 }
 
 /** Takes the adapters off a model and forgets them; every variable of the model is trainable again. */
@@ -82,23 +92,28 @@ export function unloadLora(model: Adaptable): void {
 }
 
 function targetLayers(model: Adaptable, targets: LoraTarget | readonly LoraTarget[]): EinsumDense[] {
-  const patterns = (Array.isArray(targets) ? targets as readonly LoraTarget[] : [targets as LoraTarget]).map((target) => {
-    const source = typeof target === "string" ? target : target.source;
-    try {
-      return { target, pattern: new RegExp(`^(?:${source})$`, typeof target === "string" ? "" : target.flags.replace("g", "")) };
-    } catch (cause) {
-      throw new SyntaxError(`Cannot enable LoRA: target "${source}" is not a regular expression`, { cause });
-    }
-  });
+  const patterns = (Array.isArray(targets) ? targets as readonly LoraTarget[] : [targets as LoraTarget]).map(
+    (target) => {
+      const source = typeof target === "string" ? target : target.source;
+      try {
+        const flags = typeof target === "string" ? "" : target.flags.replace(/[gy]/g, "");
+        return { source, pattern: new RegExp(`^(?:${source})$`, flags) };
+      } catch (cause) {
+        throw new SyntaxError(`Cannot enable LoRA: target "${source}" is not a regular expression`, { cause });
+      }
+    },
+  );
   const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
   const matches = (pattern: RegExp, path: string) => pattern.test(path) || pattern.test(nameOf(path));
   const names = [...new Set(model.denses.map(({ path }) => nameOf(path)))];
-  for (const { target, pattern } of patterns) {
+  for (const { source, pattern } of patterns) {
     if (model.denses.some(({ path }) => matches(pattern, path))) continue;
-    const near = nearestName(String(target), names);
+    const near = nearestName(source, names);
     throw new Error(
-      `Cannot enable LoRA on "${model.name}": target ${JSON.stringify(String(target))} matches no layer` +
-        (near === null ? "" : `; did you mean "${near}"?`) + ` Layers are ${names.map((name) => `"${name}"`).join(", ")}, ` +
+      `Cannot enable LoRA on "${model.name}": target ${JSON.stringify(source)} matches no layer` +
+        (near === null ? "" : `; did you mean "${near}"?`) + ` Layers are ${
+        names.map((name) => `"${name}"`).join(", ")
+      }, ` +
         `with paths such as "${model.denses[0]?.path}"`,
     );
   }

@@ -6,7 +6,15 @@
  * [rank, heads, headDim]. A PEFT adapter file can hold the second kind only.
  */
 import { einsum, parseEinsum, type Tensor } from "@tessera/core";
-import { type Adapter, type EinsumDense, heUniform, type Initializer, kaimingUniform, Variable, zeros } from "@tessera/nn";
+import {
+  type Adapter,
+  type EinsumDense,
+  heUniform,
+  type Initializer,
+  kaimingUniform,
+  Variable,
+  zeros,
+} from "@tessera/nn";
 
 /** Which axes of the kernel each factor has. */
 export type LoraLayout = "keras" | "peft";
@@ -53,7 +61,14 @@ function lettersOf(layout: LoraLayout, equation: string): Letters {
   // What is left of x and A once they met: axes that A sums go, and the rank comes where the sum or the split axis was.
   const met = [...new Set(x + a)].filter((letter) => letter !== r && (out.includes(letter) || b.includes(letter)));
   const batch = met.filter((letter) => x.includes(letter) && !kernel.includes(letter));
-  return { x, kernel, a, b, middle: [...batch, ...met.filter((letter) => !batch.includes(letter) && !b.includes(letter)), r].join(""), out };
+  return {
+    x,
+    kernel,
+    a,
+    b,
+    middle: [...batch, ...met.filter((letter) => !batch.includes(letter) && !b.includes(letter)), r].join(""),
+    out,
+  };
 }
 
 /** The adapter of Keras's `enable_lora`. */
@@ -88,7 +103,11 @@ function make(
   rank: number,
   alpha: number,
   factors: {
-    readonly a: { readonly shape: readonly number[]; readonly order: readonly number[]; readonly initializer: Initializer };
+    readonly a: {
+      readonly shape: readonly number[];
+      readonly order: readonly number[];
+      readonly initializer: Initializer;
+    };
     readonly b: { readonly shape: readonly number[]; readonly order: readonly number[] };
   },
 ): LoraAdapter {

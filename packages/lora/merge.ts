@@ -12,7 +12,17 @@ import { type Adaptable, loraAdapters, unloadLora } from "./enable.ts";
  */
 export async function mergeLora(model: Adaptable, backend: Backend): Promise<void> {
   const adapters = loraAdapters(model);
-  if (adapters.length === 0) throw new Error(`Cannot merge LoRA into "${model.name}": it has no adapters; enable or load them first`);
+  if (adapters.length === 0) {
+    throw new Error(`Cannot merge LoRA into "${model.name}": it has no adapters; enable or load them first`);
+  }
+  // Checked first, because a kernel that has been merged must not be merged again.
+  for (const variable of adapters.flatMap(({ layer, adapter }) => [layer.kernel, ...adapter.variables])) {
+    if (variable.value === null) {
+      throw new TypeError(
+        `Cannot merge LoRA into "${model.name}": ${variable} has no value; load or initialise it first`,
+      );
+    }
+  }
   for (const { layer: { kernel, path }, adapter } of adapters) {
     const traced = traceProgram(`merge ${path}`, {}, () => {
       // The kernel is stored in another axis order than its logical one.

@@ -4,9 +4,10 @@
  */
 import { formatType, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
 import { openSafetensors, type TensorSource, type TensorStore, writeSafetensors } from "@tessera/hub";
-import type { EinsumDense, Variable } from "@tessera/nn";
+import { disposeValues, type EinsumDense, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
-import { type Adaptable, enableLora, loraAdapters, unloadLora } from "./enable.ts";
+import { type Adaptable, attachAdapters, loraAdapters, unloadLora } from "./enable.ts";
+import { type LoraAdapter, peft } from "./layouts.ts";
 import { readPeftConfig } from "./peft_config.ts";
 
 /** The names of a model's layers in Hugging Face's modules, both ways. */
@@ -40,7 +41,9 @@ export async function saveAdapter(
 ): Promise<void> {
   const adapters = loraAdapters(model);
   const first = adapters[0]?.adapter;
-  if (first === undefined) throw new Error(`Cannot save the adapter of "${model.name}": it has none; enable LoRA first`);
+  if (first === undefined) {
+    throw new Error(`Cannot save the adapter of "${model.name}": it has none; enable LoRA first`);
+  }
   if (first.layout !== "peft") {
     throw new Error(
       `Cannot save the adapter of "${model.name}" for PEFT: its factors have Keras's layout, which PEFT's format cannot hold; ` +
@@ -50,7 +53,9 @@ export async function saveAdapter(
   const modules: string[] = [];
   const sources = adapters.flatMap(({ layer, adapter }) => {
     const module = names.moduleOf(layer.path);
-    if (module === null) throw new Error(`Cannot save the adapter of "${layer.path}": the architecture names no module for it`);
+    if (module === null) {
+      throw new Error(`Cannot save the adapter of "${layer.path}": the architecture names no module for it`);
+    }
     modules.push(module);
     return (["A", "B"] as const).map((factor): TensorSource => {
       const variable = factor === "A" ? adapter.a : adapter.b;
@@ -64,8 +69,6 @@ export async function saveAdapter(
       };
     });
   });
-  await Deno.mkdir(folder, { recursive: true });
-  await writeSafetensors(`${folder}/${modelFile}`, sources);
   const config = {
     peft_type: "LORA",
     task_type: "CAUSAL_LM",
@@ -73,7 +76,7 @@ export async function saveAdapter(
     r: first.rank,
     lora_alpha: first.alpha,
     lora_dropout: 0,
-    target_modules: targetModules(modules),
+    target_modules: targetModules(modules, model, names),
     bias: "none",
     fan_in_fan_out: false,
     use_rslora: false,
@@ -82,57 +85,77 @@ export async function saveAdapter(
     inference_mode: true,
     modules_to_save: null,
   };
+  await Deno.mkdir(folder, { recursive: true });
   const temporary = `${folder}/.${configFile}.new`;
-  await Deno.writeTextFile(temporary, JSON.stringify(config, null, 2) + "\n");
-  await Deno.rename(temporary, `${folder}/${configFile}`);
-}
-
-/** PEFT matches a module by the end of its name, so the last names suffice when every module of such a name is adapted. */
-function targetModules(modules: readonly string[]): string[] {
-  return [...new Set(modules.map((module) => module.slice(module.lastIndexOf(".") + 1)))].sort();
+  try {
+    await Deno.writeTextFile(temporary, JSON.stringify(config, null, 2) + "\n");
+    await writeSafetensors(`${folder}/${modelFile}`, sources);
+    await Deno.rename(temporary, `${folder}/${configFile}`);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
 }
 
 /**
- * Enables LoRA on a model as a PEFT adapter folder says, with the values that it holds. Adapters that the model has are replaced.
+ * What PEFT is to look for: it matches a module by the end of its name, so a last name stands for every module that bears it. Where
+ * only some of them are adapted, those are named in full.
+ */
+function targetModules(modules: readonly string[], model: Adaptable, names: ModuleNames): string[] {
+  const lastName = (module: string) => module.slice(module.lastIndexOf(".") + 1);
+  const spared = model.denses.flatMap(({ path }) => names.moduleOf(path) ?? []).filter((module) =>
+    !modules.includes(module)
+  );
+  const partial = new Set(spared.map(lastName));
+  return [...new Set(modules.map((module) => partial.has(lastName(module)) ? module : lastName(module)))].sort();
+}
+
+/**
+ * Enables LoRA on a model as a PEFT adapter folder says, with the values that it holds. Adapters that the model has are replaced,
+ * once everything has been read and found to fit.
  *
  * @throws {Error} when a file is missing or damaged, when a tensor belongs to no layer, or when a layer has one factor only.
  * @throws {TypeError} when the adapter is of a kind that Tessera does not have, or a factor has the wrong shape.
  */
-export async function loadAdapter(folder: string, model: Adaptable, names: ModuleNames, backend: Backend): Promise<void> {
+export async function loadAdapter(
+  folder: string,
+  model: Adaptable,
+  names: ModuleNames,
+  backend: Backend,
+): Promise<void> {
   const config = await readPeftConfig(folder);
+  const alpha = config.useRslora ? config.loraAlpha * Math.sqrt(config.r) : config.loraAlpha;
   const file = await openSafetensors(`${folder}/${modelFile}`);
+  const pairs: { layer: EinsumDense; adapter: LoraAdapter }[] = [];
   try {
-    const layers = readLayers(folder, file, model, names);
-    const previous = loraAdapters(model);
-    if (previous.length > 0) unloadLora(model);
-    const alpha = config.useRslora ? config.loraAlpha * Math.sqrt(config.r) : config.loraAlpha;
-    const paths = [...layers.keys()].map(({ path }) => path.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    enableLora(model, { rank: config.r, alpha, targets: paths, layout: "peft" });
-    for (const { layer, adapter } of loraAdapters(model)) {
-      const factors = layers.get(layer)!;
-      for (const factor of ["A", "B"] as const) {
-        const variable = factor === "A" ? adapter.a : adapter.b;
+    for (const [layer, factors] of readLayers(folder, file, model, names)) {
+      const adapter = peft(layer, config.r, alpha);
+      pairs.push({ layer, adapter });
+      for (const [factor, variable] of [["A", adapter.a], ["B", adapter.b]] as const) {
         const tensor = file.read(factors[factor]);
-        const shape = fileShape(variable, factor, config.r);
-        if (!sameShape(tensor.shape, shape)) {
-          unloadLora(model);
-          throw new TypeError(
-            `Cannot load "${factors[factor]}" of "${folder}" for "${layer.path}": it must have shape [${shape.join(",")}], ` +
-              `found ${formatType(tensor)}`,
-          );
-        }
+        checkFactor(folder, factors[factor], tensor, fileShape(variable, factor, config.r));
         // Factors are trained in place, so they must not be views of the file.
-        variable.value = backend.upload(copied(tensor, variable));
+        variable.value = backend.upload({ ...variable.stored, dtype: "float32", data: toFloat32(tensor).slice() });
       }
     }
+  } catch (error) {
+    pairs.forEach(({ adapter }) => disposeValues(adapter.variables));
+    throw error;
   } finally {
     file.close();
   }
+  unloadLora(model);
+  attachAdapters(model, pairs);
 }
 
-function copied(tensor: HostTensor, variable: Variable): HostTensor {
-  if (!isFloat(tensor.dtype)) throw new TypeError(`Cannot load ${formatType(tensor)} into ${variable}: it must be floating-point`);
-  return { shape: variable.stored.shape, dtype: "float32", data: toFloat32(tensor).slice() };
+function checkFactor(folder: string, name: string, tensor: HostTensor, shape: readonly number[]): void {
+  if (isFloat(tensor.dtype) && sameShape(tensor.shape, shape)) return;
+  throw new TypeError(
+    `Cannot load the adapter "${folder}": "${name}" must be floating-point of shape [${shape.join(",")}], ` +
+      `found ${
+        formatType(tensor)
+      }; check that it was trained on this base model, and that "r" of ${configFile} is right`,
+  );
 }
 
 /** The names of both factors' tensors, by layer. */
@@ -158,7 +181,8 @@ function readLayers(
       const near = nearestName(module, known);
       throw new Error(
         `Cannot load the adapter "${folder}": "${model.name}" has no module "${module}"` +
-          (near === null ? "" : `; the nearest is "${near}"`) + "; check that the adapter was trained on this base model",
+          (near === null ? "" : `; the nearest is "${near}"`) +
+          "; check that the adapter was trained on this base model",
       );
     }
     const factors = found.get(layer) ?? {};
@@ -168,7 +192,11 @@ function readLayers(
   if (found.size === 0) throw new Error(`Cannot load the adapter "${folder}": ${modelFile} holds no tensors`);
   for (const [layer, { A, B }] of found) {
     if (A === undefined || B === undefined) {
-      throw new Error(`Cannot load the adapter "${folder}": "${layer.path}" has lora_${A === undefined ? "B" : "A"} but not the other factor`);
+      throw new Error(
+        `Cannot load the adapter "${folder}": "${layer.path}" has lora_${
+          A === undefined ? "B" : "A"
+        } but not the other factor`,
+      );
     }
   }
   return found as Map<EinsumDense, { A: string; B: string }>;

@@ -83,7 +83,9 @@ export function buildModel(config: HfConfig, options: BuildOptions = {}): BuiltM
     const near = nearestName(config.modelType, Object.keys(architectures));
     throw new TypeError(
       `Cannot load "${config.path}": Tessera has no architecture for "model_type": "${config.modelType}"` +
-        (near === null ? "" : `; did you mean "${near}"?`) + ` It has ${Object.keys(architectures).map((name) => `"${name}"`).join(", ")}`,
+        (near === null ? "" : `; did you mean "${near}"?`) + ` It has ${
+        Object.keys(architectures).map((name) => `"${name}"`).join(", ")
+      }`,
     );
   }
   return build(config, options);

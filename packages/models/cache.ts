@@ -1,5 +1,14 @@
 /** The key/value cache: preallocated, updated in place, one pair of variables per layer. */
-import { apply, attention, type AttentionAttrs, type FloatDType, hostZeros, iota, type Tensor, where } from "@tessera/core";
+import {
+  apply,
+  attention,
+  type AttentionAttrs,
+  type FloatDType,
+  hostZeros,
+  iota,
+  type Tensor,
+  where,
+} from "@tessera/core";
 import { assign, Variable, zeros } from "@tessera/nn";
 import type { Backend, Device } from "@tessera/runtime";
 import type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
@@ -14,7 +23,9 @@ export function attend(
   const { cache, positions, keyPositions, prefix } = inputs;
   const stored = cache?.layers[layer];
   const remember = (variable: Variable, fresh: Tensor) => {
-    const updated = apply("updateSlice", [variable.raw(), fresh.cast(variable.stored.dtype), cache!.starts], { axis: 1 });
+    const updated = apply("updateSlice", [variable.raw(), fresh.cast(variable.stored.dtype), cache!.starts], {
+      axis: 1,
+    });
     assign(variable, updated);
     return updated.cast(fresh.dtype);
   };

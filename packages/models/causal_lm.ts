@@ -3,11 +3,28 @@
  *
  * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
  */
-import { hostTensor, type HostTensor, iota, type Tensor } from "@tessera/core";
-import { layerOf, loadWeights, moduleOf, saveWeights, type SaveOptions } from "@tessera/convert";
-import { loadTokenizer, openCheckpoint, readGenerationConfig, readHfConfig, type Tokenizer } from "@tessera/hub";
-import { enableLora, loadAdapter, loraAdapters, type LoraOptions, mergeLora, saveAdapter, unloadLora } from "@tessera/lora";
-import { compileProgram, disposeValues, type EinsumDense, formatSummary, initialize, type Program, traceProgram, type Variable } from "@tessera/nn";
+import { type HostTensor, hostTensor, iota, type Tensor } from "@tessera/core";
+import { layerOf, loadWeights, moduleOf, type SaveOptions, saveWeights } from "@tessera/convert";
+import { openCheckpoint, readGenerationConfig, readHfConfig, type Tokenizer } from "@tessera/hub";
+import {
+  enableLora,
+  loadAdapter,
+  loraAdapters,
+  type LoraOptions,
+  mergeLora,
+  saveAdapter,
+  unloadLora,
+} from "@tessera/lora";
+import {
+  compileProgram,
+  disposeValues,
+  type EinsumDense,
+  formatSummary,
+  initialize,
+  type Program,
+  traceProgram,
+  type Variable,
+} from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import {
   type CompileSettings,
@@ -24,11 +41,12 @@ import {
   type TrainableModel,
   Trainer,
 } from "@tessera/train";
-import { type BuildOptions, buildModel, type BuiltModel, type TextConfig } from "./architectures.ts";
+import { buildModel, type BuildOptions, type BuiltModel, type TextConfig } from "./architectures.ts";
 import type { Backbone } from "./backbone.ts";
 import { shownPositions } from "./cache.ts";
 import { Generator } from "./generate.ts";
-import { type SamplingOptions, samplingOf } from "./sampling.ts";
+import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
+import { samplingOf, type SamplingOptions } from "./sampling.ts";
 
 /** How a checkpoint is loaded. */
 export interface FromPresetOptions extends BuildOptions {
@@ -187,7 +205,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    */
   enableLora(options: LoraOptions & { readonly seed?: number }): void {
     enableLora(this, options);
-    initialize(loraAdapters(this).flatMap(({ adapter }) => adapter.variables), this.backend, { seed: options.seed ?? 0 });
+    initialize(loraAdapters(this).flatMap(({ adapter }) => adapter.variables), this.backend, {
+      seed: options.seed ?? 0,
+    });
     this.#dropPrograms();
   }
 
@@ -205,7 +225,12 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /** Saves the adapters as a PEFT adapter folder. Throws when there are none, or when their layout is Keras's. */
   async saveAdapter(folder: string): Promise<void> {
-    await saveAdapter(folder, this, this.#moduleNames(), this.#parts.preset === undefined ? {} : { baseModel: this.#parts.preset });
+    await saveAdapter(
+      folder,
+      this,
+      this.#moduleNames(),
+      this.#parts.preset === undefined ? {} : { baseModel: this.#parts.preset },
+    );
   }
 
   /** Loads a PEFT adapter folder in place of the adapters that there are. Throws when it does not fit the model. */
@@ -229,7 +254,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     await Deno.mkdir(folder, { recursive: true });
     await saveWeights(folder, model.rows, this.variables, options);
     const config = model.toHf(options.dtype ?? this.backbone.variableDType);
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config, null, 2) + "\n");
+    await writeConfig(folder, config);
     if (preset !== undefined) await copyTextFiles(preset, folder);
   }
 
@@ -284,7 +309,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const encoded = list.map((text) => [...start, ...tokenizer.encode(text)]);
     const answers = await this.generateTokens(encoded, options);
     const texts = answers.map((answer, row) =>
-      tokenizer.decode((options.stripPrompt ?? false) ? answer : [...encoded[row]!, ...answer], { skipSpecialTokens: true })
+      tokenizer.decode((options.stripPrompt ?? false) ? answer : [...encoded[row]!, ...answer], {
+        skipSpecialTokens: true,
+      })
     );
     return typeof prompts === "string" ? texts[0]! : texts;
   }
@@ -295,18 +322,22 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {RangeError} when a prompt is empty or leaves no room in the context, or a sampling option is out of range.
    */
   async generateTokens(prompts: readonly (readonly number[])[], options: GenerateOptions = {}): Promise<number[][]> {
-    const limit = Math.min(options.maxLength ?? this.contextLength, this.contextLength);
+    const { maxLength = this.contextLength } = options;
+    if (!Number.isInteger(maxLength) || maxLength < 2) {
+      throw new RangeError(`Cannot generate: maxLength must be a whole number of at least 2, found ${maxLength}`);
+    }
+    const limit = Math.min(maxLength, this.contextLength);
     const sampling = samplingOf(options);
     prompts.forEach((prompt, row) => this.#checkPrompt(prompt, row, limit));
-    if (prompts.length === 0) return [];
-    const room = limit - Math.max(...prompts.map((prompt) => prompt.length));
-    const maxNewTokens = Math.min(options.maxNewTokens ?? defaultNewTokens, room);
+    const { maxNewTokens = defaultNewTokens } = options;
     if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
-      throw new RangeError(`Cannot generate: maxNewTokens must be a whole number of at least 1, found ${options.maxNewTokens}`);
+      throw new RangeError(`Cannot generate: maxNewTokens must be a whole number of at least 1, found ${maxNewTokens}`);
     }
+    if (prompts.length === 0) return [];
     return await this.#generator.generate({
       prompts,
       maxNewTokens,
+      maxLength: limit,
       stopTokenIds: new Set(options.stopTokenIds ?? this.#defaultStops()),
       sampling,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -343,7 +374,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     );
     this.#scorers.set(key, program);
     const mask = paddingMask ?? hostTensor("bool", [batch, time], new Uint8Array(batch * time).fill(1));
-    const { logits } = await (await program).run({ tokenIds: tokens, paddingMask: mask }) as { logits: Awaited<ReturnType<Backend["upload"]>> };
+    const { logits } = await (await program).run({ tokenIds: tokens, paddingMask: mask }) as {
+      logits: Awaited<ReturnType<Backend["upload"]>>;
+    };
     try {
       return await logits.read() as HostTensor<"float32">;
     } finally {
@@ -361,7 +394,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   #compiled(what: string): Trainer {
     if (this.#trainer === null) {
-      throw new Error(`Cannot ${what} "${this.name}": call compile({ optimizer: adamW({ learningRate: 1e-4 }) }) first`);
+      throw new Error(
+        `Cannot ${what} "${this.name}": call compile({ optimizer: adamW({ learningRate: 1e-4 }) }) first`,
+      );
     }
     return this.#trainer;
   }
@@ -393,7 +428,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const size = this.backbone.vocabularySize;
     for (const token of tokens) {
       if (!Number.isInteger(token) || token < 0 || token >= size) {
-        throw new RangeError(`Cannot use token ${token} with "${this.name}": its vocabulary has the tokens 0 to ${size - 1}`);
+        throw new RangeError(
+          `Cannot use token ${token} with "${this.name}": its vocabulary has the tokens 0 to ${size - 1}`,
+        );
       }
     }
   }
@@ -401,7 +438,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /** Programs were compiled for the variables of before; the next call compiles new ones. */
   #dropPrograms(): void {
     this.#generator.dispose();
-    for (const program of this.#scorers.values()) void program.then((compiled) => compiled.dispose());
+    // A program that failed to compile has told its caller so already.
+    for (const program of this.#scorers.values()) void program.then((compiled) => compiled.dispose(), () => {});
     this.#scorers.clear();
     this.#evaluator?.dispose();
     this.#evaluator = null;
@@ -419,37 +457,4 @@ function tokenTensor(rows: readonly (readonly number[])[]): HostTensor<"int32"> 
     );
   }
   return hostTensor("int32", [rows.length, time], Int32Array.from(rows.flat()));
-}
-
-async function tokenizerOf(folder: string): Promise<Tokenizer | null> {
-  try {
-    await Deno.stat(`${folder}/tokenizer.json`);
-  } catch {
-    try {
-      await Deno.stat(`${folder}/tokenizer.model`);
-    } catch {
-      return null;
-    }
-  }
-  return await loadTokenizer(folder);
-}
-
-const textFiles = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "tokenizer.model",
-  "chat_template.jinja",
-  "generation_config.json",
-];
-
-async function copyTextFiles(from: string, to: string): Promise<void> {
-  for (const file of textFiles) {
-    try {
-      await Deno.copyFile(`${from}/${file}`, `${to}/${file}`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
 }

@@ -5,12 +5,12 @@
  * What Gemma 2 adds to Gemma 1 is data: two more norms, soft caps, and a sliding window in every other layer.
  */
 import { constant, einsum, type FloatDType, gelu, rmsNorm, rotaryEmbedding, type Tensor } from "@tessera/core";
-import { type GemmaConfig, gemmaAttentionScale, gemmaLayerTypes } from "@tessera/convert";
+import { gemmaAttentionScale, type GemmaConfig, gemmaLayerTypes } from "@tessera/convert";
 import {
   applyDense,
   type DTypePolicy,
-  type DTypePolicyName,
   dtypePolicy,
+  type DTypePolicyName,
   type EinsumDense,
   einsumDense,
   modelVariables,
@@ -73,7 +73,10 @@ export class GemmaBackbone implements Backbone {
       dtype,
       initializer: randomNormal(hiddenDim ** -0.5),
     });
-    this.#blocks = Array.from({ length: numLayers }, (_, i) => makeBlock(scope.scope(`decoder_block_${i}`), config, dtype));
+    this.#blocks = Array.from(
+      { length: numLayers },
+      (_, i) => makeBlock(scope.scope(`decoder_block_${i}`), config, dtype),
+    );
     this.#finalNorm = makeNorm(scope, "final_normalization", hiddenDim, dtype);
   }
 
@@ -139,7 +142,13 @@ function makeBlock(scope: Scope, config: GemmaConfig, dtype: FloatDType): Block 
   const initializer = randomNormal(hiddenDim ** -0.5);
   const attention = scope.scope("attention");
   const heads = (name: string, equation: string, count: number) =>
-    einsumDense(attention, name, { equation, shape: [count, hiddenDim, headDim], order: [0, 2, 1], dtype, initializer });
+    einsumDense(attention, name, {
+      equation,
+      shape: [count, hiddenDim, headDim],
+      order: [0, 2, 1],
+      dtype,
+      initializer,
+    });
   const preAttentionNorm = norm("pre_attention_norm");
   const query = heads("query", "btd,ndh->btnh", numQueryHeads);
   const key = heads("key", "bsd,kdh->bskh", numKeyValueHeads);
@@ -225,6 +234,8 @@ function checkConfig(config: GemmaConfig): void {
     );
   }
   if (dropout !== 0) {
-    throw new RangeError(`Cannot make a Gemma backbone: dropout must be 0, found ${dropout}; no Gemma was trained with any`);
+    throw new RangeError(
+      `Cannot make a Gemma backbone: dropout must be 0, found ${dropout}; no Gemma was trained with any`,
+    );
   }
 }

@@ -12,9 +12,16 @@ export class GemmaCausalLM extends CausalLM<GemmaBackbone> {
    *
    * @throws {RangeError} when a field is out of range or two fields contradict each other.
    */
-  static fromConfig(config: GemmaConfig, options: BuildOptions & { readonly backend: Backend; readonly text?: Partial<TextConfig> }): GemmaCausalLM {
+  static fromConfig(
+    config: GemmaConfig,
+    options: BuildOptions & { readonly backend: Backend; readonly text?: Partial<TextConfig> },
+  ): GemmaCausalLM {
     const text = { contextLength: 8192, bosTokenId: 2, eosTokenIds: [1], padTokenId: 0, ...options.text };
     const backbone = new GemmaBackbone(config, options);
-    return new GemmaCausalLM({ model: { ...gemmaModel(config, text, options), backbone }, backend: options.backend, tokenizer: null });
+    return new GemmaCausalLM({
+      model: { ...gemmaModel(config, text, options), backbone },
+      backend: options.backend,
+      tokenizer: null,
+    });
   }
 }

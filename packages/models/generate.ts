@@ -10,7 +10,7 @@ import { compileProgram, type Program, type TracedProgram, traceProgram } from "
 import type { Backend, Buffer } from "@tessera/runtime";
 import type { Backbone, CacheLayer } from "./backbone.ts";
 import { allocateCache, disposeCache, shownPositions } from "./cache.ts";
-import { type Sampling, sampleToken } from "./sampling.ts";
+import { sampleToken, type Sampling } from "./sampling.ts";
 
 /** What to generate, as tokens. */
 export interface GenerateTokens {
@@ -18,6 +18,8 @@ export interface GenerateTokens {
   readonly prompts: readonly (readonly number[])[];
   /** The most tokens to add to a prompt. */
   readonly maxNewTokens: number;
+  /** The most tokens of prompt and answer together; longer than each prompt. */
+  readonly maxLength: number;
   /** Tokens that end a row; they are not part of the result. */
   readonly stopTokenIds: ReadonlySet<number>;
   /** How tokens are chosen. */
@@ -30,6 +32,9 @@ export interface GenerateTokens {
 
 /** Lengths are rounded up to a multiple of this, so that few programs serve prompts of all lengths. */
 const bucket = 32;
+
+/** The most shapes of batches whose caches and programs are kept. */
+const mostSessions = 4;
 
 function roundUp(length: number): number {
   return Math.ceil(length / bucket) * bucket;
@@ -44,8 +49,17 @@ function predict(backbone: Backbone, hidden: Tensor, at: Tensor): { logits: Tens
 }
 
 /** Reads prompts [batch, time] of the given lengths into an empty cache, and predicts the token after each. */
-function tracePrefill(backbone: Backbone, cache: readonly CacheLayer[], batch: number, time: number, length: number): TracedProgram {
-  const types = { tokenIds: { shape: [batch, time], dtype: "int32" }, lengths: { shape: [batch], dtype: "int32" } } as const;
+function tracePrefill(
+  backbone: Backbone,
+  cache: readonly CacheLayer[],
+  batch: number,
+  time: number,
+  length: number,
+): TracedProgram {
+  const types = {
+    tokenIds: { shape: [batch, time], dtype: "int32" },
+    lengths: { shape: [batch], dtype: "int32" },
+  } as const;
   return traceProgram("prefill", types, ({ tokenIds, lengths }) => {
     const keyPositions = shownPositions(iota([batch, length], 1).less(lengths.reshape([batch, 1])));
     const starts = lengths.mul(0);
@@ -57,7 +71,10 @@ function tracePrefill(backbone: Backbone, cache: readonly CacheLayer[], batch: n
 
 /** Reads one token per row at the given positions, and predicts the next. */
 function traceDecode(backbone: Backbone, cache: readonly CacheLayer[], batch: number, length: number): TracedProgram {
-  const types = { tokenIds: { shape: [batch], dtype: "int32" }, positions: { shape: [batch], dtype: "int32" } } as const;
+  const types = {
+    tokenIds: { shape: [batch], dtype: "int32" },
+    positions: { shape: [batch], dtype: "int32" },
+  } as const;
   return traceProgram("decode", types, ({ tokenIds, positions }) => {
     const at = positions.reshape([batch, 1]);
     const keyPositions = shownPositions(iota([batch, length], 1).lessEqual(at));
@@ -77,11 +94,19 @@ interface Session {
   readonly decode: Program;
 }
 
-/** Generates with one model; caches and programs are kept for batches of the same shape. */
+function disposeSession({ cache, prefill, decode }: Session): void {
+  prefill.dispose();
+  decode.dispose();
+  disposeCache(cache);
+}
+
+/** Generates with one model; caches and programs are kept for the last few shapes of batches. */
 export class Generator {
   readonly #backbone: Backbone;
   readonly #backend: Backend;
   readonly #sessions = new Map<string, Session>();
+  /** The end of the calls before this one. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   /** Prepares to generate; nothing is compiled yet. */
   constructor(backbone: Backbone, backend: Backend) {
@@ -89,33 +114,45 @@ export class Generator {
     this.#backend = backend;
   }
 
-  /** The tokens that follow each prompt, up to a stop token. */
-  async generate(request: GenerateTokens): Promise<number[][]> {
-    const { prompts, maxNewTokens, stopTokenIds, sampling, signal } = request;
+  /** The tokens that follow each prompt, up to a stop token. Calls take turns, because those of one shape share a cache. */
+  generate(request: GenerateTokens): Promise<number[][]> {
+    const result = this.#turn.then(() => this.#generate(request));
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #generate(request: GenerateTokens): Promise<number[][]> {
+    const { prompts, stopTokenIds, sampling, signal } = request;
     const batch = prompts.length;
-    const longest = Math.max(...prompts.map((prompt) => prompt.length));
-    const { prefill, decode } = await this.#session(batch, roundUp(longest), roundUp(longest + maxNewTokens));
+    const lengths = Int32Array.from(prompts, (prompt) => prompt.length);
+    const longest = Math.max(...lengths);
+    // A short prompt has more room in the context than a long one.
+    const room = lengths.map((length) => Math.min(request.maxNewTokens, request.maxLength - length));
+    const steps = Math.max(...room);
+    const width = roundUp(Math.max(...lengths.map((length, row) => length + room[row]!)));
+    const { prefill, decode } = await this.#session(batch, roundUp(longest), width);
     const results: number[][] = prompts.map(() => []);
     const finished = prompts.map(() => false);
     const padded = new Int32Array(batch * roundUp(longest));
     prompts.forEach((prompt, row) => padded.set(prompt, row * roundUp(longest)));
-    const lengths = Int32Array.from(prompts, (prompt) => prompt.length);
     let outputs = await prefill.run({
       tokenIds: hostTensor("int32", [batch, roundUp(longest)], padded),
       lengths: hostTensor("int32", [batch], lengths),
     });
-    for (let step = 0; step < maxNewTokens; step++) {
+    for (let step = 0; step < steps; step++) {
       const next = await this.#choose(outputs, sampling, prompts, results);
       next.forEach((token, row) => {
         if (finished[row]) return;
         if (stopTokenIds.has(token)) finished[row] = true;
         else results[row]!.push(token);
+        if (step + 1 >= room[row]!) finished[row] = true;
       });
-      request.onStep?.(step + 1, maxNewTokens);
-      if (step + 1 === maxNewTokens || signal?.aborted || finished.every(Boolean)) break;
+      request.onStep?.(step + 1, steps);
+      if (signal?.aborted || finished.every(Boolean)) break;
       outputs = await decode.run({
         tokenIds: hostTensor("int32", [batch], next),
-        positions: hostTensor("int32", [batch], lengths.map((length) => length + step)),
+        // A row that has finished goes on with the others, at a place that it has no more use for.
+        positions: hostTensor("int32", [batch], lengths.map((length) => Math.min(length + step, width - 1))),
       });
     }
     return results;
@@ -123,11 +160,7 @@ export class Generator {
 
   /** Frees caches and programs. */
   dispose(): void {
-    for (const { cache, prefill, decode } of this.#sessions.values()) {
-      prefill.dispose();
-      decode.dispose();
-      disposeCache(cache);
-    }
+    for (const session of this.#sessions.values()) disposeSession(session);
     this.#sessions.clear();
   }
 
@@ -155,7 +188,17 @@ export class Generator {
   async #session(batch: number, time: number, length: number): Promise<Session> {
     const key = `${batch} ${time} ${length}`;
     const known = this.#sessions.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // Moved to the end: the first is the one that has not been used for longest.
+      this.#sessions.delete(key);
+      this.#sessions.set(key, known);
+      return known;
+    }
+    const [oldest] = this.#sessions;
+    if (oldest !== undefined && this.#sessions.size >= mostSessions) {
+      this.#sessions.delete(oldest[0]);
+      disposeSession(oldest[1]);
+    }
     const cache = allocateCache(this.#backbone, batch, length, this.#backend);
     const [prefill, decode] = await Promise.all([
       compileProgram(tracePrefill(this.#backbone, cache, batch, time, length), this.#backend),

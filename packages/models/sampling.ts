@@ -42,7 +42,12 @@ export function samplingOf(options: SamplingOptions): Sampling {
 }
 
 /** The token chosen from one row of logits [vocabulary], as the `step`-th of that row. */
-export function sampleToken(logits: Float32Array<ArrayBufferLike>, sampling: Sampling, row: number, step: number): number {
+export function sampleToken(
+  logits: Float32Array<ArrayBufferLike>,
+  sampling: Sampling,
+  row: number,
+  step: number,
+): number {
   const { temperature, topK, topP, key } = sampling;
   let largest = -Infinity;
   for (const logit of logits) if (logit > largest) largest = logit;

@@ -8,12 +8,18 @@ import type { Variable } from "./variable.ts";
  *
  * @throws {TypeError} when a variable is not of a floating-point dtype.
  */
-export function initialize(variables: Iterable<Variable>, backend: Backend, options: { seed: number; device?: Device }): void {
+export function initialize(
+  variables: Iterable<Variable>,
+  backend: Backend,
+  options: { seed: number; device?: Device },
+): void {
   const key = randomKey(options.seed);
   for (const variable of variables) {
     if (variable.value !== null) continue;
     const { shape, dtype } = variable.stored;
-    if (!isFloat(dtype)) throw new TypeError(`Cannot initialise ${variable}: only floating-point variables have initialisers`);
+    if (!isFloat(dtype)) {
+      throw new TypeError(`Cannot initialise ${variable}: only floating-point variables have initialisers`);
+    }
     const elements = variable.initializer(shape, foldIn(key, variable.path));
     const tensor = dtype === "float32" ? hostTensor(dtype, shape, elements) : fromFloat32(dtype, shape, elements);
     variable.value = backend.upload(tensor, options.device);

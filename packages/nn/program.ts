@@ -2,7 +2,16 @@
  * Programs over variables: a traced function whose graph has, beside its batch inputs, one input per variable that it reads,
  * and one output per variable that it updates.
  */
-import { formatType, type Graph, graphInput, type HostTensor, sameType, type Tensor, type TensorType, trace } from "@tessera/core";
+import {
+  formatType,
+  type Graph,
+  graphInput,
+  type HostTensor,
+  sameType,
+  type Tensor,
+  type TensorType,
+  trace,
+} from "@tessera/core";
 import type { Backend, Buffer, Device, Executable } from "@tessera/runtime";
 import type { Variable } from "./variable.ts";
 
@@ -30,7 +39,9 @@ const recordings: Recording[] = [];
 function recording(what: string): Recording {
   const current = recordings.at(-1);
   if (current === undefined) {
-    throw new TypeError(`Cannot ${what}: no program is being traced; do it inside the function given to traceProgram()`);
+    throw new TypeError(
+      `Cannot ${what}: no program is being traced; do it inside the function given to traceProgram()`,
+    );
   }
   return current;
 }
@@ -142,7 +153,9 @@ async function runProgram(
   });
   for (const variable of variables) {
     if (variable.value === null) {
-      throw new TypeError(`Cannot run "${graph.name}": variable "${variable.path}" has no value; load or initialise it first`);
+      throw new TypeError(
+        `Cannot run "${graph.name}": variable "${variable.path}" has no value; load or initialise it first`,
+      );
     }
     inputs.push(variable.value);
   }

@@ -46,7 +46,11 @@ function groupByPattern(variables: readonly Variable[]): Group[] {
  * A model's variables as a table: one row per kind, with how many blocks have it, its shape and its parameters, and the totals
  * below.
  */
-export function formatSummary(name: string, variables: readonly Variable[], options: { readonly width?: number } = {}): string {
+export function formatSummary(
+  name: string,
+  variables: readonly Variable[],
+  options: { readonly width?: number } = {},
+): string {
   const rows = groupByPattern(variables).map(({ pattern, first, members }) => [
     members.length === 1 ? first.path : pattern,
     members.length === 1 ? "" : `× ${members.length}`,

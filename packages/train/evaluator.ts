@@ -22,7 +22,9 @@ export interface EvaluateOptions {
 }
 
 /** The inputs of a program that a batch gives. */
-export function inputsOf({ tokenIds, lossMask, paddingMask }: Batch): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask"> {
+export function inputsOf(
+  { tokenIds, lossMask, paddingMask }: Batch,
+): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask"> {
   return { tokenIds, lossMask, paddingMask };
 }
 

@@ -8,7 +8,7 @@
  * copy as a third slot, because updates that are small beside it would otherwise round away.
  */
 import { fromFloat32, hostZeros, type Tensor, toFloat32 } from "@tessera/core";
-import { assign, Variable, zeros } from "@tessera/nn";
+import { assign, disposeValues, Variable, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { checkSchedule, learningRateAt, type Schedule } from "./schedules.ts";
 
@@ -62,14 +62,19 @@ export interface Optimizer {
   learningRate(update: number): number;
   /** The scalars of an update, the first being update 0. */
   scalars(update: number): { readonly [K in keyof StepScalars]: number };
-  /** Makes the slots of variables that have none yet, and fills them. Throws when a variable has no value. */
+  /**
+   * Makes the slots of variables that have none yet, fills them, and frees those of variables that are not among these. Throws
+   * when a variable has no value.
+   */
   build(variables: readonly Variable[], backend: Backend): Promise<void>;
   /** Appends the update of one variable to the program that is being traced. */
   update(variable: Variable, gradient: Tensor, scalars: StepScalars): void;
 }
 
 function checkRange(name: string, value: number, ok: boolean, expected: string): void {
-  if (!ok || !Number.isFinite(value)) throw new RangeError(`Cannot make AdamW: ${name} must be ${expected}, found ${value}`);
+  if (!ok || !Number.isFinite(value)) {
+    throw new RangeError(`Cannot make AdamW: ${name} must be ${expected}, found ${value}`);
+  }
 }
 
 /**
@@ -88,7 +93,7 @@ export function adamW(options: AdamWOptions): Optimizer {
   checkRange("beta2", beta2, beta2 >= 0 && beta2 < 1, "at least 0 and below 1");
   checkRange("epsilon", epsilon, epsilon > 0, "a positive number");
   if (globalClipNorm !== null) checkRange("globalClipNorm", globalClipNorm, globalClipNorm > 0, "a positive number");
-  const excluded = (options.excludeFromWeightDecay ?? []).map((pattern) => new RegExp(pattern));
+  const excluded = (options.excludeFromWeightDecay ?? []).map(decayPattern);
   const slots = new Map<Variable, Slots>();
   const slotsOf = (variable: Variable) => {
     const known = slots.get(variable) ?? makeSlots(variable);
@@ -99,9 +104,7 @@ export function adamW(options: AdamWOptions): Optimizer {
     name: "adamw",
     globalClipNorm,
     get variables() {
-      return [...slots.values()].flatMap(({ momentum, velocity, master }) =>
-        master === null ? [momentum, velocity] : [momentum, velocity, master]
-      );
+      return [...slots.values()].flatMap(slotVariables);
     },
     learningRate: (update) => learningRateAt(schedule, update),
     scalars: (update) => ({
@@ -110,6 +113,11 @@ export function adamW(options: AdamWOptions): Optimizer {
       velocityCorrection: 1 / (1 - beta2 ** (update + 1)),
     }),
     build: async (variables, backend) => {
+      for (const variable of slots.keys()) {
+        if (variables.includes(variable)) continue;
+        disposeValues(slotVariables(slots.get(variable)!));
+        slots.delete(variable);
+      }
       for (const variable of variables) await fillSlots(variable, slotsOf(variable), backend);
     },
     update: (variable, gradient, scalars) => {
@@ -130,6 +138,17 @@ export function adamW(options: AdamWOptions): Optimizer {
   };
 }
 
+/** A pattern without the flags that make `test` depend on the calls before it. */
+function decayPattern(pattern: string | RegExp): RegExp {
+  return typeof pattern === "string"
+    ? new RegExp(pattern)
+    : new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
+}
+
+function slotVariables({ momentum, velocity, master }: Slots): Variable[] {
+  return master === null ? [momentum, velocity] : [momentum, velocity, master];
+}
+
 function makeSlots(variable: Variable): Slots {
   const slot = (name: string) =>
     new Variable(`adamw/${variable.path.replaceAll("/", "_")}_${name}`, {
@@ -148,7 +167,9 @@ function makeSlots(variable: Variable): Slots {
 async function fillSlots(variable: Variable, { momentum, velocity, master }: Slots, backend: Backend): Promise<void> {
   const { value } = variable;
   if (value === null) throw new TypeError(`Cannot train ${variable}: it has no value; load or initialise it first`);
-  for (const slot of [momentum, velocity]) slot.value ??= backend.upload(hostZeros("float32", slot.stored.shape), value.device);
+  for (const slot of [momentum, velocity]) {
+    slot.value ??= backend.upload(hostZeros("float32", slot.stored.shape), value.device);
+  }
   if (master !== null && master.value === null) {
     const wide = fromFloat32("float32", master.stored.shape, toFloat32(await value.read()));
     master.value = backend.upload(wide, value.device);

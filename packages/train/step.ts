@@ -58,7 +58,12 @@ function applyGradients(
 }
 
 /** One whole update on one batch. Outputs: the mean loss, the tokens that count, and the gradient's norm. */
-export function traceTrainStep(model: TrainableModel, optimizer: Optimizer, batch: number, time: number): TracedProgram {
+export function traceTrainStep(
+  model: TrainableModel,
+  optimizer: Optimizer,
+  batch: number,
+  time: number,
+): TracedProgram {
   return traceProgram("train_step", { ...batchTypes(batch, time), ...scalarInputs }, (inputs) => {
     const sums = languageModelLoss({ ...inputs, logits: model.forward(inputs) });
     const loss = perToken(sums.loss, sums.tokens);
@@ -71,16 +76,18 @@ export function traceTrainStep(model: TrainableModel, optimizer: Optimizer, batc
 
 /** Accumulators of the gradients of a model's trainable variables, filled with zeros. */
 export function makeAccumulators(model: TrainableModel, backend: Backend): Map<Variable, Variable> {
-  return new Map(trainableVariables(model).map((variable) => {
-    const accumulator = new Variable(`accumulated/${variable.path}`, {
-      shape: variable.shape,
-      order: variable.order,
-      initializer: zeros(),
-      trainable: false,
-    });
-    accumulator.value = backend.upload(hostZeros("float32", accumulator.stored.shape), variable.value!.device);
-    return [variable, accumulator];
-  }));
+  return new Map(
+    trainableVariables(model).map((variable) => {
+      const accumulator = new Variable(`accumulated/${variable.path}`, {
+        shape: variable.shape,
+        order: variable.order,
+        initializer: zeros(),
+        trainable: false,
+      });
+      accumulator.value = backend.upload(hostZeros("float32", accumulator.stored.shape), variable.value!.device);
+      return [variable, accumulator];
+    }),
+  );
 }
 
 /** Adds the gradient of a batch's summed loss to the accumulators. Outputs: the summed loss and the tokens that count. */

@@ -10,9 +10,9 @@ import {
   makeAccumulators,
   traceAccumulate,
   traceApply,
+  traceTrainStep,
   type TrainableModel,
   trainableVariables,
-  traceTrainStep,
 } from "./step.ts";
 
 /** How a model is to be trained. */
@@ -103,7 +103,9 @@ export class Trainer {
   constructor(model: TrainableModel, backend: Backend, settings: CompileSettings) {
     const every = settings.gradientAccumulationSteps ?? 1;
     if (!Number.isInteger(every) || every < 1) {
-      throw new RangeError(`Cannot compile "${model.name}": gradientAccumulationSteps must be a whole number of at least 1, found ${every}`);
+      throw new RangeError(
+        `Cannot compile "${model.name}": gradientAccumulationSteps must be a whole number of at least 1, found ${every}`,
+      );
     }
     this.#model = model;
     this.#backend = backend;
@@ -119,10 +121,17 @@ export class Trainer {
   /**
    * Trains on a data set.
    *
+   * @throws {RangeError} when the number of epochs or of steps is out of range.
    * @throws {Error} when nothing is trainable, when a variable has no value, or when the loss is not a number, naming the update.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
     const { epochs = 1, seed, signal } = options;
+    for (const [name, value] of [["epochs", epochs], ["maxSteps", options.maxSteps ?? 1]] as const) {
+      if (Number.isInteger(value) && value >= 1) continue;
+      throw new RangeError(
+        `Cannot train "${this.#model.name}": ${name} must be a whole number of at least 1, found ${value}`,
+      );
+    }
     await this.#prepare();
     const every = this.settings.gradientAccumulationSteps ?? 1;
     const perEpoch = Math.ceil(dataset.statistics.batches / every);
@@ -134,7 +143,9 @@ export class Trainer {
       for (const group of groups(batches(dataset, seed === undefined ? { epoch } : { seed, epoch }), every)) {
         const start = performance.now();
         const update = this.#updates;
-        const { loss, counted, gradientNorm } = every === 1 ? await this.#update(group[0]!) : await this.#accumulate(group);
+        const { loss, counted, gradientNorm } = every === 1
+          ? await this.#update(group[0]!)
+          : await this.#accumulate(group);
         if (!Number.isFinite(loss)) {
           throw new Error(
             `Cannot go on training "${this.#model.name}": the loss of update ${update} is ${loss}; lower the learning rate ` +
@@ -158,7 +169,9 @@ export class Trainer {
         await options.onStep?.(report);
         if (done()) break;
       }
-      const validation = options.validation === undefined || signal?.aborted ? {} : { validation: await this.evaluate(options.validation) };
+      const validation = options.validation === undefined || signal?.aborted
+        ? {}
+        : { validation: await this.evaluate(options.validation) };
       const report: EpochReport = { epoch, loss: lossSum / Math.max(tokenSum, 1), ...validation };
       history.epochs.push(report);
       await options.onEpoch?.(report);
@@ -192,9 +205,12 @@ export class Trainer {
   async #prepare(): Promise<void> {
     const variables = trainableVariables(this.#model);
     if (variables.length === 0) {
-      throw new Error(`Cannot train "${this.#model.name}": none of its variables is trainable; enable LoRA or unfreeze some`);
+      throw new Error(
+        `Cannot train "${this.#model.name}": none of its variables is trainable; enable LoRA or unfreeze some`,
+      );
     }
-    const same = variables.length === this.#trained.length && variables.every((variable, i) => variable === this.#trained[i]);
+    const same = variables.length === this.#trained.length &&
+      variables.every((variable, i) => variable === this.#trained[i]);
     if (!same) {
       this.dropPrograms();
       disposeValues(this.#accumulators.values());

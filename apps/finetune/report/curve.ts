@@ -3,7 +3,7 @@
  * chart can be read on a phone as well as on paper.
  */
 import type { HeldOutPoint, StepRecord } from "../record.ts";
-import { type Content, Html, html, scriptData } from "./html.ts";
+import { type Content, Html, markup, scriptData } from "./html.ts";
 import { linearScale, lossScale, type Scale, tickLabel } from "./scale.ts";
 
 const [width, height] = [1000, 300];
@@ -47,19 +47,13 @@ function percent(part: number): string {
 function plot(x: Scale, y: Scale, lines: Content, marks: Content, label: string, id: string | null): Html {
   const grid = y.ticks.map((tick) => {
     const top = Number(((1 - y.at(tick)) * height).toFixed(1));
-    return html`
-      <line x1="0" x2="${width}" y1="${top}" y2="${top}" class="grid" />
-    `;
+    return markup`<line x1="0" x2="${width}" y1="${top}" y2="${top}" class="grid"/>`;
   });
-  return html`
-    <div class="plot" ${id === null ? null : html`
-      id="${id}"
-    `}>
-    <svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${label}">${grid}${lines}</svg>
-    ${y.ticks.map((tick) => html`<span class="y" style="bottom:${percent(y.at(tick))}">${tickLabel(tick)}</span>`)}
-    ${x.ticks.map((tick) => html`<span class="x" style="left:${percent(x.at(tick))}">${tickLabel(tick)}</span>`)}
-    ${marks}</div>
-  `;
+  return markup`<div class="plot"${id === null ? null : markup` id="${id}"`}>
+<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${label}">${grid}${lines}</svg>
+${y.ticks.map((tick) => markup`<span class="y" style="bottom:${percent(y.at(tick))}">${tickLabel(tick)}</span>`)}
+${x.ticks.map((tick) => markup`<span class="x" style="left:${percent(x.at(tick))}">${tickLabel(tick)}</span>`)}
+${marks}</div>`;
 }
 
 function stepScale(steps: readonly StepRecord[]): Scale {
@@ -72,13 +66,12 @@ export function lossChart(steps: readonly StepRecord[], heldOut: readonly HeldOu
   const x = stepScale(steps);
   const y = lossScale([...steps, ...heldOut].map(({ loss }) => loss));
   const records = thin(steps.map((step, i) => ({ ...step, smoothed: smoothed[i]! })), 2000);
-  const lines = html`
-    <path class="raw" d="${linePath(records.map(({ step, loss }) => [step, loss]), x, y)}" />
-    <path class="smooth" d="${linePath(records.map(({ step, smoothed }) => [step, smoothed]), x, y)}" />
-    <path class="held" d="${linePath(heldOut.map(({ step, loss }) => [step, loss]), x, y)}" />
-  `;
+  const lines = markup`
+<path class="raw" d="${linePath(records.map(({ step, loss }) => [step, loss]), x, y)}"/>
+<path class="smooth" d="${linePath(records.map(({ step, smoothed }) => [step, smoothed]), x, y)}"/>
+<path class="held" d="${linePath(heldOut.map(({ step, loss }) => [step, loss]), x, y)}"/>`;
   const dots = heldOut.map(({ step, loss }) =>
-    html`<i class="dot" style="left:${percent(x.at(step))};bottom:${percent(y.at(loss))}" title="held out, after ${
+    markup`<i class="dot" style="left:${percent(x.at(step))};bottom:${percent(y.at(loss))}" title="held out, after ${
       step === 0 ? "no" : step
     } steps: ${Number(loss.toPrecision(4))}"></i>`
   );
@@ -91,10 +84,10 @@ export function lossChart(steps: readonly StepRecord[], heldOut: readonly HeldOu
     Number(x.at(step).toFixed(5)),
     Number(y.at(smoothed).toFixed(5)),
   ]);
-  const marks = html`${dots}<i class="cross" hidden></i><output class="tip" hidden></output>`;
-  return html`<figure>
+  const marks = markup`${dots}<i class="cross" hidden></i><output class="tip" hidden></output>`;
+  return markup`<figure>
 <figcaption><span class="key raw">each step</span><span class="key smooth">smoothed</span>${
-    heldOut.length > 0 && html`<span class="key held">held out</span>`
+    heldOut.length > 0 && markup`<span class="key held">held out</span>`
   }<span class="axis">loss per token${y.isLogarithmic ? ", log scale" : null}</span></figcaption>
 ${plot(x, y, lines, marks, "Loss by step", "loss")}
 <p class="below">optimizer step</p>
@@ -107,19 +100,8 @@ export function learningRateChart(steps: readonly StepRecord[]): Html {
   const x = stepScale(steps);
   const y = linearScale(0, steps.reduce((most, { learningRate }) => Math.max(most, learningRate), 0), { ticks: 2 });
   const points = thin(steps, 500).map(({ step, learningRate }): Point => [step, learningRate]);
-  return html`<figure class="small">
-${
-    plot(
-      x,
-      y,
-      html`
-        <path class="smooth" d="${linePath(points, x, y)}" />
-      `,
-      null,
-      "Learning rate by step",
-      null,
-    )
-  }
+  return markup`<figure class="small">
+${plot(x, y, markup`<path class="smooth" d="${linePath(points, x, y)}"/>`, null, "Learning rate by step", null)}
 <p class="below">optimizer step</p>
 </figure>`;
 }

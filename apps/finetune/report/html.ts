@@ -5,7 +5,7 @@ export class Html {
   /** The markup. */
   readonly markup: string;
 
-  /** Takes markup as it is; for text, use `html`. */
+  /** Takes markup as it is; for text, use `markup`. */
   constructor(markup: string) {
     this.markup = markup;
   }
@@ -34,9 +34,13 @@ function render(content: Content): string {
   return String(content).replaceAll(/[&<>"']/g, (character) => entities[character]!);
 }
 
-/** Makes HTML of a template; text in it is escaped, for elements and for quoted attributes alike. */
-export function html(strings: TemplateStringsArray, ...contents: readonly Content[]): Html {
-  return new Html(strings.reduce((markup, string, i) => markup + render(contents[i - 1]!) + string));
+/**
+ * Makes HTML of a template; text in it is escaped, for elements and for quoted attributes alike.
+ *
+ * It is not called `html`, as `deno fmt` would lay such templates out anew, and space counts between inline elements.
+ */
+export function markup(strings: TemplateStringsArray, ...contents: readonly Content[]): Html {
+  return new Html(strings.reduce((text, string, i) => text + render(contents[i - 1]!) + string));
 }
 
 /** Data for a script, as JSON in which nothing can end the element that it stands in. */

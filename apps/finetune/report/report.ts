@@ -5,7 +5,7 @@
 import { formatBytes, formatCount, formatDuration, formatNumber } from "tessera";
 import type { DataFacts, Generation, RunRecord, Score } from "../record.ts";
 import { learningRateChart, lossChart } from "./curve.ts";
-import { type Content, Html, html } from "./html.ts";
+import { type Content, Html, markup } from "./html.ts";
 import { script, style } from "./style.ts";
 
 const shownAnswers = 12;
@@ -16,44 +16,38 @@ function percentage(share: number): string {
 }
 
 function figure(label: string, value: Content, note: Content = null, kind = ""): Html {
-  return html`
-    <div class="${kind}">
-      <dt>${label}</dt>
-      <dd>${value}${note !== null && html`<small>${note}</small>`}</dd>
-    </div>
-  `;
+  return markup`<div class="${kind}"><dt>${label}</dt><dd>${value}${
+    note !== null && markup`<small>${note}</small>`
+  }</dd></div>`;
 }
 
 function exactMatchFigure({ before, after }: RunRecord): Html | null {
   const [was, is] = [before?.exactMatch, after?.exactMatch];
   if (!was) return null;
   const value = is
-    ? html`<span class="from">${percentage(was.share)} → </span>${percentage(is.share)}<span class="unit"> %</span>`
-    : html`${percentage(was.share)}<span class="unit"> %</span>`;
+    ? markup`<span class="from">${percentage(was.share)} → </span>${percentage(is.share)}<span class="unit"> %</span>`
+    : markup`${percentage(was.share)}<span class="unit"> %</span>`;
   const note = is
     ? `${formatCount(was.right)} → ${formatCount(is.right)} of ${
       formatCount(is.total)
     } held-out answers right to the character`
     : `${formatCount(was.right)} of ${formatCount(was.total)} held-out answers right before training`;
   const [long, short] = [Math.max(was.share, is?.share ?? 0), was.share];
-  const bar = html`<div class="bar"><i style="width:${percentage(long)}%"></i><i class="was" style="width:${
+  const bar = markup`<div class="bar"><i style="width:${percentage(long)}%"></i><i class="was" style="width:${
     percentage(short)
   }%"></i></div>`;
-  return html`
-    <div
-      class="wide"><dt>Exact match on held-out examples</dt><dd>${value}</dd>${bar}<span class="label">${note}</span></div>
-  `;
+  return markup`<div class="wide"><dt>Exact match on held-out examples</dt><dd>${value}</dd>${bar}<span class="label">${note}</span></div>`;
 }
 
 function change(before: Score | null, after: Score | null, pick: (score: Score) => string): Content {
   if (!before) return "–";
-  return after ? html`<span class="from">${pick(before)} → </span>${pick(after)}` : pick(before);
+  return after ? markup`<span class="from">${pick(before)} → </span>${pick(after)}` : pick(before);
 }
 
 function hero(record: RunRecord): Html {
   const { plan, training, before, after } = record;
   const share = plan.model.trainable / plan.model.parameters;
-  return html`<dl class="hero">${exactMatchFigure(record)}
+  return markup`<dl class="hero">${exactMatchFigure(record)}
 ${
     before
       ? figure("Held-out loss", change(before, after, ({ loss }) => formatNumber(loss)), "per token")
@@ -67,85 +61,66 @@ ${figure("Speed", formatCount(training.tokensPerSecond), "tokens/s in training")
 
 /** An answer with the part that differs from the right one marked, where most of it is right: what lies between the equal ends. */
 export function markDifference(answer: string, expected: string): Html {
-  if (answer === expected) return html`${answer}`;
+  if (answer === expected) return markup`${answer}`;
   const [given, right] = [[...answer], [...expected]];
   const least = Math.min(given.length, right.length);
   let [start, end] = [0, 0];
   while (start < least && given[start] === right[start]) start++;
   while (end < least - start && given.at(-1 - end) === right.at(-1 - end)) end++;
-  if (start + end <= given.length / 2) return html`${answer}`;
+  if (start + end <= given.length / 2) return markup`${answer}`;
   const [head, middle, tail] = [
     given.slice(0, start),
     given.slice(start, given.length - end),
     given.slice(given.length - end),
   ];
-  return html`${head.join("")}<mark>${middle.join("") || "…"}</mark>${tail.join("")}`;
+  return markup`${head.join("")}<mark>${middle.join("") || "…"}</mark>${tail.join("")}`;
 }
 
 function answer(name: string, text: string | null, expected: string): Html | null {
   if (text === null) return null;
   const isRight = text === expected;
-  const mark = isRight ? html`<b class="right" title="right">✓</b>` : html`<b class="wrong" title="wrong">✗</b>`;
+  const mark = isRight ? markup`<b class="right" title="right">✓</b>` : markup`<b class="wrong" title="wrong">✗</b>`;
   const shown = text === ""
-    ? html`<em>nothing</em>`
-    : html`<code>${isRight ? text : markDifference(text, expected)}</code>`;
-  return html`
-    <dt>${name}</dt>
-    <dd>${mark}${shown}</dd>
-  `;
+    ? markup`<em>nothing</em>`
+    : markup`<code>${isRight ? text : markDifference(text, expected)}</code>`;
+  return markup`<dt>${name}</dt><dd>${mark}${shown}</dd>`;
 }
 
 function answerList(generations: readonly Generation[]): Html {
   const items = generations.map(({ prompt, expected, before, after }) =>
-    html`
-      <li>
-        <p>${prompt}</p>
-        <dl><dt>expected</dt><dd><code>${expected}</code></dd>${answer("before", before, expected)}${answer(
-          "after",
-          after,
-          expected,
-        )}</dl>
-      </li>\\n
-    `
+    markup`<li><p>${prompt}</p><dl><dt>expected</dt><dd><code>${expected}</code></dd>${
+      answer("before", before, expected)
+    }${answer("after", after, expected)}</dl></li>\n`
   );
-  return html`<ul class="answers">${items}</ul>`;
+  return markup`<ul class="answers">${items}</ul>`;
 }
 
 function answers({ generations, after }: RunRecord): Html | null {
   if (generations.length === 0) return null;
   const rest = generations.slice(shownAnswers).filter((one) => one.after !== null && one.after !== one.expected);
   const wrong = after?.exactMatch ? after.exactMatch.total - after.exactMatch.right : 0;
-  return html`
-    <h2>Answers to held-out prompts</h2>
-    <p
-      class="soft">The first ${Math.min(shownAnswers, generations.length)} of ${generations
-        .length}, in the order of the file${wrong > 0 &&
-        `; ${formatCount(wrong)} are still wrong`}. What differs from the right answer is marked.</p>
-    ${answerList(generations.slice(0, shownAnswers))}
-    ${rest.length > 0 &&
-      html`<details><summary>${
-        rest.length > 20 ? `20 of ${rest.length}` : rest.length
-      } more that are still wrong</summary><br>${answerList(rest.slice(0, 20))}</details>`}
-  `;
+  return markup`<h2>Answers to held-out prompts</h2>
+<p class="soft">The first ${
+    Math.min(shownAnswers, generations.length)
+  } of ${generations.length}, in the order of the file${
+    wrong > 0 && `; ${formatCount(wrong)} are still wrong`
+  }. What differs from the right answer is marked.</p>
+${answerList(generations.slice(0, shownAnswers))}
+${
+    rest.length > 0 &&
+    markup`<details><summary>${
+      rest.length > 20 ? `20 of ${rest.length}` : rest.length
+    } more that are still wrong</summary><br>${answerList(rest.slice(0, 20))}</details>`
+  }`;
 }
 
 /** The rows of a table of facts. */
 type Rows = readonly (readonly [name: string, value: Content])[];
 
 function table(title: string, rows: Rows): Html {
-  return html`
-    <div>
-      <h3>${title}</h3>
-      <table>${rows.map(([name, value]) =>
-        html`
-          <tr>
-            <th scope="row">${name}</th>
-            <td>${value}</td>
-          </tr>
-        `
-      )}</table>
-    </div>
-  `;
+  return markup`<div><h3>${title}</h3><table>${
+    rows.map(([name, value]) => markup`<tr><th scope="row">${name}</th><td>${value}</td></tr>`)
+  }</table></div>`;
 }
 
 function dataRows(name: string, data: DataFacts): Rows {
@@ -162,10 +137,10 @@ function facts(record: RunRecord): Html {
   const { plan, config, environment, training } = record;
   const { model } = plan;
   const { lora } = config;
-  return html`
-    <h2>How it was done</h2>
-    <div class="facts">
-    ${table("Model", [
+  return markup`<h2>How it was done</h2>
+<div class="facts">
+${
+    table("Model", [
       ["Name", model.name],
       ["Preset", config.preset],
       ["Parameters", `${formatCount(model.parameters)}, ${config.dtype}`],
@@ -175,8 +150,10 @@ function facts(record: RunRecord): Html {
       ],
       ["Targets", lora ? lora.targets.join(", ") : "all"],
       ["Memory", `weights ${formatBytes(model.weightBytes)}, optimizer ${formatBytes(model.optimizerBytes)}`],
-    ])}
-    ${table("Training", [
+    ])
+  }
+${
+    table("Training", [
       [
         "Steps",
         `${formatCount(training.steps.length)} of ${formatCount(plan.steps)}, ${
@@ -191,10 +168,12 @@ function facts(record: RunRecord): Html {
       ["AdamW", `β ${config.training.beta1} and ${config.training.beta2}, decay ${config.training.weightDecay}`],
       ["First step after", formatDuration(training.secondsToFirstStep)],
       ["Seed", config.training.seed],
-    ])}
-    ${table("Training data", dataRows("File", plan.train))}
-    ${plan.heldOut && table("Held-out data", dataRows("From", plan.heldOut))}
-    ${table("Environment", [
+    ])
+  }
+${table("Training data", dataRows("File", plan.train))}
+${plan.heldOut && table("Held-out data", dataRows("From", plan.heldOut))}
+${
+    table("Environment", [
       ["Tessera", environment.tessera],
       ["Deno", environment.deno],
       ["System", `${environment.system}, ${environment.processors} processors`],
@@ -204,52 +183,41 @@ function facts(record: RunRecord): Html {
       ],
       ["Peak memory", formatBytes(record.peakMemoryBytes)],
       ["Saved", `${record.saved.kind} in ${record.saved.folder}, ${formatBytes(record.saved.bytes)}`],
-    ])}
-    </div>
-    <details>
-      <summary>Configuration</summary>
-      <pre>${JSON.stringify(config, null, 2)}</pre>
-    </details>
-  `;
+    ])
+  }
+</div>
+<details><summary>Configuration</summary><pre>${JSON.stringify(config, null, 2)}</pre></details>`;
 }
 
 /** Writes the report of a run as one HTML page. */
 export function renderReport(record: RunRecord): string {
   const { name, config, plan, training } = record;
   const method = config.lora ? `LoRA of rank ${config.lora.rank}` : "all weights trained";
-  const page = html`
-    <!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="generator" content="Tessera ${record.environment.tessera}">
-        <title>${name}: fine-tuning report</title>
-        <style>${new Html(style)}</style>
-      </head>
-      <body>
-        <main>
-    <header><h1>${name}</h1>
-    <p>${plan.model.name !== name && `${plan.model.name} · `}${method} · ${formatCount(
-      training.steps.length,
-    )} steps on ${formatCount(plan.train.examples)} examples ·
-    <time datetime="${record.startedAt}">${record.startedAt.slice(0, 16).replace("T", " ")} UTC</time></p>
-    ${training.interrupted &&
-      html`<p class="note">Ended by hand after ${training.steps.length} of ${plan.steps} steps; what it had learned was saved.</p>`}
-    </header>
-    ${hero(record)}
-    <h2>Loss</h2>
-    ${lossChart(training.steps, training.heldOut)}
-    <h2>Learning rate</h2>
-    ${learningRateChart(training.steps)}
-    ${answers(record)}
-    ${facts(record)}
-    <footer>Made by Tessera ${record.environment
-      .tessera}. Everything measured is in metrics.json beside this page.</footer>
-        </main>
-        <script>${new Html(script)}</script>
-      </body>
-    </html>
-  `;
+  const page = markup`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="Tessera ${record.environment.tessera}">
+<title>${name}: fine-tuning report</title>
+<style>${new Html(style)}</style></head>
+<body><main>
+<header><h1>${name}</h1>
+<p>${plan.model.name !== name && `${plan.model.name} · `}${method} · ${formatCount(training.steps.length)} steps on ${
+    formatCount(plan.train.examples)
+  } examples ·
+<time datetime="${record.startedAt}">${record.startedAt.slice(0, 16).replace("T", " ")} UTC</time></p>
+${
+    training.interrupted &&
+    markup`<p class="note">Ended by hand after ${training.steps.length} of ${plan.steps} steps; what it had learned was saved.</p>`
+  }
+</header>
+${hero(record)}
+<h2>Loss</h2>
+${lossChart(training.steps, training.heldOut)}
+<h2>Learning rate</h2>
+${learningRateChart(training.steps)}
+${answers(record)}
+${facts(record)}
+<footer>Made by Tessera ${record.environment.tessera}. Everything measured is in metrics.json beside this page.</footer>
+</main><script>${new Html(script)}</script></body></html>
+`;
   return page.markup;
 }

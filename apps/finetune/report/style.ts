@@ -29,7 +29,7 @@ figure { margin: 0; } figcaption { display: flex; flex-wrap: wrap; gap: .25rem 1
 .key::before { content: ""; display: inline-block; width: 1.1rem; height: 0; border-top: 2.5px solid var(--accent); vertical-align: .28em;
   margin-right: .4rem; } .key.raw::before { opacity: .35; border-top-width: 1.5px; } .key.held::before { width: 9px; height: 9px; border: 0;
   border-radius: 50%; background: var(--held); vertical-align: 0; }
-.plot { position: relative; height: 18rem; margin: 0 .75rem 1.6rem 3.1rem; touch-action: pan-y; } .small .plot { height: 5.5rem; }
+.plot { position: relative; height: 18rem; margin: 0 .75rem 1.6rem 3.1rem; touch-action: pan-y; } .small .plot { height: 5.5rem; margin-top: 1.25rem; }
 .plot svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
 .plot path { fill: none; stroke: var(--accent); stroke-width: 2.25; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
 .plot path.raw { stroke-width: 1; opacity: .38; } .plot path.held { stroke: var(--held); stroke-width: 1.25; stroke-dasharray: 3 4; }
@@ -44,10 +44,10 @@ figure { margin: 0; } figcaption { display: flex; flex-wrap: wrap; gap: .25rem 1
 .answers { list-style: none; margin: 0; padding: 0; border: 1px solid var(--line); border-radius: 12px; background: var(--card); }
 .answers li { padding: .9rem 1.15rem; border-top: 1px solid var(--line); break-inside: avoid; } .answers li:first-child { border-top: 0; }
 .answers p { margin: 0 0 .45rem; overflow-wrap: anywhere; white-space: pre-wrap; } .answers dl { display: grid; grid-template-columns: 5.25rem 1fr;
-  gap: .15rem .5rem; margin: 0; font-size: .84rem; } .answers dt { color: var(--soft); } .answers dd { margin: 0; }
+  gap: .15rem .5rem; margin: 0; font-size: .84rem; } .answers dt { color: var(--soft); } .answers dd { margin: 0; padding-left: 1.15rem; }
 code, pre { font: .93em/1.5 ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .answers code { overflow-wrap: anywhere; white-space: pre-wrap; } .right { color: var(--good); } .wrong { color: var(--bad); }
-b.right, b.wrong { font-weight: 700; margin-right: .4rem; } code mark { background: var(--mark); color: inherit; border-radius: 2px; }
+b.right, b.wrong { font-weight: 700; display: inline-block; width: 1.15rem; margin-left: -1.15rem; } code mark { background: var(--mark); color: inherit; border-radius: 2px; }
 em { color: var(--soft); }
 .facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 3rem; } .facts h3 { font-size: .9rem; margin: .9rem 0 .35rem; }
 .facts > div { break-inside: avoid; min-width: 0; }

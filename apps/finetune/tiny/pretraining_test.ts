@@ -14,9 +14,19 @@ Deno.test("pretrainingText() gives the same documents for the same seed", () => 
 Deno.test("pretrainingText() keeps its first documents", () => {
   deepEqual(documents(1, 2), [
     "15 August is 08-15\n15 September is 09-15\nhalf past nine in the morning is 09:30",
-    "Surtol Rou, Yoosko Chambub, Chen Morgan, Styck Chyskark, Ziv Quouth\n" +
-    "Again: Surtol Rou, Yoosko Chambub, Chen Morgan, Styck Chyskark, Ziv Quouth",
+    "Sleim Proo, Yiegeerd Peb, Death, Thoobi Dinaill, Mei Wright\nAgain: Sleim Proo, Yiegeerd Peb, Death, Thoobi Dinaill, Mei Wright",
   ]);
+});
+
+Deno.test("pretrainingText() invents longer names as it goes on", () => {
+  const texts = documents(2, 61_000);
+  function lettersPerWord(from: number): number {
+    const lists = texts.slice(from, from + 1000).filter((text) => /\nAgain: /.test(text));
+    const words = lists.join(" ").split(/\W+/);
+    return words.join("").length / words.length;
+  }
+  const [start, end] = [lettersPerWord(0), lettersPerWord(60_000)];
+  ok(end > start + 1, `${start} letters at the start, ${end} at the end`);
 });
 
 Deno.test("pretrainingText() mixes all kinds of document", () => {

@@ -27,12 +27,20 @@ export interface Activation {
   siluGrad: ActivationGradOp;
 }
 
-/** GELU by its tanh approximation (Hendrycks and Gimpel, arXiv 1606.08415), as Gemma and SigLIP use it. */
+/**
+ * GELU by its tanh approximation (Hendrycks and Gimpel, arXiv 1606.08415), as Gemma and SigLIP use it.
+ *
+ * @throws {TypeError} when `x` is not floating-point.
+ */
 export function gelu(x: Tensor): Tensor {
   return apply("gelu", [x], {});
 }
 
-/** SiLU, x · sigmoid(x), also called swish. */
+/**
+ * SiLU, x · sigmoid(x), also called swish.
+ *
+ * @throws {TypeError} when `x` is not floating-point.
+ */
 export function silu(x: Tensor): Tensor {
   return apply("silu", [x], {});
 }

@@ -73,7 +73,11 @@ export interface AttentionInputs {
   readonly prefix?: Tensor;
 }
 
-/** Attends from queries to keys and returns the mixed values, [batch, time, heads, headDim]. */
+/**
+ * Attends from queries to keys and returns the mixed values, [batch, time, heads, headDim].
+ *
+ * @throws {TypeError} when the shapes or dtypes do not fit each other.
+ */
 export function attention(inputs: AttentionInputs, attrs: AttentionAttrs): Tensor {
   const { query, key, value, queryPositions, keyPositions } = inputs;
   const prefix = inputs.prefix ?? apply("full", [], { shape: [query.shape[0]!], dtype: "int32", value: 0 });

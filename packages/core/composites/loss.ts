@@ -24,6 +24,8 @@ export interface Loss {
 /**
  * The negative log-probability of each label: `logits` [.., vocabulary] and int32 `labels` [..] give float32 [..].
  * Labels stay integers; every one of them must lie within the vocabulary, those of masked tokens too.
+ *
+ * @throws {TypeError} when the shapes do not fit, or the labels are not int32.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
   return apply("crossEntropy", [logits, labels], {});

@@ -27,6 +27,8 @@ export interface Normalization {
 
 /**
  * Root-mean-square normalisation (arXiv 1910.07467): x / √(mean(x²) + epsilon) · (offset + scale), over the last axis.
+ *
+ * @throws {TypeError} when `scale` is not as long as the last axis of `x`, or one of them is not floating-point.
  */
 export function rmsNorm(
   x: Tensor,
@@ -36,7 +38,11 @@ export function rmsNorm(
   return apply("rmsNorm", [x, scale], { epsilon: options.epsilon, offset: options.offset ?? 0 });
 }
 
-/** Softmax over the last axis. */
+/**
+ * Softmax over the last axis.
+ *
+ * @throws {TypeError} when `x` is a scalar or not floating-point.
+ */
 export function softmax(x: Tensor): Tensor {
   return apply("softmax", [x], {});
 }

@@ -18,6 +18,8 @@ export interface Rotary {
 /**
  * Rotates each pair (x[i], x[i + headDim/2]) of `x` [batch, time, heads, headDim] by `positions` [batch, time] int32 times
  * `frequencies` [headDim/2] float32, in radians.
+ *
+ * @throws {TypeError} when the shapes or dtypes do not fit each other, or headDim is odd.
  */
 export function rotaryEmbedding(x: Tensor, positions: Tensor, frequencies: Tensor): Tensor {
   return apply("rotaryEmbedding", [x, positions, frequencies], { inverse: false });

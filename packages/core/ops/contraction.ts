@@ -60,7 +60,11 @@ export function parseEinsum(spec: string): EinsumSpec {
   return { a, b, out };
 }
 
-/** The einsum of two tensors, such as `einsum("btd,dh->bth", x, w)`. */
+/**
+ * The einsum of two tensors, such as `einsum("btd,dh->bth", x, w)`.
+ *
+ * @throws {SyntaxError} when the spec does not read, {TypeError} when the operands do not fit it.
+ */
 export function einsum(spec: string, a: Tensor, b: Tensor): Tensor {
   return apply("einsum", [a, b], { spec: spec.replaceAll(" ", "") });
 }

@@ -78,8 +78,8 @@ function alignedNames(rank: number, axis: number): { whole: string; part: string
 
 /** The indexing family. */
 export const indexing: OpTable<Indexing> = {
-  // y[.., i.., ..] = x[.., indices[i..], ..]: an embedding lookup when `axis` is 0. A vocabulary that is split over
-  // devices makes each device's part partial, which the partitioner's own rule for this op handles.
+  // A vocabulary that is split over devices takes more than the factors say: each device looks up the positions that it
+  // holds and gives zeros for the others, so that the sum is the whole.
   gather: {
     infer: ([x, indices], { axis }) => {
       requireAxis("gather", x, axis);
@@ -95,7 +95,7 @@ export const indexing: OpTable<Indexing> = {
       return [apply("scatterAdd", [zeros, indices, ct], { axis }), null];
     },
   },
-  // The base with updates added at positions along an axis; positions that repeat add up.
+  // Where the updates are split, each device adds its part; the base must count on one of them only.
   scatterAdd: {
     infer: ([base, indices, updates], { axis }) => {
       requireAxis("scatterAdd", base, axis);
@@ -111,7 +111,6 @@ export const indexing: OpTable<Indexing> = {
     },
     vjp: ([ct], [, indices], { axis }) => [ct, null, ct.gather(indices, axis)],
   },
-  // y[a, i, b] = x[a, indices[a, i, b], b].
   takeAlongAxis: {
     infer: ([x, indices], { axis }) => {
       requireAxis("takeAlongAxis", x, axis);
@@ -128,7 +127,6 @@ export const indexing: OpTable<Indexing> = {
       return [apply("addAlongAxis", [zeros, indices, ct], { axis }), null];
     },
   },
-  // The base with updates[a, i, b] added at [a, indices[a, i, b], b].
   addAlongAxis: {
     infer: ([base, indices, updates], { axis }) => {
       requireAxis("addAlongAxis", base, axis);
@@ -144,8 +142,7 @@ export const indexing: OpTable<Indexing> = {
     },
     vjp: ([ct], [, indices], { axis }) => [ct, null, apply("takeAlongAxis", [ct, indices], { axis })],
   },
-  // The base with, for each row b of axis 0, update[b] written from position starts[b] on along `axis`: how a key/value
-  // cache grows. It has no gradient: caches are for generation.
+  // No gradient: caches are for generation.
   updateSlice: {
     infer: ([base, update, starts], { axis }) => {
       requireAxis("updateSlice", base, axis);

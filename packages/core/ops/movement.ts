@@ -49,7 +49,11 @@ export function isIdentity(permutation: readonly number[]): boolean {
   return permutation.every((from, to) => from === to);
 }
 
-/** Joins tensors along an axis. */
+/**
+ * Joins tensors along an axis.
+ *
+ * @throws {TypeError} when there are none, or when their other axes or dtypes differ.
+ */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const first = tensors[0];
   if (first === undefined) throw new TypeError("Cannot concat no tensors: give at least one");

@@ -54,7 +54,7 @@ function restore(y: Tensor, x: Tensor, axes: readonly number[]): Tensor {
 function reduction(
   name: string,
   partial: boolean,
-  derivative: (ct: Tensor, x: Tensor, y: Tensor) => Tensor,
+  derivative: (ct: Tensor, x: Tensor, y: () => Tensor) => Tensor,
 ): Op<ReductionOp> {
   return {
     infer: ([x], { axes, keepDims }) => {
@@ -71,27 +71,25 @@ function reduction(
       const operand = names.map((axis, i) => axes.includes(i) && !partial ? "!" + axis : axis);
       return `${operand.join(" ")} -> ${result.join(" ")}`;
     },
-    vjp: ([ct], [x], { axes }, [y]) => [derivative(restore(ct, x, axes), x, restore(y, x, axes)).broadcastTo(x.shape)],
+    vjp: ([ct], [x], { axes }, [y]) => {
+      const dx = derivative(restore(ct, x, axes), x, () => restore(y, x, axes));
+      return [dx.broadcastTo(x.shape)];
+    },
   };
 }
 
 /** The cotangent of an extreme, shared equally among the elements that attain it. */
-function extreme(axesOf: (x: Tensor, y: Tensor) => number[]) {
-  return (ct: Tensor, x: Tensor, y: Tensor): Tensor => {
-    const attained = x.equal(y).cast(x.dtype);
-    return attained.mul(ct.div(attained.sum(axesOf(x, y), { keepDims: true })));
-  };
-}
-
-function reducedAxes(x: Tensor, y: Tensor): number[] {
-  return x.shape.flatMap((length, axis) => y.shape[axis] === 1 && length !== 1 ? [axis] : []);
+function extreme(ct: Tensor, x: Tensor, y: () => Tensor): Tensor {
+  const attained = x.equal(y()).cast(x.dtype);
+  const axes = x.shape.flatMap((length, axis) => ct.shape[axis] === 1 && length !== 1 ? [axis] : []);
+  return attained.mul(ct.div(attained.sum(axes, { keepDims: true })));
 }
 
 /** The reduction family. */
 export const reductions: OpTable<Reduction> = {
   sum: reduction("sum", true, (ct) => ct),
-  max: reduction("max", false, extreme(reducedAxes)),
-  min: reduction("min", false, extreme(reducedAxes)),
+  max: reduction("max", false, extreme),
+  min: reduction("min", false, extreme),
   argMax: {
     infer: ([x], { axis }) => {
       requireNumbers("argMax", x);

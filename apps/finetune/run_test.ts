@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { CausalLM, openBackend, type Progress } from "tessera";
+import { join } from "node:path";
+import { type ConfigInput, configSchema } from "./config.ts";
+import type { Console } from "./console.ts";
+import { main } from "./main.ts";
+import { runJob, type RunOptions, type RunResult } from "./run.ts";
+import { makeStyles } from "./terminal.ts";
+import { tinyFolder } from "./tiny_config.ts";
+
+/** A console that keeps what is printed. */
+function recordingConsole(
+  onProgress: (label: string, done: number) => void = () => {},
+): Console & { readonly lines: string[] } {
+  const lines: string[] = [];
+  const print = (text = "") => void lines.push(...text.split("\n"));
+  return {
+    width: 100,
+    styles: makeStyles(false),
+    lines,
+    print,
+    announce: print,
+    progress: (label): Progress => ({ update: (done) => onProgress(label, done), print, done: () => {} }),
+  };
+}
+
+/** A folder with a checkpoint of the tiny model's architecture, with random weights, and some data. */
+async function withWorkplace(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const backend = await openBackend("cpu", { threads: 1 });
+    const lm = await CausalLM.fromPreset(tinyFolder, { backend, loadWeights: false, seed: 1 });
+    await lm.saveToPreset(join(folder, "model"));
+    await lm.dispose();
+    backend.dispose();
+    const records = Array.from(
+      { length: 12 },
+      (_, i) => JSON.stringify({ prompt: `Say ${i}`, response: `<${i}>` }) + "\n",
+    );
+    await Deno.writeTextFile(join(folder, "train.jsonl"), records.slice(0, 8).join(""));
+    await Deno.writeTextFile(join(folder, "heldout.jsonl"), records.slice(8).join(""));
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function run(
+  folder: string,
+  changes: Partial<ConfigInput> = {},
+  options: Partial<RunOptions> = {},
+): Promise<RunResult> {
+  const config = configSchema.parse({
+    preset: join(folder, "model"),
+    name: "trial",
+    threads: 1,
+    data: { train: join(folder, "train.jsonl"), heldOut: join(folder, "heldout.jsonl") },
+    training: { epochs: 2, batchSize: 4, learningRate: 1e-2 },
+    evaluation: { maxNewTokens: 4, samples: 1 },
+    ...changes,
+  });
+  return runJob({ config: { ...config, name: "trial" }, output: null, source: null }, {
+    console: recordingConsole(),
+    signal: new AbortController().signal,
+    overwrite: false,
+    planOnly: false,
+    runs: join(folder, "runs"),
+    ...options,
+  });
+}
+
+function namesIn(folder: string): string[] {
+  return Array.from(Deno.readDirSync(folder), ({ name }) => name).sort();
+}
+
+Deno.test("runJob() trains, scores before and after, and writes everything", () =>
+  withWorkplace(async (folder) => {
+    const console = recordingConsole();
+    const { output, record } = await run(folder, {}, { console });
+    assert.deepEqual(namesIn(output), ["adapter", "config.json", "metrics.json", "report.html"]);
+    assert.deepEqual(namesIn(join(output, "adapter")), ["adapter_config.json", "adapter_model.safetensors"]);
+    const { training, before, after, generations, plan } = record!;
+    assert.equal(training.steps.length, 4);
+    assert.deepEqual(training.heldOut.map(({ step }) => step), [0, 2, 4]);
+    assert.ok(training.steps.at(-1)!.loss < training.steps[0]!.loss);
+    assert.ok(after!.loss < before!.loss);
+    assert.equal(after!.loss, training.heldOut.at(-1)!.loss);
+    assert.deepEqual([after!.exactMatch!.total, generations.length, plan.questions], [4, 4, 4]);
+    assert.equal(generations[0]!.expected, "<8>");
+    assert.deepEqual(
+      JSON.parse(await Deno.readTextFile(join(output, "metrics.json"))),
+      JSON.parse(JSON.stringify(record)),
+    );
+    assert.match(await Deno.readTextFile(join(output, "report.html")), /<!doctype html>/);
+    const text = console.lines.join("\n");
+    for (const expected of [/trainable parameters/, /Before training/, /Before → after/, /Say 8/, /peak memory/]) {
+      assert.match(text, expected);
+    }
+    const kept = JSON.parse(await Deno.readTextFile(join(output, "config.json")));
+    assert.equal(configSchema.parse(kept).training.epochs, 2, "the job that is kept can be run again");
+
+    const backend = await openBackend("cpu", { threads: 1 });
+    const lm = await CausalLM.fromPreset(join(folder, "model"), { backend });
+    await lm.loadAdapter(join(output, "adapter"));
+    const prompts = generations.map(({ prompt }) => prompt);
+    const answers = await lm.generate(prompts, { maxNewTokens: 4, stripPrompt: true });
+    assert.deepEqual(
+      answers,
+      generations.map((one) => one.after),
+      "the adapter that was saved gives the answers that were scored",
+    );
+    await lm.dispose();
+    backend.dispose();
+  }));
+
+Deno.test("runJob() saves a whole model after full fine-tuning and for adapters of Keras's layout", () =>
+  withWorkplace(async (folder) => {
+    for (const lora of [null, { layout: "keras" }] as const) {
+      const { output, record } = await run(folder, { lora, training: { steps: 1, batchSize: 4 } });
+      assert.equal(record!.saved.kind, "model");
+      assert.deepEqual(namesIn(output), ["config.json", "metrics.json", "model", "report.html"]);
+      assert.ok(namesIn(join(output, "model")).includes("model.safetensors"));
+    }
+    assert.deepEqual(namesIn(join(folder, "runs")), ["trial", "trial-2"]);
+  }));
+
+Deno.test("runJob() ends by hand after a step, with the adapter saved", () =>
+  withWorkplace(async (folder) => {
+    const controller = new AbortController();
+    const console = recordingConsole((label, done) => {
+      if (label === "Training" && done === 1) controller.abort(new Error("by hand"));
+    });
+    const { output, record } = await run(folder, {}, { console, signal: controller.signal });
+    assert.deepEqual([record!.training.interrupted, record!.training.steps.length, record!.after], [true, 1, null]);
+    assert.ok(namesIn(output).includes("adapter"));
+    assert.match(await Deno.readTextFile(join(output, "report.html")), /Ended by hand after 1 of 4/);
+  }));
+
+Deno.test("runJob() ends by hand before training with nothing saved", () =>
+  withWorkplace(async (folder) => {
+    const controller = new AbortController();
+    const console = recordingConsole((label) => {
+      if (label.startsWith("Before")) controller.abort(new Error("by hand"));
+    });
+    await assert.rejects(run(folder, {}, { console, signal: controller.signal }), { message: "by hand" });
+    assert.deepEqual(namesIn(join(folder, "runs")), []);
+  }));
+
+Deno.test("runJob() stops after the plan when asked, and writes nothing", () =>
+  withWorkplace(async (folder) => {
+    const { plan, record } = await run(folder, { data: { train: join(folder, "train.jsonl"), heldOut: 0.25 } }, {
+      planOnly: true,
+    });
+    assert.equal(record, null);
+    assert.deepEqual([plan.train.examples, plan.heldOut!.examples, plan.steps], [6, 2, 4]);
+    assert.ok(!namesIn(folder).includes("runs"));
+  }));
+
+Deno.test("runJob() works without held-out examples", () =>
+  withWorkplace(async (folder) => {
+    const { record } = await run(folder, {
+      data: { train: join(folder, "train.jsonl"), heldOut: null },
+      training: { steps: 1 },
+    });
+    assert.deepEqual([record!.before, record!.after, record!.generations], [null, null, []]);
+  }));
+
+Deno.test("runJob() rejects a warm-up that is longer than the training, before it writes anything", () =>
+  withWorkplace(async (folder) => {
+    await assert.rejects(run(folder, { training: { epochs: 1, warmupSteps: 9 } }), {
+      name: "RangeError",
+      message: /warmupSteps/,
+    });
+    assert.ok(!namesIn(folder).includes("runs"));
+  }));
+
+Deno.test("main() gives exit codes by what went wrong, and one clear line", async () => {
+  const printed: string[] = [];
+  const { error } = console;
+  console.error = (text: string) => printed.push(text);
+  try {
+    assert.equal(await main(["--rnk", "4"]), 2);
+    assert.equal(await main(["--config", "no/such.json"]), 2);
+    assert.equal(await main(["--data", "no/such.jsonl", "--quiet"]), 1);
+  } finally {
+    console.error = error;
+  }
+  assert.deepEqual(printed.map((text) => text.split("\n").length), [1, 1, 1]);
+  assert.match(printed[2]!, /^Error: .*"no\/such\.jsonl"/);
+});
