@@ -8,6 +8,12 @@ lm.enableLora({ rank: 8, layout: "peft" });
 const dataset = createDataset(examples(2, 256), { batchSize: 2, buckets: [256] });
 lm.compile({ optimizer: adamW({ learningRate: 1e-3 }) });
 let last = performance.now();
-await lm.fit(dataset, { epochs: 4, onStep: (r) => { console.log(r.step, r.loss.toFixed(5), (performance.now() - last).toFixed(0)); last = performance.now(); } });
+await lm.fit(dataset, {
+  epochs: 4,
+  onStep: (r) => {
+    console.log(r.step, r.loss.toFixed(5), (performance.now() - last).toFixed(0));
+    last = performance.now();
+  },
+});
 lm.dispose();
 await new Promise((r) => setTimeout(r, 1500));

@@ -37,8 +37,12 @@ function describeError(error: unknown, isDebug: boolean): string {
 /** Runs with Ctrl-C bound to a signal: the first one ends the work in order, the second one at once. */
 async function withInterrupts<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
+  let first = 0;
   function onInterrupt(): void {
+    // The terminal signals `deno task` too, which passes it on: one Ctrl-C arrives twice.
+    if (controller.signal.aborted && performance.now() - first < 1000) return;
     if (controller.signal.aborted) Deno.exit(exitCodes.ended);
+    first = performance.now();
     console.error("\nEnding after the step under way; Ctrl-C once more ends at once.");
     controller.abort(new EndedByHand("Ended by hand"));
   }

@@ -19,7 +19,12 @@ import type { DataFacts, Plan } from "./record.ts";
 const slots = 2;
 
 /** Works out what a job will do. */
-export function makePlan(lm: CausalLM, config: Config, train: Prepared, heldOut: Prepared | null): Plan {
+export function makePlan(
+  lm: Pick<CausalLM, "variables" | "contextLength">,
+  config: Config,
+  train: Prepared,
+  heldOut: Prepared | null,
+): Plan {
   const { training, lora } = config;
   const all = countParameters(lm.variables);
   const trained = lm.variables.filter((variable) => variable.trainable);

@@ -4,28 +4,21 @@
  * The order is such that what can fail early does: files are read and checked before weights are loaded, and the folder for
  * results is chosen before anything is computed.
  */
-import {
-  adamW,
-  type Backend,
-  CausalLM,
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatNumber,
-  openBackend,
-} from "tessera";
+import { adamW, type Backend, CausalLM, openBackend, type Progress } from "tessera";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
 import type { Console } from "./console.ts";
-import { type Prepared, prepareExamples, type Question, readExamplesOf } from "./data.ts";
+import type { Question } from "./data.ts";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
-import { chooseQuestions, type Scored, scoreModel } from "./evaluation.ts";
+import { type Scored, scoreModel } from "./evaluation.ts";
 import type { Job } from "./job.ts";
 import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_folder.ts";
-import { describePlan, makePlan, optimizerOptions } from "./plan.ts";
-import type { Generation, Plan, RunRecord, SavedFiles, Score } from "./record.ts";
+import { describePlan, optimizerOptions } from "./plan.ts";
+import { loraOptions, prepareJob } from "./prepare.ts";
+import type { Generation, Plan, RunRecord, SavedFiles } from "./record.ts";
 import { renderReport } from "./report/report.ts";
-import { formatAnswer, formatFacts } from "./terminal.ts";
+import { printAnswers, printResults, printScores } from "./outcome.ts";
+import { formatFacts } from "./terminal.ts";
 import { trainModel } from "./training.ts";
 
 /** How a job is run. */
@@ -52,24 +45,12 @@ export interface RunResult {
   readonly record: RunRecord | null;
 }
 
-/** A model that is loaded, with its data: everything that a run works on. */
-interface Workplace {
-  readonly lm: CausalLM;
-  readonly train: Prepared;
-  readonly heldOut: Prepared | null;
-  readonly questions: readonly Question[];
-  readonly plan: Plan;
-}
-
-async function loadModel(
-  { preset, dtype }: Config,
-  backend: Backend,
-  console: Console,
-  signal: AbortSignal,
-): Promise<CausalLM> {
-  let bar: ReturnType<Console["progress"]> | null = null;
+/** Loads the model of a job with its adapters, ready to be trained. */
+async function loadModel(config: Config, backend: Backend, console: Console, signal: AbortSignal): Promise<CausalLM> {
+  const { preset, dtype } = config;
+  let bar: Progress | undefined;
   try {
-    return await CausalLM.fromPreset(preset, {
+    const lm = await CausalLM.fromPreset(preset, {
       backend,
       dtype,
       onProgress: (loaded, total) => {
@@ -78,61 +59,11 @@ async function loadModel(
         bar.update(loaded);
       },
     });
+    const lora = loraOptions(config);
+    if (lora !== null) lm.enableLora(lora);
+    return lm;
   } finally {
-    (bar as ReturnType<Console["progress"]> | null)?.done();
-  }
-}
-
-async function setUp(config: Config, backend: Backend, { console, signal }: RunOptions): Promise<Workplace> {
-  const examples = await readExamplesOf(config);
-  const lm = await loadModel(config, backend, console, signal);
-  const { lora, training } = config;
-  if (lora !== null) {
-    const { rank, targets, layout } = lora;
-    lm.enableLora({ rank, targets, layout, alpha: lora.alpha ?? rank, seed: training.seed });
-  }
-  const prepare = (part: typeof examples.train) => prepareExamples(part, lm.tokenizer, config, lm.contextLength);
-  const train = await prepare(examples.train);
-  const heldOut = examples.heldOut && await prepare(examples.heldOut);
-  const plan = makePlan(lm, config, train, heldOut);
-  return { lm, train, heldOut, plan, questions: heldOut ? chooseQuestions(heldOut, config) : [] };
-}
-
-/** What scores say to people, the earlier before the later. */
-function describeScores(scores: readonly Score[]): [label: string, value: string][] {
-  const values = (text: (score: Score) => string) => scores.map(text).join(" → ");
-  const last = scores.at(-1)!.exactMatch;
-  const matches = (score: Score) => `${((score.exactMatch?.share ?? 0) * 100).toFixed(1)} %`;
-  return [
-    ...(last
-      ? [
-        ["Exact match", `${values(matches)} · ${formatCount(last.right)} of ${formatCount(last.total)} answers`] as [
-          string,
-          string,
-        ],
-      ]
-      : []),
-    ["Loss", `${values(({ loss }) => formatNumber(loss))} per token`],
-    ["Tokens", `${values(({ tokenAccuracy }) => `${(tokenAccuracy * 100).toFixed(1)} %`)} predicted right`],
-  ];
-}
-
-function printScores(title: string, scored: readonly Scored[], console: Console): void {
-  console.print(`\n${console.styles.bold(title)}`);
-  console.print(formatFacts(describeScores(scored.map(({ score }) => score)), console.width, console.styles));
-}
-
-/** The answers that are printed: the first ones, by when they were given. */
-function printAnswers(
-  questions: readonly Question[],
-  scored: readonly (readonly [when: string, scored: Scored])[],
-  { evaluation }: Config,
-  { print, width, styles }: Console,
-): void {
-  for (const [i, { prompt, expected }] of questions.slice(0, evaluation.samples).entries()) {
-    const answers = scored.map(([when, { answers }]) => [when, answers[i]!] as const);
-    print();
-    print(formatAnswer({ prompt, expected, answers }, width, styles));
+    bar?.done();
   }
 }
 
@@ -158,26 +89,6 @@ async function save(lm: CausalLM, { lora }: Config, output: string): Promise<Sav
 
 function formatJson(value: unknown): string {
   return JSON.stringify(value, null, 2) + "\n";
-}
-
-const explained: Readonly<Record<SavedFiles["kind"], string>> = {
-  adapter: "the adapter, as PEFT reads it",
-  model: "the whole model, as Transformers reads it",
-};
-
-function printResults({ saved, seconds, peakMemoryBytes }: RunRecord, output: string, console: Console): void {
-  console.print(`\n${console.styles.bold("Results")} in ${output}`);
-  console.print(formatFacts(
-    [
-      [`${outputNames[saved.kind]}/`, `${explained[saved.kind]} · ${formatBytes(saved.bytes)}`],
-      [outputNames.report, "what happened, with curves and answers: open it in a browser"],
-      [outputNames.metrics, "everything measured"],
-      [outputNames.config, "the job, to run again with --config"],
-    ],
-    console.width,
-    console.styles,
-  ));
-  console.print(`\nTook ${formatDuration(seconds)} · peak memory ${formatBytes(peakMemoryBytes)}`);
 }
 
 function generationsOf(questions: readonly Question[], before: Scored | null, after: Scored | null): Generation[] {
@@ -217,22 +128,23 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     overwrite,
     ...(runs === undefined ? {} : { runs }),
   });
+  const { plan, train, heldOut, questions } = await prepareJob(config);
+  const optimizer = adamW(optimizerOptions(config, plan));
+  console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
+  console.print(formatFacts(describePlan(plan, config, output), console.width, console.styles));
+  if (planOnly) return { output, plan, record: null };
+  signal.throwIfAborted();
+
+  const kept = await absolutePaths(config);
   const { threads } = config;
   const backend = await openBackend(config.backend, threads === null ? {} : { threads });
-  let workplace: Workplace | null = null;
-  let claim: Claim | null = null;
+  let claim: Claim | undefined;
+  let lm: CausalLM | undefined;
   try {
-    workplace = await setUp(config, backend, options);
-    const { lm, train, heldOut, questions, plan } = workplace;
-    console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
-    console.print(formatFacts(describePlan(plan, config, output), console.width, console.styles));
-    const optimizer = adamW(optimizerOptions(config, plan));
-    if (planOnly) return { output, plan, record: null };
-    const kept = await absolutePaths(config);
     claim = await claimOutput(output, formatJson(kept));
-
-    const scoring = { config, console, signal };
     console.print();
+    lm = await loadModel(config, backend, console, signal);
+    const scoring = { config, console, signal };
     const before = heldOut && await scoreModel(lm, heldOut, questions, { ...scoring, label: "Before" });
     if (before) {
       printScores("Before training", [before], console);
@@ -275,7 +187,7 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     return { output, plan, record };
   } finally {
     await claim?.release();
-    await workplace?.lm.dispose();
+    await lm?.dispose();
     backend.dispose();
   }
 }

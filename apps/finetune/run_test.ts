@@ -174,6 +174,17 @@ Deno.test("runJob() rejects a warm-up that is longer than the training, before i
     assert.ok(!namesIn(folder).includes("runs"));
   }));
 
+Deno.test("runJob() needs no weights for a plan, and finds what is wrong before it loads any", () =>
+  withWorkplace(async (folder) => {
+    await Deno.remove(join(folder, "model", "model.safetensors"));
+    assert.equal((await run(folder, {}, { planOnly: true })).plan.steps, 4);
+    await assert.rejects(run(folder, { lora: { targets: ["qurey"] } }), { message: /did you mean "query"/ });
+    await assert.rejects(run(folder, { preset: join(folder, "mdoel") }), { message: /there is no such folder/ });
+    await assert.rejects(run(folder, { preset: "hf://a/b" }), { message: /handles are not downloaded yet/ });
+    await assert.rejects(run(folder), { message: /model\.safetensors/ });
+    assert.deepEqual(namesIn(join(folder, "runs")), []);
+  }));
+
 Deno.test("main() gives exit codes by what went wrong, and one clear line", async () => {
   const printed: string[] = [];
   const { error } = console;

@@ -136,9 +136,40 @@ export interface GemmaTextFields {
   readonly dtype: string;
 }
 
-/** The `config.json` of a backbone, in Transformers 5's spelling. */
+/** What keeps a backbone from being written as the Gemma of its generation, each with the field to change. */
+function inexpressible(config: GemmaConfig): string[] {
+  const second = config.usePostFfwNorm ?? false;
+  if (second) return config.usePostAttentionNorm ? [] : ["usePostFfwNorm without usePostAttentionNorm"];
+  return [
+    ...(config.usePostAttentionNorm ? ["usePostAttentionNorm without usePostFfwNorm"] : []),
+    ...(config.attentionLogitSoftCap == null ? [] : ["attentionLogitSoftCap"]),
+    ...(config.finalLogitSoftCap == null ? [] : ["finalLogitSoftCap"]),
+    ...(gemmaLayerTypes(config).includes("sliding_attention") ? ["sliding windows"] : []),
+    ...(headScalar(config) === config.headDim ? [] : ["another attention scale than 1/√headDim"]),
+  ];
+}
+
+/** The inverse square of the attention scale, free of rounding where it is a whole number, as Transformers wants it. */
+function headScalar(config: GemmaConfig): number {
+  const scalar = gemmaAttentionScale(config) ** -2;
+  const whole = Math.round(scalar);
+  return Math.abs(scalar - whole) <= 1e-9 * scalar ? whole : scalar;
+}
+
+/**
+ * The `config.json` of a backbone, in Transformers 5's spelling.
+ *
+ * @throws {TypeError} when neither Gemma 1 nor Gemma 2 has what the backbone has.
+ */
 export function gemmaToHf(config: GemmaConfig, text: GemmaTextFields): Record<string, unknown> {
   const second = config.usePostFfwNorm ?? false;
+  const faults = inexpressible(config);
+  if (faults.length > 0) {
+    throw new TypeError(
+      `Cannot describe the backbone as Gemma ${second ? 2 : 1}, which has no ${faults.join(" and no ")}: ` +
+        "Gemma 1 has no post-norms, caps or windows, Gemma 2 has both post-norms",
+    );
+  }
   const common = {
     architectures: [second ? "Gemma2ForCausalLM" : "GemmaForCausalLM"],
     model_type: second ? "gemma2" : "gemma",
@@ -164,7 +195,7 @@ export function gemmaToHf(config: GemmaConfig, text: GemmaTextFields): Record<st
   if (!second) return common;
   return {
     ...common,
-    query_pre_attn_scalar: gemmaAttentionScale(config) ** -2,
+    query_pre_attn_scalar: headScalar(config),
     attn_logit_softcapping: config.attentionLogitSoftCap ?? null,
     final_logit_softcapping: config.finalLogitSoftCap ?? null,
     sliding_window: config.slidingWindowSize ?? 4096,

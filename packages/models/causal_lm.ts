@@ -205,9 +205,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    */
   enableLora(options: LoraOptions & { readonly seed?: number }): void {
     enableLora(this, options);
-    initialize(loraAdapters(this).flatMap(({ adapter }) => adapter.variables), this.backend, {
-      seed: options.seed ?? 0,
-    });
+    // A model that has no values yet gets those of its adapters together with its own.
+    const loaded = loraAdapters(this).filter(({ layer }) => layer.kernel.value !== null);
+    initialize(loaded.flatMap(({ adapter }) => adapter.variables), this.backend, { seed: options.seed ?? 0 });
     this.#dropPrograms();
   }
 
@@ -251,9 +251,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
       );
     }
     const { model, preset } = this.#parts;
+    const config = model.toHf(options.dtype ?? this.backbone.variableDType);
     await Deno.mkdir(folder, { recursive: true });
     await saveWeights(folder, model.rows, this.variables, options);
-    const config = model.toHf(options.dtype ?? this.backbone.variableDType);
     await writeConfig(folder, config);
     if (preset !== undefined) await copyTextFiles(preset, folder);
   }

@@ -13,10 +13,26 @@ export async function tokenizerOf(folder: string): Promise<Tokenizer | null> {
   return null;
 }
 
+/** Fields that Transformers refuses as whole numbers: it wants `30.0` where JavaScript writes `30`. */
+const floatFields = new Set([
+  "attention_dropout",
+  "attn_logit_softcapping",
+  "final_logit_softcapping",
+  "rms_norm_eps",
+  "rope_theta",
+]);
+
+/** A config as JSON that Transformers reads. */
+export function configText(config: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify(config, null, 2);
+  const whole = /^( *"(\w+)": -?\d+)(?=,?$)/gm;
+  return text.replace(whole, (number, _, field: string) => floatFields.has(field) ? `${number}.0` : number) + "\n";
+}
+
 /** Writes the `config.json` of a checkpoint folder; one that is there is replaced when the new one is complete. */
 export async function writeConfig(folder: string, config: Readonly<Record<string, unknown>>): Promise<void> {
   const temporary = `${folder}/.config.json.new`;
-  await Deno.writeTextFile(temporary, JSON.stringify(config, null, 2) + "\n");
+  await Deno.writeTextFile(temporary, configText(config));
   await Deno.rename(temporary, `${folder}/config.json`);
 }
 

@@ -23,50 +23,72 @@ export function countParameters(variables: Iterable<Variable>): ParameterCounts 
   return { total, trainable, bytes };
 }
 
-/** One row per group of like variables: those whose paths differ only in the number of their block. */
+/** Like variables: alike in all but the number of the block that they are in. */
 interface Group {
-  readonly pattern: string;
+  readonly name: string;
   readonly first: Variable;
   readonly members: Variable[];
 }
 
-function groupByPattern(variables: readonly Variable[]): Group[] {
-  const groups = new Map<string, Group>();
+/** Variables outside blocks, under an empty title, or those of all blocks of one kind. */
+interface Section {
+  readonly title: string;
+  readonly blocks: Set<string>;
+  readonly groups: Map<string, Group>;
+}
+
+const inBlock = /^((?:.*\/)?[a-z_]*(?:block|layer))_(\d+)\/(.+)$/;
+
+function sectionsOf(variables: readonly Variable[]): Section[] {
+  const sections: Section[] = [];
   for (const variable of variables) {
-    const pattern = variable.path.replace(/(block|layer)_\d+(?=\/)/g, "$1_*");
-    const key = `${pattern} ${variable.shape.join("x")} ${variable.dtype} ${variable.trainable}`;
-    const group = groups.get(key) ?? { pattern, first: variable, members: [] };
+    const [, kind = "", block = "", name = variable.path] = inBlock.exec(variable.path) ?? [];
+    let section = sections.find(({ title }) => title === kind && kind !== "") ?? sections.at(-1);
+    if (section?.title !== kind) {
+      section = { title: kind, blocks: new Set(), groups: new Map() };
+      sections.push(section);
+    }
+    section.blocks.add(block);
+    const key = `${name} ${variable.shape} ${variable.dtype} ${variable.trainable}`;
+    const group = section.groups.get(key) ?? { name, first: variable, members: [] };
     group.members.push(variable);
-    groups.set(key, group);
+    section.groups.set(key, group);
   }
-  return [...groups.values()];
+  return sections;
+}
+
+function sectionRows({ title, blocks, groups }: Section): string[][] {
+  const inSection = [...groups.values()];
+  const rows = inSection.map(({ name, first, members }) => {
+    // A variable that every block has needs no count of its own.
+    const count = title === "" || members.length === blocks.size ? "" : ` × ${members.length}`;
+    return [
+      `${title === "" ? "" : " "}${name}${count}`,
+      `${first.dtype}[${first.shape.join(",")}]`,
+      formatCount(first.size * members.length),
+      first.trainable ? "yes" : "no",
+    ];
+  });
+  if (title === "") return rows;
+  const { total } = countParameters(inSection.flatMap(({ members }) => members));
+  return [[`${title}_* × ${blocks.size}`, "", formatCount(total), ""], ...rows];
 }
 
 /**
- * A model's variables as a table: one row per kind, with how many blocks have it, its shape and its parameters, and the totals
- * below.
+ * A model's variables as a table, with like blocks together and the totals below: what one kind of variable has of parameters
+ * is summed over its blocks. Models of the sizes in use fit into 80 columns.
  */
 export function formatSummary(
   name: string,
   variables: readonly Variable[],
   options: { readonly width?: number } = {},
 ): string {
-  const rows = groupByPattern(variables).map(({ pattern, first, members }) => [
-    members.length === 1 ? first.path : pattern,
-    members.length === 1 ? "" : `× ${members.length}`,
-    `(${first.shape.join(", ")})`,
-    first.dtype,
-    formatCount(first.size * members.length),
-    first.trainable ? "yes" : "no",
-  ]);
-  const table = formatTable(rows, {
+  const table = formatTable(sectionsOf(variables).flatMap(sectionRows), {
     columns: [
       { header: "Variable", shrink: "middle" },
-      { header: "Blocks" },
-      { header: "Shape" },
-      { header: "Dtype" },
+      { header: "Type" },
       { header: "Parameters", align: "right" },
-      { header: "Trainable" },
+      { header: "Train" },
     ],
     ...(options.width === undefined ? {} : { width: options.width }),
   });

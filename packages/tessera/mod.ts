@@ -28,9 +28,9 @@ export * from "@tessera/models";
 export * from "@tessera/train";
 export {
   checkJson,
+  loadTokenizer,
   openCheckpoint,
   openSafetensors,
-  loadTokenizer,
   parseJson,
   readHfConfig,
   readJson,

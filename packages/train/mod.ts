@@ -31,5 +31,12 @@ export { Evaluator } from "./evaluator.ts";
 export type { EvaluateOptions, Evaluation } from "./evaluator.ts";
 export { Trainer } from "./trainer.ts";
 export type { CompileSettings, EpochReport, FitOptions, History, StepReport } from "./trainer.ts";
-export { makeAccumulators, traceAccumulate, traceApply, traceEvaluate, trainableVariables, traceTrainStep } from "./step.ts";
+export {
+  makeAccumulators,
+  traceAccumulate,
+  traceApply,
+  traceEvaluate,
+  traceTrainStep,
+  trainableVariables,
+} from "./step.ts";
 export type { TrainableModel } from "./step.ts";

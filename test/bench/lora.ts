@@ -11,7 +11,8 @@ import { type Peer, startPeer, type Summary } from "./peer.ts";
 
 const targets = { torch: 1.8, keras: 1.15 };
 const oracle = new URL("../oracle/", import.meta.url).pathname;
-const install = "python3 -m venv .venv && .venv/bin/pip install -r test/oracle/requirements.txt, then TESSERA_PYTHON=.venv/bin/python";
+const install =
+  "python3 -m venv .venv && .venv/bin/pip install -r test/oracle/requirements.txt, then TESSERA_PYTHON=.venv/bin/python";
 
 const help = `deno task bench lora [--batch 2] [--time 256] [--rank 8] [--threads 2] [--rounds 5] [--steps 3] [--json]
 
@@ -79,7 +80,8 @@ async function run(args: readonly string[]): Promise<boolean> {
   const contestants: readonly Contestant[] = [
     {
       key: "tessera",
-      start: () => startPeer(Deno.execPath(), ["run", "-A", new URL("./lora_tessera.ts", import.meta.url).pathname, ...flags]),
+      start: () =>
+        startPeer(Deno.execPath(), ["run", "-A", new URL("./lora_tessera.ts", import.meta.url).pathname, ...flags]),
     },
     { key: "torch", start: scripted("bench_torch.py") },
     { key: "keras", start: scripted("bench_keras.py") },
@@ -161,4 +163,7 @@ function report(results: readonly Result[], json: boolean): boolean {
 }
 
 /** The LoRA benchmark. */
-export const lora = { purpose: "LoRA training of a 222M Gemma 2 in float32: Tessera, PyTorch + PEFT, Keras on JAX", run };
+export const lora = {
+  purpose: "LoRA training of a 222M Gemma 2 in float32: Tessera, PyTorch + PEFT, Keras on JAX",
+  run,
+};

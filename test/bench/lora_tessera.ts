@@ -13,7 +13,12 @@ const { values } = parseArgs({
     checkpoint: { type: "string" },
   },
 });
-const [batch, time, rank, threads] = [values.batch, values.time, values.rank, values.threads].map(Number) as [number, number, number, number];
+const [batch, time, rank, threads] = [values.batch, values.time, values.rank, values.threads].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
 
 const start = performance.now();
 const backend = await openBackend("cpu", { threads });

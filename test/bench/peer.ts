@@ -45,15 +45,29 @@ export interface Peer {
  *
  * @throws {Error} when it cannot be started or ends before it is ready, with the end of what it wrote on standard error.
  */
-export async function startPeer(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Peer> {
-  const child = new Deno.Command(command, { args: [...args], env: { ...env }, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+export async function startPeer(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Peer> {
+  const child = new Deno.Command(command, {
+    args: [...args],
+    env: { ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
   const complaints = new Response(child.stderr).text();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
   const input = child.stdin.getWriter();
   const next = async <T>(): Promise<T> => {
     for (;;) {
       const { value, done } = await lines.read();
-      if (done) throw new Error(`${command} ${args.join(" ")} ended early:\n${(await complaints).split("\n").slice(-12).join("\n")}`);
+      if (done) {
+        throw new Error(
+          `${command} ${args.join(" ")} ended early:\n${(await complaints).split("\n").slice(-12).join("\n")}`,
+        );
+      }
       if (value.startsWith("{")) return JSON.parse(value) as T;
     }
   };

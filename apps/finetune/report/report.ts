@@ -53,7 +53,7 @@ ${
       ? figure("Held-out loss", change(before, after, ({ loss }) => formatNumber(loss)), "per token")
       : figure("Training loss", formatNumber(training.steps.at(-1)?.loss ?? NaN), "per token, last step")
   }
-${figure("Trained", formatCount(plan.model.trainable), `parameters, ${percentage(share)} % of the model`)}
+${figure("Trained", formatCount(plan.model.trainable), `parameters, ${percentage(share)}\u00a0% of the model`)}
 ${figure("Training time", formatDuration(training.seconds), `${formatDuration(record.seconds)} in all`)}
 ${figure("Speed", formatCount(training.tokensPerSecond), "tokens/s in training")}
 </dl>`;
@@ -129,7 +129,7 @@ function dataRows(name: string, data: DataFacts): Rows {
     [name, data.source],
     ["Examples", `${formatCount(data.examples)}, ${formatCount(data.tokens)} tokens`],
     ["To learn", `${formatCount(data.targetTokens)} tokens`],
-    ["Batches", `${shapes}; ${percentage(data.padding)} % padding`],
+    ["Batches", `${shapes}; ${percentage(data.padding)}\u00a0% padding`],
   ];
 }
 

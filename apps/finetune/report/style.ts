@@ -79,8 +79,8 @@ plot.addEventListener("pointermove", (event) => {
     "\\n" + row[4].toLocaleString("en-US") + " tokens/s";
   cross.hidden = tip.hidden = false;
   cross.style.left = row[5] * 100 + "%";
-  tip.style.left = row[5] < .6 ? "calc(" + row[5] * 100 + "% + 10px)" : "auto";
-  tip.style.right = row[5] < .6 ? "auto" : "calc(" + (1 - row[5]) * 100 + "% + 10px)";
+  tip.style.left = row[5] < .45 ? "calc(" + row[5] * 100 + "% + 10px)" : "auto";
+  tip.style.right = row[5] < .45 ? "auto" : "calc(" + (1 - row[5]) * 100 + "% + 10px)";
 });
 plot.addEventListener("pointerleave", () => cross.hidden = tip.hidden = true);
 `.trim();

@@ -1,0 +1,69 @@
+/** What a person reads about the outcome of a run: scores, answers, and where the results are. */
+import { formatBytes, formatCount, formatDuration, formatNumber } from "tessera";
+import type { Config } from "./config.ts";
+import type { Console } from "./console.ts";
+import type { Question } from "./data.ts";
+import type { Scored } from "./evaluation.ts";
+import { outputNames } from "./output_folder.ts";
+import type { RunRecord, SavedFiles, Score } from "./record.ts";
+import { formatAnswer, formatFacts } from "./terminal.ts";
+
+/** What scores say to people, the earlier before the later. */
+function describeScores(scores: readonly Score[]): [label: string, value: string][] {
+  const values = (text: (score: Score) => string) => scores.map(text).join(" → ");
+  const last = scores.at(-1)!.exactMatch;
+  const matches = (score: Score) => `${((score.exactMatch?.share ?? 0) * 100).toFixed(1)} %`;
+  return [
+    ...(last
+      ? [
+        ["Exact match", `${values(matches)} · ${formatCount(last.right)} of ${formatCount(last.total)} answers`] as [
+          string,
+          string,
+        ],
+      ]
+      : []),
+    ["Loss", `${values(({ loss }) => formatNumber(loss))} per token`],
+    ["Tokens", `${values(({ tokenAccuracy }) => `${(tokenAccuracy * 100).toFixed(1)} %`)} predicted right`],
+  ];
+}
+
+/** Prints scores under a title, the earlier before the later. */
+export function printScores(title: string, scored: readonly Scored[], console: Console): void {
+  console.print(`\n${console.styles.bold(title)}`);
+  console.print(formatFacts(describeScores(scored.map(({ score }) => score)), console.width, console.styles));
+}
+
+/** Prints the first prompts with their answers, by when they were given. */
+export function printAnswers(
+  questions: readonly Question[],
+  scored: readonly (readonly [when: string, scored: Scored])[],
+  { evaluation }: Config,
+  { print, width, styles }: Console,
+): void {
+  for (const [i, { prompt, expected }] of questions.slice(0, evaluation.samples).entries()) {
+    const answers = scored.map(([when, { answers }]) => [when, answers[i]!] as const);
+    print();
+    print(formatAnswer({ prompt, expected, answers }, width, styles));
+  }
+}
+
+const explained: Readonly<Record<SavedFiles["kind"], string>> = {
+  adapter: "the adapter, as PEFT reads it",
+  model: "the whole model, as Transformers reads it",
+};
+
+/** Prints where the results are, and what the run took. */
+export function printResults({ saved, seconds, peakMemoryBytes }: RunRecord, output: string, console: Console): void {
+  console.print(`\n${console.styles.bold("Results")} in ${output}`);
+  console.print(formatFacts(
+    [
+      [`${outputNames[saved.kind]}/`, `${explained[saved.kind]} · ${formatBytes(saved.bytes)}`],
+      [outputNames.report, "what happened, with curves and answers: open it in a browser"],
+      [outputNames.metrics, "everything measured"],
+      [outputNames.config, "the job, to run again with --config"],
+    ],
+    console.width,
+    console.styles,
+  ));
+  console.print(`\nTook ${formatDuration(seconds)} · peak memory ${formatBytes(peakMemoryBytes)}`);
+}
