@@ -95,7 +95,7 @@ fails(
     await Deno.writeFile(weights(folder), (await Deno.readFile(weights(folder))).subarray(0, 50));
   },
   RangeError,
-  ["FOLDER/model.safetensors", "50"],
+  ["FOLDER/model.safetensors", "only 42 follow", "truncated"],
 );
 
 fails("an empty file", (folder) => Deno.writeFile(weights(folder), new Uint8Array()), RangeError, [
@@ -262,11 +262,11 @@ fails(
 
 fails(
   "a config that is not JSON",
-  (folder) => Deno.writeTextFile(`${folder}/config.json`, '{\n  "model_type": gemma2\n}'),
+  (folder) => Deno.writeTextFile(`${folder}/config.json`, '{\n  "model_type": "gemma2"\n  "vocab_size": 1\n}'),
   SyntaxError,
   [
     "FOLDER/config.json",
-    "line 2",
+    "line 3",
   ],
 );
 

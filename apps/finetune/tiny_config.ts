@@ -19,7 +19,7 @@ export const tinyConfig: ConfigInput = {
   lora: {
     rank: finetuning.rank,
     alpha: finetuning.alpha,
-    targets: [finetuning.targets.replace(/\/kernel$/, "")],
+    targets: [finetuning.targets],
     layout: finetuning.layout,
   },
   data: {

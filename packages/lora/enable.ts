@@ -44,7 +44,8 @@ export function loraAdapters(model: Adaptable): { readonly layer: EinsumDense; r
 /**
  * Freezes a model and attaches a trainable low-rank adapter to each targeted layer.
  *
- * @throws {RangeError} when the rank or alpha is out of range.
+ * @throws {RangeError} when the rank or alpha is out of range, or there is no such layout.
+ * @throws {SyntaxError} when a target is not a regular expression.
  * @throws {Error} when the targets match no layer, or when the model has adapters already.
  */
 export function enableLora(model: Adaptable, options: LoraOptions): void {
@@ -55,6 +56,10 @@ export function enableLora(model: Adaptable, options: LoraOptions): void {
   }
   if (!(alpha > 0 && Number.isFinite(alpha))) {
     throw new RangeError(`Cannot enable LoRA: alpha must be a positive number, found ${alpha}`);
+  }
+  if (!Object.hasOwn(layouts, layout)) {
+    const known = Object.keys(layouts).map((name) => `"${name}"`).join(" and ");
+    throw new RangeError(`Cannot enable LoRA: there is no layout "${layout}"; the layouts are ${known}`);
   }
   if (loraAdapters(model).length > 0) {
     throw new Error(`Cannot enable LoRA on "${model.name}": it has adapters already; merge or unload them first`);
@@ -103,6 +108,7 @@ function targetLayers(model: Adaptable, targets: LoraTarget | readonly LoraTarge
       }
     },
   );
+  if (patterns.length === 0) throw new Error(`Cannot enable LoRA on "${model.name}": empty targets match no layer`);
   const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
   const matches = (pattern: RegExp, path: string) => pattern.test(path) || pattern.test(nameOf(path));
   const names = [...new Set(model.denses.map(({ path }) => nameOf(path)))];

@@ -32,8 +32,7 @@ const schema = z.looseObject({
   alpha_pattern: z.record(z.string(), z.number()).refine((pattern) => Object.keys(pattern).length === 0, {
     error: "Tessera does not load adapters whose alpha differs by layer",
   }).nullish(),
-  modules_to_save: z.null("Tessera does not load adapters that replace whole modules").or(z.array(z.string()).max(0))
-    .optional(),
+  modules_to_save: z.array(z.string()).max(0, "Tessera does not load adapters that replace whole modules").nullish(),
 });
 
 /**

@@ -163,6 +163,11 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     return this.backbone.denses;
   }
 
+  /** The number of tokens in the vocabulary. */
+  get vocabularySize(): number {
+    return this.backbone.vocabularySize;
+  }
+
   /** The longest text, in tokens. */
   get contextLength(): number {
     return this.text.contextLength;
@@ -207,7 +212,12 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     enableLora(this, options);
     // A model that has no values yet gets those of its adapters together with its own.
     const loaded = loraAdapters(this).filter(({ layer }) => layer.kernel.value !== null);
-    initialize(loaded.flatMap(({ adapter }) => adapter.variables), this.backend, { seed: options.seed ?? 0 });
+    try {
+      initialize(loaded.flatMap(({ adapter }) => adapter.variables), this.backend, { seed: options.seed ?? 0 });
+    } catch (error) {
+      unloadLora(this);
+      throw error;
+    }
     this.#dropPrograms();
   }
 
@@ -329,6 +339,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const limit = Math.min(maxLength, this.contextLength);
     const sampling = samplingOf(options);
     prompts.forEach((prompt, row) => this.#checkPrompt(prompt, row, limit));
+    this.#checkTokens(options.stopTokenIds ?? []);
     const { maxNewTokens = defaultNewTokens } = options;
     if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
       throw new RangeError(`Cannot generate: maxNewTokens must be a whole number of at least 1, found ${maxNewTokens}`);
@@ -425,7 +436,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   #checkTokens(tokens: Iterable<number>): void {
-    const size = this.backbone.vocabularySize;
+    const size = this.vocabularySize;
     for (const token of tokens) {
       if (!Number.isInteger(token) || token < 0 || token >= size) {
         throw new RangeError(

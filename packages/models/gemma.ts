@@ -219,6 +219,18 @@ function checkConfig(config: GemmaConfig): void {
       throw new RangeError(`Cannot make a Gemma backbone: ${field} must be a positive integer, found ${value}`);
     }
   }
+  const positive = {
+    layerNormEpsilon: config.layerNormEpsilon ?? 1e-6,
+    ropeMaxWavelength: config.ropeMaxWavelength ?? 10000,
+    attentionScale: config.attentionScale ?? 1,
+    attentionLogitSoftCap: config.attentionLogitSoftCap ?? 1,
+    finalLogitSoftCap: config.finalLogitSoftCap ?? 1,
+  };
+  for (const [field, value] of Object.entries(positive)) {
+    if (!(value > 0 && Number.isFinite(value))) {
+      throw new RangeError(`Cannot make a Gemma backbone: ${field} must be a positive number, found ${value}`);
+    }
+  }
   const { numQueryHeads, numKeyValueHeads, headDim, intermediateDim, layerTypes, numLayers, dropout = 0 } = config;
   if (numQueryHeads % numKeyValueHeads !== 0) {
     throw new RangeError(

@@ -38,6 +38,7 @@ export function samplingOf(options: SamplingOptions): Sampling {
   if (!(temperature >= 0 && Number.isFinite(temperature))) fail("temperature must be at least 0", temperature);
   if (topK !== null && (!Number.isInteger(topK) || topK < 1)) fail("topK must be a whole number of at least 1", topK);
   if (topP !== null && !(topP > 0 && topP <= 1)) fail("topP must be above 0 and at most 1", topP);
+  if (!Number.isSafeInteger(seed) || seed < 0) fail("seed must be a whole number of at least 0", seed);
   return { temperature, topK, topP, key: randomKey(seed) };
 }
 

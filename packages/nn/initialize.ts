@@ -6,6 +6,7 @@ import type { Variable } from "./variable.ts";
 /**
  * Initialises variables that have no value yet, each from the seed and its own path.
  *
+ * @throws {RangeError} when the seed is not a whole number of at least 0.
  * @throws {TypeError} when a variable is not of a floating-point dtype.
  */
 export function initialize(
@@ -13,7 +14,11 @@ export function initialize(
   backend: Backend,
   options: { seed: number; device?: Device },
 ): void {
-  const key = randomKey(options.seed);
+  const { seed } = options;
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new RangeError(`Cannot initialise variables: the seed must be a whole number of at least 0, found ${seed}`);
+  }
+  const key = randomKey(seed);
   for (const variable of variables) {
     if (variable.value !== null) continue;
     const { shape, dtype } = variable.stored;

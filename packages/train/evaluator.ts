@@ -2,6 +2,7 @@
 import { toFloat32 } from "@tessera/core";
 import { compileProgram, type Program } from "@tessera/nn";
 import type { Backend, Buffer } from "@tessera/runtime";
+import { checkTokens } from "./check.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { traceEvaluate, type TrainableModel } from "./step.ts";
 
@@ -59,8 +60,13 @@ export class Evaluator {
     this.#backend = backend;
   }
 
-  /** The loss and accuracy over a data set. */
+  /**
+   * The loss and accuracy over a data set.
+   *
+   * @throws {RangeError} when the data has tokens that the model lacks.
+   */
   async evaluate(dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+    await checkTokens(this.#model, dataset);
     let [loss, tokens, correct, done] = [0, 0, 0, 0];
     for (const batch of batches(dataset)) {
       const program = await this.#program(...batch.tokenIds.shape as [number, number]);

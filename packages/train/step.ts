@@ -17,6 +17,8 @@ export interface TrainableModel {
   readonly name: string;
   /** All variables, those of adapters included. */
   readonly variables: readonly Variable[];
+  /** The number of tokens in the vocabulary. */
+  readonly vocabularySize: number;
   /** The logits [batch, time, vocabulary] of tokens [batch, time], of which the padding mask (bool) says which are real. */
   forward(batch: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor;
 }

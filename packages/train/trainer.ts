@@ -2,6 +2,7 @@
 import { bytesOf } from "@tessera/core";
 import { compileProgram, disposeValues, type Program, type TracedProgram, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { checkTokens } from "./check.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { disposePrograms, type EvaluateOptions, type Evaluation, Evaluator, inputsOf, numbers } from "./evaluator.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -121,7 +122,7 @@ export class Trainer {
   /**
    * Trains on a data set.
    *
-   * @throws {RangeError} when the number of epochs or of steps is out of range.
+   * @throws {RangeError} when the number of epochs or of steps is out of range, or when the data has tokens that the model lacks.
    * @throws {Error} when nothing is trainable, when a variable has no value, or when the loss is not a number, naming the update.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
@@ -132,6 +133,7 @@ export class Trainer {
         `Cannot train "${this.#model.name}": ${name} must be a whole number of at least 1, found ${value}`,
       );
     }
+    await checkTokens(this.#model, dataset);
     await this.#prepare();
     const every = this.settings.gradientAccumulationSteps ?? 1;
     const perEpoch = Math.ceil(dataset.statistics.batches / every);

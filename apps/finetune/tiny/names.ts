@@ -70,12 +70,12 @@ export function isReservedName(name: string): boolean {
 /**
  * Draws the name of a person: mostly two words, sometimes a given name alone.
  *
- * Every name for the held-out split is reserved, about half of them by having a word that training never uses.
+ * Every name for the held-out split is reserved, about one in three by having a word that training never uses.
  */
 export function drawPerson(random: Random, split: Split): string {
   const alone = random.chance(0.15);
   if (split === "heldout" && alone) return random.pick(givenNames.reserved);
-  const reserved = split === "heldout" && random.chance(0.5);
+  const reserved = split === "heldout" && random.chance(0.25);
   for (;;) {
     const [useGiven, useFamily] = reserved ? random.pick([[true, false], [false, true], [true, true]]) : [false, false];
     const given = random.pick(useGiven ? givenNames.reserved : givenNames.known);
@@ -85,9 +85,9 @@ export function drawPerson(random: Random, split: Split): string {
   }
 }
 
-/** Draws the name of a place; for the held-out split one in three is a place that training never uses. */
+/** Draws the name of a place; for the held-out split one in four is a place that training never uses. */
 export function drawPlace(random: Random, split: Split): string {
-  const reserved = split === "heldout" && random.chance(1 / 3);
+  const reserved = split === "heldout" && random.chance(1 / 4);
   return random.pick(reserved ? places.reserved : places.known);
 }
 

@@ -11,27 +11,23 @@ import { adamW, CausalLM, createDataset, type Dataset, openBackend, progress, ty
 import { pretrainingText } from "./pretraining.ts";
 import { pretraining as recipe } from "./recipe.ts";
 
-/** The number of sequences, made from another seed, on which the final loss is measured. */
-const heldOutSequences = 128;
+/** The documents of one part of the stream: sorted into batches by length within it, in the order of the stream beyond it. */
+const partDocuments = 2048;
 
-/** Documents packed end to end, each between `<bos>` and `<eos>`, and cut into sequences of equal length. */
-export function packedSequences(tokenizer: Tokenizer, seed: number, count: number): Dataset {
-  const { batchSize, sequenceLength } = recipe;
-  const tokens = new Int32Array(count * sequenceLength);
-  let filled = 0;
-  for (const text of pretrainingText(seed)) {
-    const document = [tokenizer.bosId!, ...tokenizer.encode(text), tokenizer.eosId!];
-    tokens.set(document.slice(0, tokens.length - filled), filled);
-    filled += document.length;
-    if (filled >= tokens.length) break;
+/** The lengths that documents are padded to, in tokens. */
+const buckets = [48, 64, 80, 96, recipe.sequenceLength];
+
+/** The first `count` documents of a stream in parts, each sequence between `<bos>` and `<eos>`. */
+export function* encodedParts(tokenizer: Tokenizer, seed: number, count: number): Generator<Dataset> {
+  const stream = pretrainingText(seed);
+  for (let done = 0; done < count; done += partDocuments) {
+    const examples = Array.from({ length: Math.min(partDocuments, count - done) }, (_, i) => {
+      const tokens = [tokenizer.bosId!, ...tokenizer.encode(stream.next().value), tokenizer.eosId!];
+      const tokenIds = Int32Array.from(tokens.slice(0, recipe.sequenceLength));
+      return { tokenIds, lossMask: new Uint8Array(tokenIds.length).fill(1, 1), at: `document ${done + i}` };
+    });
+    yield createDataset(examples, { batchSize: recipe.batchSize, padId: tokenizer.padId!, buckets });
   }
-  const lossMask = new Uint8Array(sequenceLength).fill(1, 1);
-  const examples = Array.from({ length: count }, (_, i) => ({
-    tokenIds: tokens.subarray(i * sequenceLength, (i + 1) * sequenceLength),
-    lossMask,
-    at: `sequence ${i}`,
-  }));
-  return createDataset(examples, { batchSize, padId: tokenizer.padId!, buckets: [sequenceLength] });
 }
 
 async function main(): Promise<void> {
@@ -43,8 +39,6 @@ async function main(): Promise<void> {
   const lm = await CausalLM.fromPreset(folder, { backend, loadWeights: false, seed: recipe.seed });
   console.log(lm.summary({ width: 100 }));
   const bar = progress({ total: steps, label: "Pretraining", unit: "steps" });
-  const training = packedSequences(lm.tokenizer, recipe.seed, steps * recipe.batchSize);
-  const heldOut = packedSequences(lm.tokenizer, recipe.seed + 1, heldOutSequences);
   const { learningRate: peak, warmupSteps, beta1, beta2, weightDecay, clipNorm } = recipe;
   lm.compile({
     optimizer: adamW({
@@ -57,17 +51,27 @@ async function main(): Promise<void> {
     }),
   });
   const start = performance.now();
-  const { epochs } = await lm.fit(training, {
-    onStep: ({ step, loss, tokensPerSecond }) =>
-      bar.update(step, { loss: loss.toFixed(3), "tokens/s": Math.round(tokensPerSecond) }),
-  });
+  const losses: number[] = [];
+  let tokens = 0;
+  for (const part of encodedParts(lm.tokenizer, recipe.seed, steps * recipe.batchSize)) {
+    await lm.fit(part, {
+      seed: recipe.seed,
+      maxSteps: steps - losses.length,
+      onStep: (step) => {
+        losses.push(step.loss);
+        tokens += step.tokens;
+        bar.update(losses.length, { loss: step.loss.toFixed(3), "tokens/s": Math.round(step.tokensPerSecond) });
+      },
+    });
+  }
   bar.done();
-  const { loss, accuracy } = await lm.evaluate(heldOut);
+  const [heldOut] = encodedParts(lm.tokenizer, recipe.seed + 1, partDocuments);
+  const { loss, accuracy } = await lm.evaluate(heldOut!);
   const report = {
     seed: recipe.seed,
     steps,
-    tokens: steps * recipe.batchSize * recipe.sequenceLength,
-    meanTrainingLoss: epochs[0]!.loss,
+    tokens,
+    finalTrainingLoss: losses.slice(-100).reduce((sum, value) => sum + value, 0) / Math.min(100, losses.length),
     heldOutLoss: loss,
     heldOutAccuracy: accuracy,
     seconds: Math.round((performance.now() - start) / 1000),

@@ -6,7 +6,7 @@
 /** The sliding and the full attention layers, in turn as in Gemma 2. */
 const layerTypes = ["sliding_attention", "full_attention", "sliding_attention", "full_attention"];
 
-/** The contents of `config.json`: Gemma 2 with 1.1 million parameters, in the spelling of Transformers 5. */
+/** The contents of `config.json`: Gemma 2 with 690,304 parameters, in the spelling of Transformers 5. */
 export const architecture = {
   architectures: ["Gemma2ForCausalLM"],
   model_type: "gemma2",
@@ -78,7 +78,7 @@ export interface FinetuningRecipe extends TrainingRecipe {
   rank: number;
   /** The scale of the adapters times their rank. */
   alpha: number;
-  /** The variables that get an adapter, as a regular expression over their paths. */
+  /** The layers that get an adapter, as a regular expression over their names. */
   targets: string;
   /** The shape of the factors: Keras's or PEFT's. */
   layout: "keras" | "peft";
@@ -86,16 +86,16 @@ export interface FinetuningRecipe extends TrainingRecipe {
 
 /**
  * Pretraining from random weights on `pretrainingText(seed)`. Each document is a sequence of its own, `<bos>`, its tokens and `<eos>`,
- * padded to the longest of its batch; batches hold documents of like length. Documents must come in the order of the stream, up to a
- * thousand or so places, because the stream grows harder, and they are never cut: packed end to end they take three times as many
+ * padded to the length of its bucket; batches hold documents of like length. Documents come in the order of the stream, up to two
+ * thousand places, because the stream grows harder, and they are never cut: packed end to end they take three times as many
  * tokens to learn from. The loss counts every token that is not padding.
  */
 export const pretraining: TrainingRecipe = {
   seed: 1,
-  batchSize: 16,
+  batchSize: 32,
   sequenceLength: 128,
-  steps: 8000,
-  learningRate: 2.5e-3,
+  steps: 5000,
+  learningRate: 3e-3,
   warmupSteps: 100,
   schedule: "cosine",
   beta1: 0.9,
@@ -109,16 +109,16 @@ export const finetuning: FinetuningRecipe = {
   seed: 2,
   batchSize: 16,
   sequenceLength: 128,
-  steps: 375,
-  learningRate: 5e-3,
+  steps: 500,
+  learningRate: 4e-3,
   warmupSteps: 20,
   schedule: "cosine",
   beta1: 0.9,
   beta2: 0.99,
   weightDecay: 0,
   clipNorm: 1,
-  rank: 16,
-  alpha: 32,
-  targets: "(query|key|value|attention_output|ffw_gating|ffw_gating_2|ffw_linear)/kernel",
+  rank: 8,
+  alpha: 16,
+  targets: "query|key|value|attention_output|ffw_gating|ffw_gating_2|ffw_linear",
   layout: "peft",
 };

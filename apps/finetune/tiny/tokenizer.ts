@@ -25,8 +25,11 @@ export interface Vocabulary {
 /** The printable ASCII characters and the line break, which all have a token of their own. */
 const alphabet = ["\n", "▁", ...Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index))];
 
-/** A word, a digit, or a run of other characters; the first and the last with the space before them. */
-const unit = /▁?[A-Za-z]+|\d|▁?[^A-Za-z0-9▁\n]+|▁|\n/gu;
+/**
+ * A word, a digit, or a run of other characters. A word in small letters takes the space before it along; one with a capital does not,
+ * so that a name has the same tokens after a space, after a quotation mark and at the start of a text.
+ */
+const unit = /▁?[a-z]+|[A-Z][a-z]*|\d|[^A-Za-z0-9▁\n]+|▁|\n/gu;
 
 /**
  * Learns merges from documents, most frequent pair first and among equals the one that sorts first, until the vocabulary is full.
