@@ -1,6 +1,8 @@
 /** Adapters that cannot be: what enabling, saving and loading say, and that what was there stays. */
 import assert from "node:assert/strict";
 import {
+  type Backend,
+  type Buffer,
   CausalLM,
   type HostTensor,
   hostTensor,
@@ -13,7 +15,23 @@ import {
 import { assertFails } from "./support/failures.ts";
 import { tinyModel, withFolder } from "./support/models.ts";
 
-const backend = await openBackend("cpu");
+const cpu = await openBackend("cpu");
+
+/** The buffers that were uploaded and not disposed. */
+const live = new Set<Buffer>();
+const backend: Backend = {
+  ...cpu,
+  upload: (tensor, device) => {
+    const buffer = cpu.upload(tensor, device);
+    live.add(buffer);
+    const dispose = buffer.dispose.bind(buffer);
+    buffer.dispose = () => {
+      live.delete(buffer);
+      dispose();
+    };
+    return buffer;
+  },
+};
 
 function withModel(name: string, run: (lm: CausalLM, folder: string) => Promise<void>): void {
   Deno.test(name, async () => {
@@ -143,8 +161,10 @@ function loadFails(
       await adapter.b.value!.write(hostTensor("float32", shape, new Float32Array(adapter.b.size).fill(0.1)));
     }
     const own = loraAdapters(lm).map(({ adapter }) => adapter);
+    const buffers = live.size;
     const logits = await lm.score({ tokenIds: [[5, 6, 7]] });
     await assert.rejects(lm.loadAdapter(folder));
+    assert.equal(live.size, buffers, "what was read before the failure stays allocated");
     assert.deepEqual(loraAdapters(lm).map(({ adapter }) => adapter), own);
     assert.deepEqual(await lm.score({ tokenIds: [[5, 6, 7]] }), logits);
   });

@@ -160,3 +160,31 @@ for (const full of [false, true]) {
     assert(off <= 1e-5, `weights differ by ${off}`);
   });
 }
+
+for (const dtype of ["bfloat16", "mixed_bfloat16", "float16"] as const) {
+  Deno.test(`an adapter trains, merges and is saved on a model of dtype policy ${dtype}`, async () => {
+    const lm = tinyModel(backend, {}, { dtype });
+    lm.enableLora({ rank: 3, layout: "peft" });
+    assert(lm.variables.every((variable) => !variable.path.includes("lora") || variable.dtype === "float32"));
+    const { first, last } = await trainBriefly(lm);
+    assert(last < first - 0.5, `the loss goes from ${first} to ${last} only`);
+    const trained = await lm.score({ tokenIds });
+    await withFolder(async (folder) => {
+      await lm.saveAdapter(folder);
+      await lm.loadAdapter(folder);
+      assert.deepEqual(await lm.score({ tokenIds }), trained);
+    });
+    await lm.mergeLora();
+    // The kernels round what is added to them.
+    const off = largestDifference(await lm.score({ tokenIds }), trained);
+    assert(off <= (dtype === "float16" ? 0.03 : 0.2), `merging moves logits by ${off}`);
+    lm.dispose();
+  });
+
+  Deno.test(`all weights train on a model of dtype policy ${dtype}`, async () => {
+    const lm = tinyModel(backend, {}, { dtype });
+    const { first, last } = await trainBriefly(lm, 8);
+    assert(last < first - 0.5, `the loss goes from ${first} to ${last} only`);
+    lm.dispose();
+  });
+}

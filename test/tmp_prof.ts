@@ -9,7 +9,7 @@ const dataset = createDataset(examples(2, 256), { batchSize: 2, buckets: [256] }
 lm.compile({ optimizer: adamW({ learningRate: 1e-3 }) });
 let last = performance.now();
 await lm.fit(dataset, {
-  epochs: 4,
+  epochs: 5,
   onStep: (r) => {
     console.log(r.step, r.loss.toFixed(5), (performance.now() - last).toFixed(0));
     last = performance.now();

@@ -16,15 +16,17 @@
  * @module
  */
 export * from "./dtype.ts";
-export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor } from "./tensor.ts";
+export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor, withOrigin } from "./tensor.ts";
 export type { Attrs, Graph, Node, Returned, Trace } from "./tensor.ts";
 export { constant, full, graphInput, iota, trace, where } from "./trace.ts";
 export { gradients } from "./gradient.ts";
-export { composites, isComposite, isOpName, opOf, primitives } from "./ops/table.ts";
+export { composites, isCollective, isComposite, isOpName, opOf, primitives } from "./ops/table.ts";
 export type {
   AnyOp,
+  CollectiveName,
   CompositeName,
   Composites,
+  LocalOps,
   Lowering,
   OpName,
   Ops,
@@ -33,10 +35,12 @@ export type {
   Rule,
 } from "./ops/table.ts";
 export type { Composite, CompositeTable, Each, NoAttrs, Op, OpTable, Signature, Vjp } from "./ops/op.ts";
+export { collectives } from "./ops/collective.ts";
+export type { Collective, CollectiveGroup } from "./ops/collective.ts";
 export { parseFactors } from "./ops/factors.ts";
 export type { AxisFactors, Factor, Factors } from "./ops/factors.ts";
 export { einsum, parseEinsum } from "./ops/contraction.ts";
-export type { EinsumSpec } from "./ops/contraction.ts";
+export type { EinsumAttrs, EinsumSpec } from "./ops/contraction.ts";
 export { concat, inversePermutation, isIdentity } from "./ops/movement.ts";
 export { gelu, silu } from "./composites/activation.ts";
 export { attention } from "./composites/attention.ts";
@@ -56,7 +60,7 @@ export { rewrite } from "./passes/rewrite.ts";
 export type { RewriteRule } from "./passes/rewrite.ts";
 export { print } from "./print.ts";
 export { verify } from "./verify.ts";
-export { evaluate, evaluateExactly, fromElements, toElements } from "./reference/evaluate.ts";
+export { evaluate, evaluateExactly, evaluateNode, fromElements, toElements } from "./reference/evaluate.ts";
 export { foldIn, normal, randomKey, threefry, uniform } from "./random.ts";
 export type { RandomKey } from "./random.ts";
 export { editDistance, nearestName } from "./text/nearest.ts";

@@ -6,6 +6,7 @@
  */
 import { constant, einsum, type FloatDType, gelu, rmsNorm, rotaryEmbedding, type Tensor } from "@tessera/core";
 import { gemmaAttentionScale, type GemmaConfig, gemmaLayerTypes } from "@tessera/convert";
+import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
 import {
   applyDense,
   type DTypePolicy,
@@ -21,6 +22,7 @@ import {
 } from "@tessera/nn";
 import type { Backbone, DecoderInputs } from "./backbone.ts";
 import { attend } from "./cache.ts";
+import { gemmaLayoutMap, type GemmaLayoutOptions } from "./gemma_layout.ts";
 
 interface Block {
   readonly preAttentionNorm: Variable;
@@ -98,6 +100,11 @@ export class GemmaBackbone implements Backbone {
   /** The number of decoder blocks. */
   get numLayers(): number {
     return this.config.numLayers;
+  }
+
+  /** The published layouts of the variables on a mesh with a batch and a model axis; see `gemmaLayoutMap`. */
+  getLayoutMap<Axis extends string>(mesh: DeviceMesh<Axis>, options?: GemmaLayoutOptions<Axis>): LayoutMap<Axis> {
+    return gemmaLayoutMap(mesh, options);
   }
 
   /** The final hidden states of some tokens, [batch, time, hiddenDim]. */

@@ -11,6 +11,8 @@ export { CausalLM } from "./causal_lm.ts";
 export type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm.ts";
 export { GemmaBackbone } from "./gemma.ts";
 export { GemmaCausalLM } from "./gemma_causal_lm.ts";
+export { gemmaLayoutMap } from "./gemma_layout.ts";
+export type { GemmaLayoutOptions } from "./gemma_layout.ts";
 export { Generator } from "./generate.ts";
 export type { GenerateTokens } from "./generate.ts";
 export { sampleToken, samplingOf } from "./sampling.ts";

@@ -27,7 +27,7 @@ export type DTypePolicyName = keyof typeof policies;
  */
 export function dtypePolicy(policy: DTypePolicyName | DTypePolicy): DTypePolicy {
   if (typeof policy !== "string") return policy;
-  const found = policies[policy];
+  const found = Object.hasOwn(policies, policy) ? policies[policy] : undefined;
   if (found === undefined) {
     throw new RangeError(`Cannot use dtype policy "${policy}": the policies are ${Object.keys(policies).join(", ")}`);
   }

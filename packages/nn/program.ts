@@ -123,6 +123,8 @@ export async function compileProgram(traced: TracedProgram, backend: Backend, de
   const donate = new Map(
     updated.map((variable, i) => [batch.length + variables.indexOf(variable), outputs.length + i] as const),
   );
+  // Tracing took a while, and compiling will: let other work go on in between.
+  await new Promise((resolve) => setTimeout(resolve));
   const executable = await backend.compile(graph, { device: where, donate });
   return {
     traced,

@@ -10,6 +10,7 @@
 import { fromFloat32, hostZeros, type Tensor, toFloat32 } from "@tessera/core";
 import { assign, disposeValues, Variable, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { createPacer } from "./data/pace.ts";
 import { checkSchedule, learningRateAt, type Schedule } from "./schedules.ts";
 
 /** The variables that an optimizer keeps for one variable of the model. */
@@ -118,7 +119,11 @@ export function adamW(options: AdamWOptions): Optimizer {
         disposeValues(slotVariables(slots.get(variable)!));
         slots.delete(variable);
       }
-      for (const variable of variables) await fillSlots(variable, slotsOf(variable), backend);
+      const rest = createPacer();
+      for (const variable of variables) {
+        await fillSlots(variable, slotsOf(variable), backend);
+        await rest();
+      }
     },
     update: (variable, gradient, scalars) => {
       const { momentum, velocity, master } = slotsOf(variable);

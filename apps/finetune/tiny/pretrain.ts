@@ -53,7 +53,9 @@ async function main(): Promise<void> {
   const start = performance.now();
   const losses: number[] = [];
   let tokens = 0;
+  // Buckets leave some batches partly empty, so the steps are used up a little before the documents are.
   for (const part of encodedParts(lm.tokenizer, recipe.seed, steps * recipe.batchSize)) {
+    if (losses.length >= steps) break;
     await lm.fit(part, {
       seed: recipe.seed,
       maxSteps: steps - losses.length,
@@ -63,6 +65,8 @@ async function main(): Promise<void> {
         bar.update(losses.length, { loss: step.loss.toFixed(3), "tokens/s": Math.round(step.tokensPerSecond) });
       },
     });
+    // A killed run keeps what it has learned.
+    await lm.saveToPreset(output);
   }
   bar.done();
   const [heldOut] = encodedParts(lm.tokenizer, recipe.seed + 1, partDocuments);

@@ -94,7 +94,7 @@ export const pretraining: TrainingRecipe = {
   seed: 1,
   batchSize: 32,
   sequenceLength: 128,
-  steps: 5000,
+  steps: 4000,
   learningRate: 3e-3,
   warmupSteps: 100,
   schedule: "cosine",

@@ -6,18 +6,33 @@
 import type { CompositeName, Lowering } from "@tessera/core";
 import type { OnnxValue } from "../model/description.ts";
 import { resultType } from "./family.ts";
-import type { Writer } from "./writer.ts";
+import type { ValueType, Writer } from "./writer.ts";
 
 /** √(2/π) and 0.044715, the constants of GELU's tanh approximation (arXiv 1606.08415). */
 const slope = Math.sqrt(2 / Math.PI);
 const cubic = 0.044715;
 
 /** Arithmetic on values of one type, with numbers as scalars. */
-function arithmetic(writer: Writer, like: OnnxValue) {
+function arithmetic(writer: Writer, like: ValueType) {
   const operand = (x: OnnxValue | number) => typeof x === "number" ? writer.constant(like.dtype, [], [x]) : x;
   const binary = (op: string) => (x: OnnxValue | number, y: OnnxValue | number) =>
     writer.node(op, [operand(x), operand(y)], { dtype: like.dtype, shape: like.shape });
   return { add: binary("Add"), sub: binary("Sub"), mul: binary("Mul") };
+}
+
+/** GELU by its tanh approximation. */
+function tanhGelu(writer: Writer, x: OnnxValue): OnnxValue {
+  return writer.node("Gelu", [x], x, { attributes: { approximate: "tanh" } });
+}
+
+/** x σ(x). */
+function quickGelu(writer: Writer, x: OnnxValue): OnnxValue {
+  return writer.node("QuickGelu", [x], x, { attributes: { alpha: { float: 1 } }, domain: "com.microsoft" });
+}
+
+/** Softmax over the last axis. */
+function softmax(writer: Writer, x: OnnxValue): OnnxValue {
+  return writer.node("Softmax", [x], x, { attributes: { axis: -1 } });
 }
 
 /** The scale of an RMS normalisation with its offset added. */
@@ -39,48 +54,45 @@ function rmsNormalize(
 
 /** The composites. */
 export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxValue>[K] } = {
-  gelu: (writer, [x], _, node) => [
-    writer.node("Gelu", [x], resultType(node), { attributes: { approximate: "tanh" } }),
-  ],
-  // gelu(x) = x σ(v) with v = 2√(2/π)(x + 0.044715 x³), so with s = σ(v) and x v' = 3v - 4√(2/π) x:
-  // the slope is s + x v' (s - s²).
+  gelu: (writer, [x]) => [tanhGelu(writer, x)],
+  // gelu(x) = x σ(v) with v = w x and w = 2√(2/π)(1 + 0.044715 x²). With s = σ(v), v' = 3w - 4√(2/π) and y = gelu(x), which
+  // the forward has computed, the slope is s + x s (1 - s) v' = s + (y - y s) v'.
   geluGrad: (writer, [x, ct]) => {
     const { add, sub, mul } = arithmetic(writer, x);
-    const v = mul(add(mul(mul(x, x), 2 * slope * cubic), 2 * slope), x);
-    const s = writer.node("Sigmoid", [v], x);
-    const r = sub(mul(v, 3), mul(x, 4 * slope));
-    return [mul(add(mul(sub(s, mul(s, s)), r), s), ct)];
+    const y = tanhGelu(writer, x);
+    const w = add(mul(mul(x, x), 2 * slope * cubic), 2 * slope);
+    const s = writer.node("Sigmoid", [mul(w, x)], x);
+    return [mul(add(mul(sub(y, mul(y, s)), sub(mul(w, 3), 4 * slope)), s), ct)];
   },
-  silu: (writer, [x], _, node) => [
-    writer.node("QuickGelu", [x], resultType(node), { attributes: { alpha: { float: 1 } }, domain: "com.microsoft" }),
-  ],
-  // With s = σ(x) the slope is s + x (s - s²).
+  silu: (writer, [x]) => [quickGelu(writer, x)],
+  // With s = σ(x) and y = silu(x), which the forward has computed, the slope is s + x (s - s²) = s + (y - y s).
   siluGrad: (writer, [x, ct]) => {
     const { add, sub, mul } = arithmetic(writer, x);
+    const y = quickGelu(writer, x);
     const s = writer.node("Sigmoid", [x], x);
-    return [mul(add(mul(sub(s, mul(s, s)), x), s), ct)];
+    return [mul(add(sub(y, mul(y, s)), s), ct)];
   },
   rmsNorm: (
     writer,
     [x, scale],
     { epsilon, offset },
   ) => [rmsNormalize(writer, x, gain(writer, scale, offset), epsilon).y],
-  // With n = x/rms(x) and g = ct · gain: dx = (g - n · mean(g n)) / rms(x), dscale = Σ ct n.
+  // With r = 1/rms(x), which the forward has computed, and g = ct · gain: dx = r (g - x · r² · mean(g x)),
+  // dscale = Σ ct x r.
   rmsNormGrad: (writer, [x, scale, ct], { epsilon, offset }) => {
     const { sub, mul } = arithmetic(writer, x);
-    const ones = writer.expand(writer.constant(x.dtype, [], [1]), scale.shape);
-    const { y: normal, inverse } = rmsNormalize(writer, x, ones, epsilon);
-    const g = mul(ct, gain(writer, scale, offset));
-    const mean = writer.node("ReduceMean", [mul(g, normal), writer.list([x.shape.length - 1])], inverse);
-    const dx = mul(sub(g, mul(normal, mean)), inverse);
+    const weight = gain(writer, scale, offset);
+    const { inverse } = rmsNormalize(writer, x, weight, epsilon);
+    const column = arithmetic(writer, inverse);
+    const g = mul(ct, weight);
+    const mean = writer.node("ReduceMean", [mul(g, x), writer.list([x.shape.length - 1])], inverse);
+    const dx = mul(sub(g, mul(x, column.mul(column.mul(inverse, inverse), mean))), inverse);
     const rows = x.shape.slice(0, -1).map((_, axis) => axis);
-    if (rows.length === 0) return [dx, mul(ct, normal)];
-    const dscale = writer.node("ReduceSum", [mul(ct, normal), writer.list(rows)], scale, {
-      attributes: { keepdims: 0 },
-    });
-    return [dx, dscale];
+    const dgain = mul(mul(ct, x), inverse);
+    if (rows.length === 0) return [dx, dgain];
+    return [dx, writer.node("ReduceSum", [dgain, writer.list(rows)], scale, { attributes: { keepdims: 0 } })];
   },
-  softmax: (writer, [x], _, node) => [writer.node("Softmax", [x], resultType(node), { attributes: { axis: -1 } })],
+  softmax: (writer, [x]) => [softmax(writer, x)],
   rotaryEmbedding: (writer, [x, positions, frequencies], { inverse }, node) => {
     const [batch, time, heads, headDim] = x.shape as [number, number, number, number];
     const half = { dtype: "float32" as const, shape: [batch, time, headDim / 2] };
@@ -98,14 +110,18 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
   },
   attention: "decompose",
   attentionGrad: "decompose",
+  // With p = softmax(logits), which the gradient needs as well: the largest p is 1 / Σ exp(logits - max), so the loss is
+  // max - logits[label] - log(max p), and no second array as large as the logits is needed.
   crossEntropy: (writer, [logits, labels]) => {
     const column = { dtype: logits.dtype, shape: [...labels.shape, 1] };
     const axis = labels.shape.length;
-    const logs = writer.node("LogSoftmax", [logits], logits, { attributes: { axis: -1 } });
-    const chosen = writer.node("GatherElements", [logs, writer.reshape(labels, column.shape)], column, {
+    const { sub } = arithmetic(writer, column);
+    const largest = (x: OnnxValue) => writer.node("ReduceMax", [x, writer.list([axis])], column);
+    const chosen = writer.node("GatherElements", [logits, writer.reshape(labels, column.shape)], column, {
       attributes: { axis },
     });
-    return [writer.reshape(writer.node("Neg", [chosen], column), labels.shape)];
+    const likeliest = writer.node("Log", [largest(softmax(writer, logits))], column);
+    return [writer.reshape(sub(sub(largest(logits), chosen), likeliest), labels.shape)];
   },
   crossEntropyGrad: "decompose",
 };

@@ -9,20 +9,27 @@ import type { Writer } from "./writer.ts";
 export function lowerEinsum(
   writer: Writer,
   [a, b]: readonly [OnnxValue, OnnxValue],
-  { spec }: Primitives["einsum"]["attrs"],
+  { spec, scale = 1 }: Primitives["einsum"]["attrs"],
   shape: readonly number[],
 ): OnnxValue {
   const plan = planEinsum(spec, [a.shape, b.shape]);
-  if ("product" in plan) return writer.reshape(writeProduct(writer, [a, b], plan.product), shape);
+  if ("product" in plan) return writer.reshape(writeProduct(writer, [a, b], plan.product, scale), shape);
   const [x, y] = plan.broadcast.operands.map(({ permutation, view }, i) => {
     const operand = i === 0 ? a : b;
     return writer.reshape(permutation === null ? operand : writer.transpose(operand, permutation), view);
   }) as [OnnxValue, OnnxValue];
   const out = x.shape.map((length, axis) => length === 1 ? y.shape[axis]! : length);
-  return writer.reshape(writer.node("Mul", [x, y], { dtype: a.dtype, shape: out }), shape);
+  const products = writer.node("Mul", [x, y], { dtype: a.dtype, shape: out });
+  const scaled = scale === 1 ? products : writer.node("Mul", [products, writer.constant(a.dtype, [], [scale])], products);
+  return writer.reshape(scaled, shape);
 }
 
-function writeProduct(writer: Writer, operands: readonly [OnnxValue, OnnxValue], plan: ProductPlan): OnnxValue {
+function writeProduct(
+  writer: Writer,
+  operands: readonly [OnnxValue, OnnxValue],
+  plan: ProductPlan,
+  scale: number,
+): OnnxValue {
   const read = (factor: OperandPlan & { readonly operand: 0 | 1 }) => {
     const operand = operands[factor.operand];
     return writer.reshape(
@@ -31,12 +38,12 @@ function writeProduct(writer: Writer, operands: readonly [OnnxValue, OnnxValue],
     );
   };
   const { first, second } = plan;
-  const y = writeMatMul(writer, read(first), read(second), first, second, plan.product);
+  const y = writeMatMul(writer, read(first), read(second), first, second, plan.product, scale);
   if (plan.result === null) return y;
   return writer.transpose(writer.reshape(y, plan.result.shape), plan.result.permutation);
 }
 
-/** The product of two matrices or of two stacks of them. */
+/** The product of two matrices or of two stacks of them, times a number. */
 function writeMatMul(
   writer: Writer,
   x: OnnxValue,
@@ -44,13 +51,16 @@ function writeMatMul(
   first: OperandPlan,
   second: OperandPlan,
   shape: readonly number[],
+  scale: number,
 ): OnnxValue {
   const type = { dtype: x.dtype, shape };
+  const alpha = scale === 1 ? {} : { alpha: { float: scale } };
   if (shape.length === 2) {
-    const attributes = { ...(first.transposed && { transA: 1 }), ...(second.transposed && { transB: 1 }) };
+    const attributes = { ...alpha, ...(first.transposed && { transA: 1 }), ...(second.transposed && { transB: 1 }) };
     return writer.node("Gemm", [x, y], type, { attributes });
   }
   const attributes = {
+    ...alpha,
     ...(first.transposed && { transA: 1 }),
     ...(second.transposed && { transB: 1 }),
     ...(first.batchInside && { transBatchA: 1 }),

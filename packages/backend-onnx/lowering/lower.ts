@@ -5,6 +5,7 @@ import {
   type DType,
   type DTypeSupport,
   type Graph,
+  isCollective,
   legalize,
   type Node,
   type OpName,
@@ -49,6 +50,7 @@ export function lower(graph: Graph): Lowered {
     return value;
   });
   for (const node of graph.nodes) {
+    if (isCollective(node.op)) throw new TypeError(`Cannot lower "${node.op}": an executor runs it between two models`);
     const rule = onnxLowering[node.op] as AnyRule;
     const results = rule(writer, node.operands.map((operand) => values.get(operand)!), node.attrs, node);
     node.results.forEach((result, i) => values.set(result, results[i]!));

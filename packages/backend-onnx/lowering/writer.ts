@@ -139,13 +139,40 @@ export function newWriter(castTo: Readonly<Record<ElementType, number>>): Writer
     isComputed: (x) => computed.has(x),
     unexpanded: (x) => sources.get(x) ?? x,
     finish(name, inputs, outputs) {
-      const kept = liveNodes(written, outputs);
+      const kept = leavesLast(liveNodes(written, outputs));
       const read = new Set(kept.flatMap((node) => node.inputs));
       const used = [...initializers.values()].filter((tensor) => read.has(tensor.name));
       return { name, inputs, outputs, nodes: kept, initializers: used };
     },
   };
   return writer;
+}
+
+/**
+ * The nodes with those that no other node reads at the end, the one that depends on the fewest nodes last.
+ *
+ * ONNX Runtime walks back from the nodes that nothing reads, the last of them first, and runs what each needs. So what
+ * takes the least, such as the loss beside the gradients, runs first, and the arrays that it was the last to read can be
+ * overwritten or freed soon.
+ */
+function leavesLast(nodes: readonly OnnxNode[]): OnnxNode[] {
+  const producers = new Map(nodes.flatMap((node) => node.outputs.map((value) => [value.name, node] as const)));
+  const read = new Set(nodes.flatMap((node) => node.inputs));
+  const isLeaf = (node: OnnxNode) => node.outputs.every((value) => !read.has(value.name));
+  const needs = (leaf: OnnxNode) => {
+    const found = new Set([leaf]);
+    // Entries that are added while a set is walked are walked too.
+    for (const node of found) {
+      for (const name of node.inputs) {
+        const producer = producers.get(name);
+        if (producer !== undefined) found.add(producer);
+      }
+    }
+    return found.size;
+  };
+  const leaves = nodes.filter(isLeaf).map((node) => ({ node, needs: needs(node) }));
+  leaves.sort((a, b) => b.needs - a.needs);
+  return [...nodes.filter((node) => !isLeaf(node)), ...leaves.map(({ node }) => node)];
 }
 
 /** The nodes that an output depends on. */

@@ -131,14 +131,17 @@ const hidden = -1e30;
 
 /** Scores before the mask, [batch, keyHeads, group, time, keys], and tanh(score / softCap) where there is a cap. */
 function scores(query: Tensor, key: Tensor, attrs: AttentionAttrs): { capped: Tensor; tanh: Tensor | null } {
-  const raw = einsum("btmgh,bsmh->bmgts", grouped(query.mul(attrs.scale), key.shape[2]!), key).cast("float32");
+  const { scale } = attrs;
+  const raw = einsum("btmgh,bsmh->bmgts", grouped(query, key.shape[2]!), key, { scale }).cast("float32");
   if (attrs.softCap === null) return { capped: raw, tanh: null };
   const tanh = raw.mul(1 / attrs.softCap).tanh();
   return { capped: tanh.mul(attrs.softCap), tanh };
 }
 
+/** The probabilities of masked scores. Limits that all heads share are cheaper to apply to them than the mask is. */
 function probabilities(capped: Tensor, mask: Tensor): Tensor {
-  return softmax(apply("where", [mask, capped, apply("full", [], { shape: [], dtype: "float32", value: hidden })], {}));
+  const constant = (value: number) => apply("full", [], { shape: [], dtype: "float32", value });
+  return softmax(capped.minimum(apply("where", [mask, constant(-hidden), constant(hidden)], {})));
 }
 
 const factors = "b t (m g) h, b s m h, b s m h, b t, b s, b";
@@ -198,12 +201,14 @@ export const attentions: CompositeTable<Attention> = {
         1,
         4,
       ]);
-      const capSlope = (ds: Tensor) => tanh === null ? ds : ds.sub(ds.mul(tanh).mul(tanh));
-      const ds = capSlope(dp.sub(inner).mul(p)).cast(query.dtype);
-      // [batch, time, 1, 1]: the scale where a query sees some key, else 0.
-      const seeing = mask.cast(query.dtype).max(-1).reshape([query.shape[0]!, query.shape[1]!, 1, 1]).mul(attrs.scale);
-      const dq = einsum("bmgts,bsmh->btmgh", ds, key).reshape(query.shape).mul(seeing);
-      const dk = einsum("bmgts,btmgh->bsmh", ds, grouped(query.mul(seeing), keyHeads));
+      // [batch, 1, 1, time, 1]: 1 where a query sees some key, else 0.
+      const seeing = mask.cast("float32").max(-1, { keepDims: true });
+      const dmasked = dp.sub(inner).mul(p).mul(seeing);
+      const one = apply("full", [], { shape: [], dtype: "float32", value: 1 });
+      const ds = (tanh === null ? dmasked : dmasked.mul(one.sub(tanh.square()))).cast(query.dtype);
+      const { scale } = attrs;
+      const dq = einsum("bmgts,bsmh->btmgh", ds, key, { scale }).reshape(query.shape);
+      const dk = einsum("bmgts,btmgh->bsmh", ds, grouped(query, keyHeads), { scale });
       return [dq, dk, dv];
     },
   },

@@ -76,11 +76,10 @@ export const losses: CompositeTable<Loss> = {
     vjp: "decompose",
     decompose: ([logits, labels, ct]) => {
       const column = [...labels.shape, 1];
-      const weight = ct.reshape(column);
-      const p = softmax(logits.cast("float32")).mul(weight);
-      return [
-        apply("addAlongAxis", [p, labels.reshape(column), weight.neg()], { axis: labels.rank }).cast(logits.dtype),
-      ];
+      const p = softmax(logits.cast("float32"));
+      const minusOne = apply("full", [], { shape: column, dtype: "float32", value: -1 });
+      const slope = apply("addAlongAxis", [p, labels.reshape(column), minusOne], { axis: labels.rank });
+      return [slope.mul(ct.reshape(column)).cast(logits.dtype)];
     },
   },
 };

@@ -15,10 +15,18 @@ export interface Contraction {
   /** The sum over the letters that are not in the result of the products of `a` and `b`. */
   einsum: {
     operands: [a: TensorType, b: TensorType];
-    attrs: { readonly spec: string };
+    attrs: {
+      /** Which axes correspond, such as `"btd,dh->bth"`. */
+      readonly spec: string;
+      /** What the result is multiplied by, which a matrix product does on the way; 1 when left out. */
+      readonly scale?: number;
+    };
     results: [y: TensorType];
   };
 }
+
+/** What an einsum needs to know beside its operands. */
+export type EinsumAttrs = Contraction["einsum"]["attrs"];
 
 /** The three sides of an einsum spec. */
 export interface EinsumSpec {
@@ -65,8 +73,13 @@ export function parseEinsum(spec: string): EinsumSpec {
  *
  * @throws {SyntaxError} when the spec does not read, {TypeError} when the operands do not fit it.
  */
-export function einsum(spec: string, a: Tensor, b: Tensor): Tensor {
-  return apply("einsum", [a, b], { spec: spec.replaceAll(" ", "") });
+export function einsum(spec: string, a: Tensor, b: Tensor, options: { readonly scale?: number } = {}): Tensor {
+  return apply("einsum", [a, b], einsumAttrs(spec.replaceAll(" ", ""), options.scale));
+}
+
+/** The attributes of an einsum; a scale of 1 is left out, so that there is one way to say it. */
+export function einsumAttrs(spec: string, scale = 1): EinsumAttrs {
+  return scale === 1 ? { spec } : { spec, scale };
 }
 
 /** The length of each letter, or an error when an axis disagrees. */
@@ -112,11 +125,11 @@ export const contraction: OpTable<Contraction> = {
       return `${[...a].join(" ")}, ${[...b].join(" ")} -> ${[...out].join(" ")}`;
     },
     // Every letter is in two sides at least, so the cotangent of one operand is the einsum of the other two sides.
-    vjp: ([ct], [a, b], { spec }) => {
+    vjp: ([ct], [a, b], { spec, scale = 1 }) => {
       const sides = parseEinsum(spec);
       return [
-        einsum(`${sides.out},${sides.b}->${sides.a}`, ct, b),
-        einsum(`${sides.out},${sides.a}->${sides.b}`, ct, a),
+        einsum(`${sides.out},${sides.b}->${sides.a}`, ct, b, { scale }),
+        einsum(`${sides.out},${sides.a}->${sides.b}`, ct, a, { scale }),
       ];
     },
   },

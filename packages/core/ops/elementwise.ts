@@ -94,6 +94,11 @@ export function unbroadcast(ct: Tensor, shape: readonly number[]): Tensor {
   return axes.length === 0 ? ct : ct.sum(axes).reshape(shape);
 }
 
+/** The scalar 1 in a tensor's dtype. */
+function one(like: Tensor): Tensor {
+  return apply("full", [], { shape: [], dtype: like.dtype, value: 1 });
+}
+
 function unary(
   name: string,
   derivative: ((ct: Tensor, x: Tensor, y: Tensor) => Tensor | null) | null,
@@ -171,7 +176,7 @@ export const elementwise: OpTable<Elementwise> = {
   sin: unary("sin", (ct, x) => ct.mul(x.cos())),
   cos: unary("cos", (ct, x) => ct.mul(x.sin()).neg()),
   // d tanh(x) = (1 - tanh(x)^2) dx
-  tanh: unary("tanh", (ct, _, y) => ct.sub(ct.mul(y).mul(y))),
+  tanh: unary("tanh", (ct, _, y) => ct.mul(one(y).sub(y.square()))),
   sigmoid: unary("sigmoid", (ct, _, y) => ct.mul(y.sub(y.mul(y)))),
   not: {
     infer: ([x]) => {

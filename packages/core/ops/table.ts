@@ -1,4 +1,4 @@
-/** All ops in two tables: the primitives, and the composites that decompose into them. */
+/** All ops in three tables: the primitives, the composites that decompose into them, and the collectives. */
 import { type Activation, activations } from "../composites/activation.ts";
 import { type Attention, attentions } from "../composites/attention.ts";
 import { type Loss, losses } from "../composites/loss.ts";
@@ -6,6 +6,7 @@ import { type Normalization, normalizations } from "../composites/normalization.
 import { type Rotary, rotary } from "../composites/rotary.ts";
 import type { TensorType } from "../dtype.ts";
 import type { Attrs, Node, Tensor } from "../tensor.ts";
+import { type Collective, collectives } from "./collective.ts";
 import { type Contraction, contraction } from "./contraction.ts";
 import { type Creation, creation } from "./creation.ts";
 import { type Elementwise, elementwise } from "./elementwise.ts";
@@ -20,14 +21,20 @@ export interface Primitives extends Creation, Elementwise, Reduction, Contractio
 /** The signatures of the composite ops. */
 export interface Composites extends Activation, Normalization, Rotary, Attention, Loss {}
 
+/** The signatures of the ops that one device computes. */
+export interface LocalOps extends Primitives, Composites {}
+
 /** The signatures of all ops. */
-export interface Ops extends Primitives, Composites {}
+export interface Ops extends LocalOps, Collective {}
 
 /** The name of a primitive op. */
 export type PrimitiveName = keyof Primitives;
 
 /** The name of a composite op. */
 export type CompositeName = keyof Composites;
+
+/** The name of a collective op. */
+export type CollectiveName = keyof Collective;
 
 /** The name of an op. */
 export type OpName = keyof Ops;
@@ -64,7 +71,7 @@ export type Lowering<Context, Out> =
   & { readonly [K in PrimitiveName]: Rule<K, Context, Out> }
   & { readonly [K in CompositeName]: Rule<K, Context, Out> | "decompose" };
 
-/** A row of either table, for passes that treat all ops alike. */
+/** A row of any table, for passes that treat all ops alike. */
 export interface AnyOp {
   /** See `Op.infer`. */
   readonly infer: (operands: readonly TensorType[], attrs: Attrs) => readonly TensorType[];
@@ -84,7 +91,7 @@ export interface AnyOp {
   readonly decompose?: (operands: readonly Tensor[], attrs: Attrs) => readonly Tensor[];
 }
 
-const rows = { ...primitives, ...composites } as unknown as Readonly<Record<OpName, AnyOp>>;
+const rows = { ...primitives, ...composites, ...collectives } as unknown as Readonly<Record<OpName, AnyOp>>;
 
 /** The row of an op. */
 export function opOf(name: OpName): AnyOp {
@@ -94,6 +101,11 @@ export function opOf(name: OpName): AnyOp {
 /** Tells whether a name is that of an op. */
 export function isOpName(name: string): name is OpName {
   return Object.hasOwn(rows, name);
+}
+
+/** Tells whether devices exchange data in an op, or it depends on the device. */
+export function isCollective(name: OpName): name is CollectiveName {
+  return Object.hasOwn(collectives, name);
 }
 
 /** Tells whether an op is a composite. */

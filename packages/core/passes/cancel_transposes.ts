@@ -6,7 +6,7 @@
  * and gives its result in any axis order.
  */
 import { sameShape } from "../dtype.ts";
-import { parseEinsum } from "../ops/contraction.ts";
+import { einsumAttrs, parseEinsum } from "../ops/contraction.ts";
 import { inversePermutation, isIdentity } from "../ops/movement.ts";
 import { emit, type Graph, type Tensor } from "../tensor.ts";
 import type { PrimitiveName, Primitives } from "../ops/table.ts";
@@ -45,10 +45,10 @@ const rules: { readonly [K in PrimitiveName]?: Fold<AttrsOf<K>> } = {
     // Only while nothing else reads that einsum, or it would be computed twice; what stood between the two counts as well.
     const producer = x!.producer;
     if (producer?.op === "einsum" && original!.producer?.op === "einsum" && uses(original!) === 1) {
-      const { a, b, out } = parseEinsum((producer.attrs as AttrsOf<"einsum">).spec);
-      return emit("einsum", producer.operands, {
-        spec: `${a},${b}->${permutation.map((axis) => out[axis]!).join("")}`,
-      });
+      const { spec, scale } = producer.attrs as AttrsOf<"einsum">;
+      const { a, b, out } = parseEinsum(spec);
+      const turned = `${a},${b}->${permutation.map((axis) => out[axis]!).join("")}`;
+      return emit("einsum", producer.operands, einsumAttrs(turned, scale));
     }
     return null;
   },
@@ -58,13 +58,14 @@ const rules: { readonly [K in PrimitiveName]?: Fold<AttrsOf<K>> } = {
   },
   cast: ([x], { dtype }) => x!.dtype === dtype ? [x!] : null,
   broadcastTo: ([x], { shape }) => sameShape(x!.shape, shape) ? [x!] : null,
-  einsum: ([x, y], { spec }) => {
+  einsum: ([x, y], { spec, scale }) => {
     const [left, right] = [transposeOf(x!), transposeOf(y!)];
     if (left === null && right === null) return null;
     const { a, b, out } = parseEinsum(spec);
     const lettersA = left === null ? a : before(a, left.permutation);
     const lettersB = right === null ? b : before(b, right.permutation);
-    return emit("einsum", [left?.from ?? x!, right?.from ?? y!], { spec: `${lettersA},${lettersB}->${out}` });
+    const turned = `${lettersA},${lettersB}->${out}`;
+    return emit("einsum", [left?.from ?? x!, right?.from ?? y!], einsumAttrs(turned, scale));
   },
 };
 

@@ -4,11 +4,17 @@ import { cancelTransposes } from "./cancel_transposes.ts";
 import { eliminateCommonSubexpressions } from "./common_subexpressions.ts";
 import { eliminateDeadCode } from "./dead_code.ts";
 import { foldConstants } from "./fold_constants.ts";
+import { moveFactors } from "./move_factors.ts";
+
+/** What one of the passes does can make room for another, so they take turns; later turns find little. */
+const rounds = 3;
 
 /** A graph that computes the same with fewer nodes. */
 export function optimize(graph: Graph): Graph {
-  const folded = foldConstants(eliminateDeadCode(graph));
-  // Folding a transpose into the einsum before it can free one after it, so two rounds.
-  const cancelled = eliminateDeadCode(cancelTransposes(eliminateDeadCode(cancelTransposes(folded))));
-  return eliminateDeadCode(eliminateCommonSubexpressions(cancelled));
+  let current = foldConstants(eliminateDeadCode(graph));
+  for (let round = 0; round < rounds; round++) {
+    current = eliminateDeadCode(cancelTransposes(current));
+    current = eliminateDeadCode(moveFactors(current));
+  }
+  return eliminateDeadCode(eliminateCommonSubexpressions(current));
 }

@@ -16,7 +16,7 @@ import {
   sameType,
   sizeOf,
 } from "../dtype.ts";
-import { isComposite, type PrimitiveName } from "../ops/table.ts";
+import { isCollective, isComposite, type PrimitiveName } from "../ops/table.ts";
 import { decompose } from "../passes/decompose.ts";
 import type { Graph, Node, Tensor } from "../tensor.ts";
 import { kernels } from "./kernels.ts";
@@ -27,10 +27,11 @@ export type Elements = Float64Array;
 /**
  * The results of one primitive node on given operands, without rounding to the dtype.
  *
- * @throws {TypeError} when the node is a composite.
+ * @throws {TypeError} when the node is a composite, or one in which devices exchange data.
  */
 export function evaluateNode(node: Node, operands: readonly Elements[]): readonly Elements[] {
   if (isComposite(node.op)) throw new TypeError(`Cannot evaluate "${node.op}" by itself: decompose the graph first`);
+  if (isCollective(node.op)) throw new TypeError(`Cannot evaluate "${node.op}": it takes the devices of a mesh`);
   const arrays = operands.map((data, i) => ({ shape: node.operands[i]!.shape, dtype: node.operands[i]!.dtype, data }));
   const out = node.results.map((result) => result.type);
   return kernels[node.op as PrimitiveName](arrays, node.attrs, out);

@@ -146,7 +146,7 @@ const table: { readonly [K in PrimitiveName]: Kernel<Primitives[K]["attrs"]> } =
     }
     return [values, indices];
   },
-  einsum: ([a, b], { spec }, [out]) => {
+  einsum: ([a, b], { spec, scale = 1 }, [out]) => {
     const sides = parseEinsum(spec);
     const lengths = new Map([...sides.a].map((letter, i) => [letter, a!.shape[i]!]));
     [...sides.b].forEach((letter, i) => lengths.set(letter, b!.shape[i]!));
@@ -162,7 +162,7 @@ const table: { readonly [K in PrimitiveName]: Kernel<Primitives[K]["attrs"]> } =
             at(b!, [...sides.b].map((letter) => where.get(letter)!));
           return 0;
         });
-        return sum;
+        return sum * scale;
       }),
     ];
   },

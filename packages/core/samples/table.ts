@@ -1,13 +1,13 @@
 /** The samples of every op, in one table. */
-import type { OpName, Ops } from "../ops/table.ts";
+import type { LocalOps, OpName } from "../ops/table.ts";
 import { activationSamples, attentionSamples, lossSamples, normalizationSamples, rotarySamples } from "./composites.ts";
 import { elementwiseSamples } from "./elementwise.ts";
 import { contractionSamples, indexingSamples, movementSamples } from "./movement.ts";
 import { creationSamples, reductionSamples } from "./reduction.ts";
 import type { Sample, SampleTable } from "./sample.ts";
 
-/** Samples of every op: an op without any is a type error. */
-export const samples: SampleTable<Ops> = {
+/** Samples of every op that one device computes: an op without any is a type error. */
+export const samples: SampleTable<LocalOps> = {
   ...creationSamples,
   ...elementwiseSamples,
   ...reductionSamples,
