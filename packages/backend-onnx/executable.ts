@@ -7,7 +7,7 @@ import { memorySharing } from "./donation.ts";
 import type { Environment } from "./ffi/environment.ts";
 import { newSession, type Session, type SessionOptions } from "./ffi/session.ts";
 import type { OrtValue } from "./ffi/value.ts";
-import { cpuSupport, lower, prepare } from "./lowering/lower.ts";
+import { cpuSupport, lower, preparations } from "./lowering/lower.ts";
 import { encodeModel } from "./model/encode.ts";
 import { endTurn, takeTurn } from "./turns.ts";
 
@@ -32,7 +32,9 @@ export async function compileGraph(
   options: SessionOptions,
 ): Promise<Executable> {
   checkDonations(graph, donate);
-  const { model, inputNames, outputNames } = lower(prepare(graph, cpuSupport));
+  const prepared = await phases(graph, preparations(cpuSupport));
+  const { model, inputNames, outputNames } = lower(prepared);
+  await pause();
   const donors = new Map([...donate ?? []].map(([input, output]) => [output, input]));
   const asWritten = (options.optimization ?? 0) === 0;
   const shares = memorySharing(model);
@@ -53,6 +55,20 @@ export async function compileGraph(
     run: (inputs) => runSession(environment, session, graph, device, plans, inputs),
     dispose: () => void session.release(),
   };
+}
+
+/** Lets whatever else waits for the event loop run: a big graph takes tens of milliseconds in every phase. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+async function phases(graph: Graph, passes: readonly ((graph: Graph) => Graph)[]): Promise<Graph> {
+  let current = graph;
+  for (const pass of passes) {
+    current = pass(current);
+    await pause();
+  }
+  return current;
 }
 
 function messageOf(cause: unknown): string {

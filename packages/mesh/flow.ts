@@ -50,7 +50,9 @@ function carriedThrough(node: Node, potential: ReadonlyMap<Tensor, ReadonlySet<s
   if (linearity === null) return none;
   const sets = linearity.operands.map((i) => node.operands[i]!).filter((tensor) => !isZero(tensor))
     .map((tensor) => potential.get(tensor) ?? none);
-  if (linearity.kind === "together") return sets.length === 0 ? none : [...sets[0]!].filter((name) => sets.every((set) => set.has(name)));
+  if (linearity.kind === "together") {
+    return sets.length === 0 ? none : [...sets[0]!].filter((name) => sets.every((set) => set.has(name)));
+  }
   return sets.flatMap((set) => [...set]);
 }
 

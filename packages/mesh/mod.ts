@@ -22,9 +22,11 @@ export { fitLayout } from "./fit_layout.ts";
 export type { FitOptions, Indivisible } from "./fit_layout.ts";
 export { LayoutMap } from "./layout_map.ts";
 export type { CheckOptions, LayoutKey, LayoutKeyOptions, LayoutTable } from "./layout_map.ts";
+export { partition, shardGraph } from "./partition.ts";
+export type { Partitioned, PartitionOptions } from "./partition.ts";
 export { propagate } from "./propagate.ts";
-export { reshardCost, reshardSteps } from "./reshard.ts";
-export type { ReshardStep } from "./reshard.ts";
+export { bytesSent, reshardCost, reshardMoves } from "./reshard.ts";
+export type { ReshardMove, ReshardStep } from "./reshard.ts";
 export {
   axisSize,
   blockOf,
@@ -44,9 +46,12 @@ export type { Block, MeshShape, Sharding } from "./sharding.ts";
 export type { DrawableMesh } from "./sharding_grid.ts";
 export { shardingSvg } from "./sharding_svg.ts";
 export type { SvgOptions } from "./sharding_svg.ts";
+export { simulate } from "./simulate.ts";
 export { factorLayouts, layoutOfSlot } from "./slot_layout.ts";
 export type { FactorOptions } from "./slot_layout.ts";
 export { formatSpec, TensorLayout } from "./tensor_layout.ts";
 export type { DimLayout, LayoutSpec } from "./tensor_layout.ts";
+export { liveBytes, trafficOf } from "./traffic.ts";
+export type { LiveBytes, Traffic } from "./traffic.ts";
 export { visualizeSharding } from "./visualize.ts";
 export type { VisualizeOptions } from "./visualize.ts";

@@ -162,3 +162,9 @@ export function blockOf(type: TensorType, sharding: Sharding, mesh: MeshShape, d
   const { shape } = localType(type, sharding, mesh);
   return { shape, starts: shape.map((length, axis) => length * groupIndex(mesh, sharding.dims[axis]!, device)) };
 }
+
+/** A sharding without the mesh axes of size one, which split nothing. */
+export function withoutTrivialAxes({ dims, partial }: Sharding, mesh: MeshShape): Sharding {
+  const splits = (name: string) => axisSize(mesh, name) > 1;
+  return { dims: dims.map((names) => names.filter(splits)), partial: partial.filter(splits) };
+}

@@ -111,10 +111,22 @@ async function run(args: readonly string[]): Promise<boolean> {
     peer.resume();
     results.push({ ...await peer.finish(), key, blocks, tokensPerSecond: median(blocks) });
   }
-  return report(results, values.json);
+  return report(results, Number(values.batch) * Number(values.time), values.json);
 }
 
-function report(results: readonly Result[], json: boolean): boolean {
+/** How near a contestant comes to the time that its matrix products alone would take at their best. */
+function describeFloor({ floor, tokensPerSecond }: Result, tokensPerStep: number): string {
+  if (floor === undefined) return "";
+  const { operations, peakPerSecond } = floor;
+  const reached = operations * tokensPerSecond / tokensPerStep / peakPerSecond;
+  return `floor   ${(operations / 1e9).toFixed(0)} GFLOP per step in matrix products; one product by itself reaches ` +
+    `${(peakPerSecond / 1e9).toFixed(0)} GFLOP/s, a bound of ${
+      (tokensPerStep * peakPerSecond / operations).toFixed(0)
+    } ` +
+    `tokens/s; the step reaches ${(100 * reached).toFixed(0)} % of it`;
+}
+
+function report(results: readonly Result[], tokensPerStep: number, json: boolean): boolean {
   const [us, ...peers] = results as [Result, ...Result[]];
   const leanest = Math.min(...peers.map(({ peakRssBytes }) => peakRssBytes));
   const keras = peers.find(({ key }) => key === "keras");
@@ -157,6 +169,7 @@ function report(results: readonly Result[], json: boolean): boolean {
         { header: "first loss", align: "right" },
       ],
     }));
+    console.log(describeFloor(us, tokensPerStep));
     for (const { what, found, ok } of checks) console.log(`${ok ? "met   " : "MISSED"}  ${what}: ${found}`);
   }
   return checks.every(({ ok }) => ok);

@@ -1,6 +1,20 @@
 /** Tessera as a contestant of the LoRA benchmark; see `peer.ts` for the protocol. */
 import { parseArgs } from "node:util";
-import { adamW, CausalLM, countParameters, createDataset, openBackend } from "tessera";
+import {
+  adamW,
+  type Backend,
+  CausalLM,
+  countOperations,
+  countParameters,
+  createDataset,
+  decompose,
+  einsum,
+  openBackend,
+  optimize,
+  sizeOf,
+  trace,
+  traceTrainStep,
+} from "tessera";
 import { examples, optimizer } from "./lora_shape.ts";
 import { TextLineStream } from "./text_lines.ts";
 
@@ -25,7 +39,8 @@ const backend = await openBackend("cpu", { threads });
 const lm = await CausalLM.fromPreset(values.checkpoint!, { backend });
 lm.enableLora({ rank, layout: "peft" });
 const dataset = createDataset(examples(batch, time), { batchSize: batch, buckets: [time] });
-lm.compile({ optimizer: adamW(optimizer) });
+const adam = adamW(optimizer);
+lm.compile({ optimizer: adam });
 const losses: number[] = [];
 const steps = async (count: number) => {
   const before = performance.now();
@@ -43,7 +58,31 @@ for await (const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream()
   say({ event: "block", name: "Tessera", steps: count, seconds, tokensPerSecond: count * batch * time / seconds });
 }
 const { total, trainable } = countParameters(lm.variables);
-say({ name: "Tessera", firstStepSeconds, peakRssBytes: await peakRss(), losses, parameters: total, trainable });
+const peakRssBytes = await peakRss();
+const floor = {
+  operations: countOperations(optimize(decompose(traceTrainStep(lm, adam, batch, time).graph))),
+  peakPerSecond: await productPeak(backend),
+};
+say({ name: "Tessera", firstStepSeconds, peakRssBytes, losses, parameters: total, trainable, floor });
+
+/** The operations per second of a matrix product of the feed-forward layer's size: the best of some runs. */
+async function productPeak(backend: Backend): Promise<number> {
+  const [rows, inner, columns] = [512, 1024, 4096] as const;
+  const x = { shape: [rows, inner], dtype: "float32" } as const;
+  const w = { shape: [columns, inner], dtype: "float32" } as const;
+  const graph = trace("product", { x, w }, (inputs) => ({ y: einsum("ab,cb->ac", inputs.x, inputs.w) }));
+  const program = await backend.compile(graph, { device: backend.devices[0]! });
+  const numbers = (size: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(i));
+  const buffers = [x, w].map((type) => backend.upload({ ...type, data: numbers(sizeOf(type.shape)) }));
+  let best = 0;
+  for (let run = 0; run < 40; run++) {
+    const before = performance.now();
+    const outputs = await program.run(buffers);
+    best = Math.max(best, countOperations(graph) / ((performance.now() - before) / 1000));
+    outputs.forEach((output) => output.dispose());
+  }
+  return best;
+}
 
 /** The most memory that this process had resident, in bytes. */
 async function peakRss(): Promise<number> {

@@ -24,6 +24,13 @@ export interface Summary extends Ready {
   readonly parameters: number;
   /** The number of trainable parameters. */
   readonly trainable: number;
+  /** What bounds its speed, where it counts that. */
+  readonly floor?: {
+    /** The floating-point operations of the matrix products of one step. */
+    readonly operations: number;
+    /** The operations per second of one large matrix product by itself. */
+    readonly peakPerSecond: number;
+  };
 }
 
 /** A running contestant. */

@@ -20,7 +20,9 @@ export function lowerEinsum(
   }) as [OnnxValue, OnnxValue];
   const out = x.shape.map((length, axis) => length === 1 ? y.shape[axis]! : length);
   const products = writer.node("Mul", [x, y], { dtype: a.dtype, shape: out });
-  const scaled = scale === 1 ? products : writer.node("Mul", [products, writer.constant(a.dtype, [], [scale])], products);
+  const scaled = scale === 1
+    ? products
+    : writer.node("Mul", [products, writer.constant(a.dtype, [], [scale])], products);
   return writer.reshape(scaled, shape);
 }
 

@@ -9,7 +9,7 @@ import {
   legalize,
   type Node,
   type OpName,
-  optimize,
+  optimizations,
   type Tensor,
 } from "@tessera/core";
 import { elementTypes } from "../ffi/element_type.ts";
@@ -35,9 +35,18 @@ export interface Lowered {
 
 type AnyRule = (writer: Writer, operands: readonly OnnxValue[], attrs: unknown, node: Node) => readonly OnnxValue[];
 
+/** The passes of `prepare`, in order, for callers that do other work in between. */
+export function preparations(support: DTypeSupport): readonly ((graph: Graph) => Graph)[] {
+  return [
+    (graph) => decompose(graph, (op) => onnxLowering[op] !== "decompose"),
+    (graph) => legalize(graph, support),
+    ...optimizations,
+  ];
+}
+
 /** A graph in the form that the lowering table takes: few composites, only supported dtypes, nothing superfluous. */
 export function prepare(graph: Graph, support: DTypeSupport): Graph {
-  return optimize(legalize(decompose(graph, (op) => onnxLowering[op] !== "decompose"), support));
+  return preparations(support).reduce((current, pass) => pass(current), graph);
 }
 
 /** The ONNX model of a graph that went through `prepare`. */

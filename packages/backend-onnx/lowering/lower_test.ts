@@ -93,6 +93,18 @@ Deno.test("lower() repeats no element that an op repeats by itself", () => {
   assert.deepEqual(lower(prepare(graph, cpuSupport)).model.nodes.map((node) => node.op), ["Add", "Mul"]);
 });
 
+Deno.test("lower() writes last what ONNX Runtime is to run first: the output that needs the least", () => {
+  const graph = trace(
+    "step",
+    { x: float(3) },
+    ({ x }) => ({ loss: x.exp(), update: x.exp().sin().cos(), far: x.tanh() }),
+  );
+  const { nodes } = lower(prepare(graph, cpuSupport)).model;
+  assert.deepEqual(nodes.map((node) => node.op), ["Exp", "Sin", "Cos", "Tanh"]);
+  const reversed = trace("step", { x: float(3) }, ({ x }) => ({ near: x.tanh(), far: x.exp().sin() }));
+  assert.deepEqual(lower(prepare(reversed, cpuSupport)).model.nodes.map((node) => node.op), ["Exp", "Sin", "Tanh"]);
+});
+
 Deno.test("lower() stores no weight in the model", () => {
   const { model } = lower(prepare(graphs["a normalised feed-forward layer"]!, cpuSupport));
   assert.deepEqual(model.inputs.map((value) => value.name), ["x", "scale", "gate", "up", "down"]);

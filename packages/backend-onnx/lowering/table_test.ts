@@ -3,6 +3,7 @@
 import {
   apply,
   attention,
+  type CompositeName,
   concat,
   constant,
   type DType,
@@ -12,6 +13,7 @@ import {
   type HostTensor,
   iota,
   type OpName,
+  type PrimitiveName,
   rmsNorm,
   rotaryEmbedding,
   sizeOf,
@@ -124,7 +126,7 @@ function attentionSamples(gradient: boolean): Sample[] {
   }));
 }
 
-const samples: { readonly [K in OpName]: readonly Sample[] } = {
+const samples: { readonly [K in PrimitiveName | CompositeName]: readonly Sample[] } = {
   full: [
     { inputs: {}, body: () => full([2, 3], 1.5) },
     { inputs: {}, body: () => full([], 7, "int32") },
@@ -328,7 +330,7 @@ function build(name: string, { inputs, body }: Sample): { graph: Graph; tensors:
   return { graph, tensors };
 }
 
-for (const name of Object.keys(onnxLowering) as OpName[]) {
+for (const name of Object.keys(onnxLowering) as (PrimitiveName | CompositeName)[]) {
   Deno.test(`onnxLowering["${name}"] computes what the reference evaluator does`, async () => {
     const backend = onnxBackend({ threads: 2 });
     try {

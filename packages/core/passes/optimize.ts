@@ -6,15 +6,21 @@ import { eliminateDeadCode } from "./dead_code.ts";
 import { foldConstants } from "./fold_constants.ts";
 import { moveFactors } from "./move_factors.ts";
 
-/** What one of the passes does can make room for another, so they take turns; later turns find little. */
-const rounds = 3;
+/** What one of these does can make room for another, so they take turns; later turns find little. */
+const turns = [cancelTransposes, eliminateDeadCode, moveFactors, eliminateDeadCode];
+
+/** The passes of `optimize`, in order, for callers that do other work in between. */
+export const optimizations: readonly ((graph: Graph) => Graph)[] = [
+  eliminateDeadCode,
+  foldConstants,
+  ...turns,
+  ...turns,
+  ...turns,
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+];
 
 /** A graph that computes the same with fewer nodes. */
 export function optimize(graph: Graph): Graph {
-  let current = foldConstants(eliminateDeadCode(graph));
-  for (let round = 0; round < rounds; round++) {
-    current = eliminateDeadCode(cancelTransposes(current));
-    current = eliminateDeadCode(moveFactors(current));
-  }
-  return eliminateDeadCode(eliminateCommonSubexpressions(current));
+  return optimizations.reduce((current, pass) => pass(current), graph);
 }

@@ -11,6 +11,7 @@ import { eliminateDeadCode } from "./dead_code.ts";
 import { decompose } from "./decompose.ts";
 import { foldConstants } from "./fold_constants.ts";
 import { legalize } from "./legalize.ts";
+import { moveFactors } from "./move_factors.ts";
 import { optimize } from "./optimize.ts";
 
 // fast-check prints the seed and the smallest failing choices; SEED tries others.
@@ -25,6 +26,7 @@ const passes: Readonly<Record<string, (graph: Graph) => Graph>> = {
   eliminateCommonSubexpressions,
   foldConstants,
   cancelTransposes,
+  moveFactors,
   optimize,
   "optimize after decompose": (graph) => optimize(decompose(graph)),
   "optimize twice": (graph) => optimize(optimize(graph)),

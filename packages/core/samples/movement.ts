@@ -8,10 +8,17 @@ function einsum(name: string, spec: string, a: readonly number[], b: readonly nu
   return sample(`${name}: ${spec}`, [signed(a), signed(b)], { spec });
 }
 
+function scaled(spec: string, a: readonly number[], b: readonly number[]): Sample<"einsum"> {
+  return sample(`scaled: ${spec}`, [signed(a), signed(b)], { spec, scale: -0.75 });
+}
+
 /** The samples of the contraction family. */
 export const contractionSamples: SampleTable<Contraction> = {
   einsum: [
     einsum("matrix product", "ab,bc->ac", [2, 3], [3, 4]),
+    scaled("ab,cb->ac", [2, 3], [4, 3]),
+    scaled("xab,xbc->xac", [2, 2, 3], [2, 3, 2]),
+    scaled("ab,a->ab", [2, 3], [2]),
     einsum("second transposed", "ab,cb->ac", [2, 3], [4, 3]),
     einsum("first transposed", "ba,bc->ac", [3, 2], [3, 4]),
     einsum("result transposed", "ab,bc->ca", [2, 3], [3, 4]),

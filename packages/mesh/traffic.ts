@@ -1,0 +1,75 @@
+/** What a partitioned graph sends, and how much memory it needs at its peak: estimates for a plan, from the graph alone. */
+import { bytesOf, type CollectiveName, type Graph, isCollective, type Tensor } from "@tessera/core";
+import { bytesSent } from "./reshard.ts";
+
+/** The collectives of one kind over one group of mesh axes. */
+export interface Traffic {
+  /** The kind of collective. */
+  readonly op: CollectiveName;
+  /** The mesh axes over which devices form groups. */
+  readonly meshAxes: readonly string[];
+  /** How many devices a group has. */
+  readonly size: number;
+  /** How many times it runs; several tensors that travel together count once. */
+  readonly count: number;
+  /** The bytes that a device puts in, all times together. */
+  readonly bytes: number;
+  /** The bytes that a device sends, all times together, by ring algorithms. */
+  readonly sent: number;
+}
+
+/** Ops of the collective family that send nothing. */
+const silent: ReadonlySet<CollectiveName> = new Set<CollectiveName>(["shardSlice", "deviceIndex"]);
+
+/** What a local graph sends, per kind of collective and group of mesh axes. */
+export function trafficOf(graph: Graph): Traffic[] {
+  const found = new Map<string, Traffic>();
+  for (const { op, operands, attrs } of graph.nodes) {
+    if (!isCollective(op) || silent.has(op)) continue;
+    const { meshAxes, size } = attrs as { meshAxes: readonly string[]; size: number };
+    const key = `${op} ${meshAxes.join(" ")}`;
+    const before = found.get(key) ?? { op, meshAxes, size, count: 0, bytes: 0, sent: 0 };
+    const bytes = operands.reduce((sum, { type }) => sum + bytesOf(type), 0);
+    found.set(key, {
+      ...before,
+      count: before.count + 1,
+      bytes: before.bytes + bytes,
+      sent: before.sent + bytesSent[op](bytes, size),
+    });
+  }
+  return [...found.values()];
+}
+
+/** Memory of a graph on one device, in bytes. */
+export interface LiveBytes {
+  /** The inputs, which are there throughout. */
+  readonly inputs: number;
+  /** The most that values between inputs and outputs take at a time, outputs included. */
+  readonly peak: number;
+}
+
+/** Ops whose result can share memory with their operand. */
+const views: ReadonlySet<string> = new Set(["reshape"]);
+
+/** The peak of what a graph keeps alive when its nodes run in order and each value is dropped after its last use. */
+export function liveBytes(graph: Graph): LiveBytes {
+  const last = new Map<Tensor, number>();
+  const inputs = new Set(graph.inputs);
+  const owner = new Map<Tensor, Tensor>();
+  const ownerOf = (tensor: Tensor) => owner.get(tensor) ?? tensor;
+  graph.nodes.forEach((node, at) => {
+    node.operands.forEach((operand) => last.set(ownerOf(operand), at));
+    if (views.has(node.op)) owner.set(node.results[0]!, ownerOf(node.operands[0]!));
+    node.results.forEach((result) => last.set(ownerOf(result), at));
+  });
+  graph.outputs.forEach((output) => last.set(ownerOf(output), graph.nodes.length));
+  const dropped = graph.nodes.map((): Tensor[] => []);
+  for (const [tensor, at] of last) if (at < graph.nodes.length && !inputs.has(tensor)) dropped[at]!.push(tensor);
+  let [now, peak] = [0, 0];
+  graph.nodes.forEach((node, at) => {
+    for (const result of node.results) if (ownerOf(result) === result) now += bytesOf(result.type);
+    peak = Math.max(peak, now);
+    for (const tensor of dropped[at]!) now -= bytesOf(tensor.type);
+  });
+  return { inputs: graph.inputs.reduce((sum, { type }) => sum + bytesOf(type), 0), peak };
+}

@@ -1,0 +1,91 @@
+/** What sharded models send: the counts that Megatron's scheme promises, on the partitioned graph. */
+import assert from "node:assert/strict";
+import { trace } from "@tessera/core";
+import { shardGraph } from "./partition.ts";
+import {
+  type Adapter,
+  type Block,
+  type BlockOptions,
+  megatronShardings,
+  tiny,
+  traceBlock,
+} from "./samples/tiny_block.ts";
+import type { MeshShape } from "./sharding.ts";
+import { liveBytes, trafficOf } from "./traffic.ts";
+
+function meshOf(batch: number, model: number): MeshShape {
+  return { axes: [{ name: "batch", size: batch }, { name: "model", size: model }] };
+}
+
+/** The collectives of a block, such as `allReduce(model) × 2`. */
+function collectives(options: BlockOptions, mesh: MeshShape): string[] {
+  const block = traceBlock(options);
+  const shardings = megatronShardings(block);
+  const outputs = block.graph.outputs.map((_, i) => outputSharding(block, i, shardings));
+  const { graph } = shardGraph(block.graph, mesh, shardings, outputs);
+  return trafficOf(graph).map(({ op, meshAxes, count }) => `${op}(${meshAxes.join(" ")}) × ${count}`);
+}
+
+/** A gradient is split like its variable. */
+function outputSharding(block: Block, output: number, shardings: ReturnType<typeof megatronShardings>) {
+  const name = block.graph.outputNames[output]!.replace(/^d /, "");
+  const input = block.inputs.get(name);
+  return input === undefined ? null : shardings.get(input)!;
+}
+
+for (const adapter of ["none", "keras", "peft"] as const satisfies readonly Adapter[]) {
+  Deno.test(`tensor parallelism, adapters ${adapter}: two all-reduces a block forward`, () => {
+    for (const layers of [1, 3]) {
+      const options = { adapter, training: false, bare: true, sizes: { layers } };
+      assert.deepEqual(collectives(options, meshOf(1, 2)), [`allReduce(model) × ${2 * layers}`]);
+    }
+  });
+
+  Deno.test(`tensor parallelism, adapters ${adapter}: two all-reduces a block backward`, () => {
+    for (const layers of [1, 3]) {
+      const options = { adapter, bare: true, sizes: { layers } };
+      // Gradients of factors that all devices hold travel with the last of them.
+      assert.deepEqual(collectives(options, meshOf(1, 2)), [`allReduce(model) × ${4 * layers}`]);
+    }
+  });
+
+  Deno.test(`data parallelism, adapters ${adapter}: one all-reduce of the gradients`, () => {
+    const found = collectives({ adapter, sizes: { layers: 2 } }, meshOf(2, 1));
+    // The other one is the count of tokens, by which the loss is divided.
+    assert.deepEqual(found, ["allReduce(batch) × 2"]);
+  });
+}
+
+Deno.test("data and tensor parallelism, adapters: one all-reduce for each way in which gradients are partial", () => {
+  const found = collectives({ adapter: "peft", sizes: { layers: 2 } }, meshOf(2, 2));
+  assert.deepEqual(found, [
+    // Forward 2 + 2, backward 2 + 1 as nothing below the first block is trained, embedding 1, logits 1, loss 2.
+    "allReduce(model) × 11",
+    // The count of tokens, and the gradients of factors that are split.
+    "allReduce(batch) × 2",
+    // The gradients of factors that every device holds.
+    "allReduce(batch model) × 1",
+  ]);
+});
+
+Deno.test("a vocabulary that is split is neither gathered nor are its logits", () => {
+  const block = traceBlock({ sizes: { layers: 0, vocabulary: 64 } });
+  const shardings = megatronShardings(block);
+  const outputs = block.graph.outputs.map((_, i) => outputSharding(block, i, shardings));
+  const { graph } = shardGraph(block.graph, meshOf(1, 2), shardings, outputs);
+  const { batch, time, hidden } = tiny;
+  // Embeddings and the gradient of the last hidden state, then the largest logit; its sum and the label's travel together.
+  const bytes = 4 * (2 * batch * time * hidden + 3 * batch * time);
+  assert.deepEqual(trafficOf(graph), [
+    { op: "allReduce", meshAxes: ["model"], size: 2, count: 4, bytes, sent: bytes },
+  ]);
+});
+
+Deno.test("liveBytes() drops values after their last use", () => {
+  const graph = trace("chain", { x: { shape: [4], dtype: "float32" } }, ({ x }) => {
+    const y = x.exp();
+    return { z: y.reshape([2, 2]).exp().sum() };
+  });
+  // y and its exponential, 16 bytes each; the reshape shares y's.
+  assert.deepEqual(liveBytes(graph), { inputs: 16, peak: 32 });
+});
