@@ -80,43 +80,46 @@ function countedOnce(base: Tensor, { summed, collective }: LocalContext): Tensor
   return summed.length === 0 ? base : only(collective("deviceIndex", [], summed).equal(0), base);
 }
 
-const special: { readonly [K in OpName]?: (context: LocalContext, operands: readonly Tensor[]) => readonly Tensor[] } =
-  {
-    max: (context, operands) => [extreme(context, operands)],
-    min: (context, operands) => [extreme(context, operands)],
-    // Each device looks up the positions that it holds; the others give zeros.
-    gather: (context, [x, indices]) => {
-      const axis = context.node.attrs.axis as number;
-      const meshAxes = context.split(0, axis);
-      if (meshAxes.length === 0) return [x!.gather(indices!, axis)];
-      const { safe, own } = ownPositions(indices!, x!.shape[axis]!, meshAxes, context);
-      const found = x!.gather(safe, axis);
-      return [only(spread(own, axis, found.rank), found)];
-    },
-    takeAlongAxis: (context, [x, indices]) => {
-      const axis = context.node.attrs.axis as number;
-      const meshAxes = context.split(0, axis);
-      if (meshAxes.length === 0) return emit("takeAlongAxis", [x!, indices!], { axis });
-      const { safe, own } = ownPositions(indices!, x!.shape[axis]!, meshAxes, context);
-      return [only(own, emit("takeAlongAxis", [x!, safe], { axis })[0]!)];
-    },
-    // Each device adds the updates of the positions that it holds.
-    scatterAdd: (context, [base, indices, updates]) => {
-      const axis = context.node.attrs.axis as number;
-      const meshAxes = context.split(0, axis);
-      const start = countedOnce(base!, context);
-      if (meshAxes.length === 0) return emit("scatterAdd", [start, indices!, updates!], { axis });
-      const { safe, own } = ownPositions(indices!, base!.shape[axis]!, meshAxes, context);
-      return emit("scatterAdd", [start, safe, only(spread(own, axis, updates!.rank), updates!)], { axis });
-    },
-    addAlongAxis: (context, [base, indices, updates]) => {
-      const axis = context.node.attrs.axis as number;
-      const meshAxes = context.split(0, axis);
-      if (meshAxes.length === 0) return emit("addAlongAxis", [base!, indices!, updates!], { axis });
-      const { safe, own } = ownPositions(indices!, base!.shape[axis]!, meshAxes, context);
-      return emit("addAlongAxis", [base!, safe, only(own, updates!)], { axis });
-    },
-  };
+/** The local nodes of an op: operands of one device in, its results out. */
+type LocalRule = (context: LocalContext, operands: readonly Tensor[]) => readonly Tensor[];
+
+const special: { readonly [K in OpName]?: LocalRule } = {
+  max: (context, operands) => [extreme(context, operands)],
+  min: (context, operands) => [extreme(context, operands)],
+  // Each device looks up the positions that it holds; the others give zeros.
+  gather: (context, [x, indices]) => {
+    const axis = context.node.attrs.axis as number;
+    const meshAxes = context.split(0, axis);
+    if (meshAxes.length === 0) return [x!.gather(indices!, axis)];
+    const { safe, own } = ownPositions(indices!, x!.shape[axis]!, meshAxes, context);
+    const found = x!.gather(safe, axis);
+    return [only(spread(own, axis, found.rank), found)];
+  },
+  takeAlongAxis: (context, [x, indices]) => {
+    const axis = context.node.attrs.axis as number;
+    const meshAxes = context.split(0, axis);
+    if (meshAxes.length === 0) return emit("takeAlongAxis", [x!, indices!], { axis });
+    const { safe, own } = ownPositions(indices!, x!.shape[axis]!, meshAxes, context);
+    return [only(own, emit("takeAlongAxis", [x!, safe], { axis })[0]!)];
+  },
+  // Each device adds the updates of the positions that it holds.
+  scatterAdd: (context, [base, indices, updates]) => {
+    const axis = context.node.attrs.axis as number;
+    const meshAxes = context.split(0, axis);
+    const start = countedOnce(base!, context);
+    if (meshAxes.length === 0) return emit("scatterAdd", [start, indices!, updates!], { axis });
+    const { safe, own } = ownPositions(indices!, base!.shape[axis]!, meshAxes, context);
+    return emit("scatterAdd", [start, safe, only(spread(own, axis, updates!.rank), updates!)], { axis });
+  },
+  addAlongAxis: (context, [base, indices, updates]) => {
+    const axis = context.node.attrs.axis as number;
+    const meshAxes = context.split(0, axis);
+    const start = countedOnce(base!, context);
+    if (meshAxes.length === 0) return emit("addAlongAxis", [start, indices!, updates!], { axis });
+    const { safe, own } = ownPositions(indices!, base!.shape[axis]!, meshAxes, context);
+    return emit("addAlongAxis", [start, safe, only(own, updates!)], { axis });
+  },
+};
 
 /** The nodes that compute a device's part of a node's results from its parts of the operands. */
 export function emitLocal(context: LocalContext, operands: readonly Tensor[]): readonly Tensor[] {

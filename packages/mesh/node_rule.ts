@@ -31,8 +31,8 @@ const splittable: { readonly [K in OpName]?: (factors: Factors, attrs: Ops[K]["a
   max: ({ operands }) => operands[0]!.flat(),
   min: ({ operands }) => operands[0]!.flat(),
   scatterAdd: ({ operands }, { axis }) => operands[0]![axis]!,
-  takeAlongAxis: ({ operands }, { axis }) => operands[0]![axis]!,
-  addAlongAxis: ({ operands }, { axis }) => operands[0]![axis]!,
+  takeAlongAxis: ({ operands }, { axis }) => [...operands[0]![axis]!, ...operands[1]![axis]!],
+  addAlongAxis: ({ operands }, { axis }) => [...operands[0]![axis]!, ...operands[1]![axis]!],
 };
 
 const parsed = new Map<string, Factors>();
