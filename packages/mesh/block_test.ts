@@ -1,11 +1,10 @@
 /** Whole models, forward and backward, split in Megatron's way and in random ways: the same numbers as on one device. */
 import fc from "fast-check";
-import { evaluateExactly, type Graph, print, type Tensor, verify } from "@tessera/core";
+import { evaluateExactly, type Graph, print, type Tensor, toElements, verify } from "@tessera/core";
 import { assertAllClose, randomGraph, randomGraphInputs, sampleOperands } from "@tessera/core/testing";
-import { toElements } from "@tessera/core";
 import { shardGraph } from "./partition.ts";
 import { type Block, type BlockOptions, megatronShardings, tiny, traceBlock } from "./samples/tiny_block.ts";
-import { formatSharding, type MeshShape, type Sharding } from "./sharding.ts";
+import { formatSharding, type MeshShape, partsOf, replicated, type Sharding } from "./sharding.ts";
 import { simulate } from "./simulate.ts";
 
 function meshOf(...sizes: number[]): MeshShape {
@@ -49,12 +48,13 @@ function check(
   });
 }
 
-const meshes = [meshOf(1, 2), meshOf(2, 1), meshOf(2, 2), meshOf(4, 2), meshOf(2, 2, 2)];
+const meshes = [meshOf(1, 2), meshOf(2, 1), meshOf(2, 2), meshOf(4, 2), meshOf(1, 4), meshOf(2, 2, 2)];
 const blocks: readonly (readonly [string, BlockOptions])[] = [
   ["full fine-tuning", { adapter: "none" }],
   ["Keras's adapters", { adapter: "keras" }],
   ["PEFT's adapters", { adapter: "peft" }],
   ["one key head", { adapter: "none", sizes: { keyHeads: 1 } }],
+  ["fewer key heads than parts", { adapter: "none", sizes: { heads: 8, hidden: 4 } }],
 ];
 
 for (const [name, options] of blocks) {
@@ -65,11 +65,11 @@ for (const [name, options] of blocks) {
   Deno.test(`Megatron's shardings, ${name}`, () => {
     for (const mesh of meshes) {
       const known = megatronShardings(block);
-      if (options.sizes?.keyHeads === 1) {
-        for (const kernel of ["key", "value"]) {
-          const tensor = block.inputs.get(`block_0/${kernel}/kernel`)!;
-          known.set(tensor, { dims: tensor.shape.map(() => []), partial: [] });
-        }
+      for (const [path, tensor] of block.inputs) {
+        // Key heads that do not divide are copied.
+        const copied = /(key|value)\/(kernel|a|b)$/.test(path) &&
+          tensor.shape.some((length, axis) => length % partsOf(mesh, known.get(tensor)!.dims[axis]!) !== 0);
+        if (copied) known.set(tensor, replicated(tensor.rank));
       }
       const outputs = block.trained.map((trained) => known.get(block.inputs.get(trained)!)!);
       check(block.graph, inputs, expected, mesh, known, [null, ...outputs]);

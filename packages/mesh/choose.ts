@@ -6,7 +6,7 @@
  * split axes become partial. Only where operands disagree do bytes decide: those that bring the operands there, and those
  * that bring the result to where it is advised to be, which is then done at once.
  */
-import type { Node, OpName, Tensor } from "@tessera/core";
+import type { Node, OpName } from "@tessera/core";
 import { type Flow, isAddedUp, joinsAnother } from "./flow.ts";
 import { isZero, linearityOf } from "./linear.ts";
 import { type Assignment, dimsOf, factorAxes, names, type NodeRule } from "./node_rule.ts";

@@ -7,15 +7,12 @@
  * at the end, see `fuse.ts`.
  */
 import {
-  type Attrs,
   eliminateCommonSubexpressions,
   eliminateDeadCode,
-  emit,
   type Graph,
   graphInput,
   isComposite,
   type Node,
-  type OpName,
   opOf,
   type Tensor,
   trace,
@@ -24,11 +21,20 @@ import {
 import { choose } from "./choose.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import { fuseAllReduces } from "./fuse.ts";
-import { createLocal, decomposedWhenSplit, emitLocal, type LocalContext } from "./local_ops.ts";
+import { decomposedWhenSplit, emitLocal, type LocalContext } from "./local_ops.ts";
+import { copiedHeads, withCopiedHeads } from "./grouped_heads.ts";
 import { ruleOf } from "./node_rule.ts";
 import { propagate } from "./propagate.ts";
 import { reshardCost } from "./reshard.ts";
-import { localType, type MeshShape, replicated, sameSharding, type Sharding, withoutTrivialAxes } from "./sharding.ts";
+import {
+  localType,
+  type MeshShape,
+  partsOf,
+  replicated,
+  sameSharding,
+  type Sharding,
+  withoutTrivialAxes,
+} from "./sharding.ts";
 import { emitCollective, homeOf, localOf, type Value } from "./values.ts";
 
 /** What every device runs, and how the inputs and outputs of the whole graph are split over the devices. */
@@ -152,7 +158,12 @@ function place(node: Node, context: Context, flow: Flow): void {
     )
   );
   if (isComposite(node.op) && decomposedWhenSplit.has(node.op) && isSplitWhole) {
-    expand(node, operands, context, flow);
+    expand(node, operands, context, () => opOf(node.op).decompose!(node.operands, node.attrs));
+    return;
+  }
+  const copies = copiedHeads(node, partsOf(mesh, homeOf(operands[0]!)?.dims[2] ?? []));
+  if (copies !== null) {
+    expand(node, operands, context, () => withCopiedHeads(node, copies));
     return;
   }
   const advice = node.results.map((result) => flow.advice.get(result));
@@ -178,12 +189,13 @@ function place(node: Node, context: Context, flow: Flow): void {
   });
 }
 
-/** Partitions the definition of a composite in its place. */
-function expand(node: Node, operands: readonly Value[], context: Context, flow: Flow): void {
-  const inner = trace(node.op, {}, () => {
-    const results = opOf(node.op).decompose!(node.operands, node.attrs);
-    return Object.fromEntries(results.map((result, i) => [`${i}`, result]));
-  });
+/** Partitions other nodes in the place of one, such as the definition of a composite. */
+function expand(node: Node, operands: readonly Value[], context: Context, definition: () => readonly Tensor[]): void {
+  const inner = trace(
+    node.op,
+    {},
+    () => Object.fromEntries(definition().map((result, i) => [`${i}`, result])),
+  );
   const graph = { ...inner, inputs: [...new Set(node.operands)] };
   const advice = new Map<Tensor, Sharding>();
   node.operands.forEach((tensor, i) => {

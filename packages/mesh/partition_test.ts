@@ -3,7 +3,17 @@
  * divides, on small meshes; the parts put together must be what one device computes.
  */
 import assert from "node:assert/strict";
-import { type Attrs, emit, evaluateExactly, type OpName, type Tensor, toElements, trace, verify } from "@tessera/core";
+import {
+  type Attrs,
+  emit,
+  evaluateExactly,
+  type OpName,
+  type Tensor,
+  type TensorType,
+  toElements,
+  trace,
+  verify,
+} from "@tessera/core";
 import { allSamples, assertAllClose, sampleOperands } from "@tessera/core/testing";
 import { shardGraph } from "./partition.ts";
 import { formatSharding, type MeshShape, type Sharding } from "./sharding.ts";
@@ -15,13 +25,15 @@ function meshOf(batch: number, model: number): MeshShape {
 
 const meshes = [meshOf(1, 2), meshOf(2, 1), meshOf(2, 2)];
 
-/** Every way to split a tensor over the mesh axes that split anything. */
-function placements(shape: readonly number[], mesh: MeshShape): Sharding[] {
+/** Every way to split a tensor over the mesh axes that split anything, and to be partial where that is asked for. */
+function placements({ shape, dtype }: TensorType, mesh: MeshShape, partial: boolean): Sharding[] {
+  const mayBePartial = partial && dtype !== "bool";
   let found: Sharding[] = [{ dims: shape.map(() => []), partial: [] }];
   for (const { name, size } of mesh.axes) {
     if (size === 1) continue;
     found = found.flatMap(({ dims, partial }) => [
       { dims, partial },
+      ...(mayBePartial ? [{ dims, partial: [...partial, name] }] : []),
       ...shape.flatMap((length, axis) => {
         const orders = dims[axis]!.length === 0 ? [[name]] : [[...dims[axis]!, name], [name, ...dims[axis]!]];
         if (length === 0 || length % (size ** orders[0]!.length) !== 0) return [];
@@ -61,8 +73,11 @@ for (const { op, sample } of allSamples()) {
     const elements = inputs.map(toElements);
     const expected = evaluateExactly(graph, elements);
     for (const mesh of meshes) {
-      const outputs = graph.outputs.map((output) => [null, ...placements(output.shape, mesh)]);
-      const all = product<Sharding | null>([...inputs.map(({ shape }) => placements(shape, mesh)), ...outputs], limit);
+      const outputs = graph.outputs.map((output) => [null, ...placements(output.type, mesh, false)]);
+      const all = product<Sharding | null>(
+        [...inputs.map((input) => placements(input, mesh, true)), ...outputs],
+        limit,
+      );
       for (const shardings of all) {
         const known = new Map<Tensor, Sharding>(graph.inputs.map((input, i) => [input, shardings[i]!]));
         const wanted = shardings.slice(inputs.length);

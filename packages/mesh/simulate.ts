@@ -108,6 +108,15 @@ const rules: {
   deviceIndex: (_, own) => [{ shape: [], data: Float64Array.of(own) }],
 };
 
+/** What a device has of a number that is a partial sum: none of them all of it, so that what is not linear shows. */
+function floatShare(x: number, device: number): number {
+  return device === 0 ? 0.25 * x : device === 1 ? 0.75 * x : 0;
+}
+
+function integerShare(x: number, device: number): number {
+  return device === 0 ? x - 1 : device === 1 ? 1 : 0;
+}
+
 /** The part of a tensor that a device holds. */
 export function partOf(
   type: TensorType,
@@ -157,10 +166,11 @@ export function simulate(
   });
   const devices = Array.from({ length: deviceCount(mesh) }, (_, device) =>
     new Map(flat.inputs.map((input, i) => {
-      // A partial input counts on the first device of each group; the others add zeros.
-      const counts = inputs[i]!.partial.length === 0 || groupIndex(mesh, inputs[i]!.partial, device) === 0;
       const part = partOf(wholeType(input, inputs[i]!), wholes[i]!, inputs[i]!, mesh, device);
-      return [input, counts ? part : part.map(() => 0)] as const;
+      const { partial } = inputs[i]!;
+      const own = groupIndex(mesh, partial, device);
+      const share = input.dtype === "int32" ? integerShare : floatShare;
+      return [input, partial.length === 0 ? part : part.map((x) => share(x, own))] as const;
     })));
   for (const node of flat.nodes) {
     runNode(node, devices, mesh).forEach((results, device) =>
@@ -171,14 +181,18 @@ export function simulate(
     const type = wholeType(output, outputs[i]!);
     const whole = empty(type.shape);
     const written = empty(type.shape);
+    const { dims, partial } = outputs[i]!;
+    const alike = mesh.axes.map(({ name }) => name).filter((name) => ![...dims.flat(), ...partial].includes(name));
     devices.forEach((values, device) => {
+      // Of devices that hold the same sum, one counts.
+      if (partial.length > 0 && groupIndex(mesh, alike, device) > 0) return;
       const { starts, shape } = blockOf(type, outputs[i]!, mesh, device);
       const local = { shape, data: values.get(output)! };
       const before = empty(shape);
       copyBlock(whole, starts, before, zeros(shape), shape);
       const seen = empty(shape);
       copyBlock(written, starts, seen, zeros(shape), shape);
-      const isPartial = outputs[i]!.partial.length > 0;
+      const isPartial = partial.length > 0;
       const differs = local.data.findIndex((x, at) =>
         seen.data[at] === 1 && !isPartial && Math.abs(x - before.data[at]!) > 1e-9 * (1 + Math.abs(x))
       );

@@ -10,8 +10,8 @@ import {
   tiny,
   traceBlock,
 } from "./samples/tiny_block.ts";
-import type { MeshShape } from "./sharding.ts";
-import { liveBytes, trafficOf } from "./traffic.ts";
+import { type MeshShape, replicated } from "./sharding.ts";
+import { liveBytes, type Traffic, trafficOf } from "./traffic.ts";
 
 function meshOf(batch: number, model: number): MeshShape {
   return { axes: [{ name: "batch", size: batch }, { name: "model", size: model }] };
@@ -19,12 +19,19 @@ function meshOf(batch: number, model: number): MeshShape {
 
 /** The collectives of a block, such as `allReduce(model) × 2`. */
 function collectives(options: BlockOptions, mesh: MeshShape): string[] {
+  return trafficIn(options, mesh).map(({ op, meshAxes, count }) => `${op}(${meshAxes.join(" ")}) × ${count}`);
+}
+
+function trafficIn(options: BlockOptions, mesh: MeshShape): Traffic[] {
   const block = traceBlock(options);
   const shardings = megatronShardings(block);
   const outputs = block.graph.outputs.map((_, i) => outputSharding(block, i, shardings));
   const { graph } = shardGraph(block.graph, mesh, shardings, outputs);
-  return trafficOf(graph).map(({ op, meshAxes, count }) => `${op}(${meshAxes.join(" ")}) × ${count}`);
+  return trafficOf(graph);
 }
+
+/** The bytes of a hidden state, which is what each all-reduce of a block carries. */
+const hiddenBytes = 4 * tiny.batch * tiny.time * tiny.hidden;
 
 /** A gradient is split like its variable. */
 function outputSharding(block: Block, output: number, shardings: ReturnType<typeof megatronShardings>) {
@@ -37,7 +44,9 @@ for (const adapter of ["none", "keras", "peft"] as const satisfies readonly Adap
   Deno.test(`tensor parallelism, adapters ${adapter}: two all-reduces a block forward`, () => {
     for (const layers of [1, 3]) {
       const options = { adapter, training: false, bare: true, sizes: { layers } };
-      assert.deepEqual(collectives(options, meshOf(1, 2)), [`allReduce(model) × ${2 * layers}`]);
+      const [found, ...others] = trafficIn(options, meshOf(1, 2));
+      assert.deepEqual(others, []);
+      assert.deepEqual([found!.op, found!.count, found!.bytes], ["allReduce", 2 * layers, 2 * layers * hiddenBytes]);
     }
   });
 
@@ -45,7 +54,10 @@ for (const adapter of ["none", "keras", "peft"] as const satisfies readonly Adap
     for (const layers of [1, 3]) {
       const options = { adapter, bare: true, sizes: { layers } };
       // Gradients of factors that all devices hold travel with the last of them.
-      assert.deepEqual(collectives(options, meshOf(1, 2)), [`allReduce(model) × ${4 * layers}`]);
+      const [found, ...others] = trafficIn(options, meshOf(1, 2));
+      assert.deepEqual(others, []);
+      assert.deepEqual([found!.op, found!.count], ["allReduce", 4 * layers]);
+      if (adapter === "none") assert.equal(found!.bytes, 4 * layers * hiddenBytes);
     }
   });
 
@@ -66,6 +78,17 @@ Deno.test("data and tensor parallelism, adapters: one all-reduce for each way in
     // The gradients of factors that every device holds.
     "allReduce(batch model) × 1",
   ]);
+});
+
+Deno.test("query heads are split over more devices than there are key heads without a gather", () => {
+  const block = traceBlock({ bare: true, training: false, sizes: { heads: 8 } });
+  const shardings = megatronShardings(block);
+  for (const kernel of ["key", "value"]) {
+    const tensor = block.inputs.get(`block_0/${kernel}/kernel`)!;
+    shardings.set(tensor, replicated(tensor.rank));
+  }
+  const { graph } = shardGraph(block.graph, meshOf(1, 4), shardings);
+  assert.deepEqual(trafficOf(graph).map(({ op, count }) => `${op} × ${count}`), ["allReduce × 2"]);
 });
 
 Deno.test("a vocabulary that is split is neither gathered nor are its logits", () => {

@@ -4,6 +4,7 @@
  */
 import { formatTable, nearestName } from "tessera";
 import { lora } from "./lora.ts";
+import { partition } from "./partition.ts";
 
 /** One benchmark. */
 interface Benchmark {
@@ -13,7 +14,7 @@ interface Benchmark {
   readonly run: (args: readonly string[]) => Promise<boolean>;
 }
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { lora };
+const benchmarks: Readonly<Record<string, Benchmark>> = { lora, partition };
 
 const [name, ...rest] = Deno.args;
 const benchmark = name === undefined || !Object.hasOwn(benchmarks, name) ? undefined : benchmarks[name];

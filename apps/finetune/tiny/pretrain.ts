@@ -8,6 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import { adamW, CausalLM, createDataset, type Dataset, openBackend, progress, type Tokenizer } from "tessera";
+import { generateFiles } from "./generate.ts";
 import { pretrainingText } from "./pretraining.ts";
 import { pretraining as recipe } from "./recipe.ts";
 
@@ -82,6 +83,8 @@ async function main(): Promise<void> {
     recipe,
   };
   await lm.saveToPreset(output);
+  // The config as it was: saving writes one of its own, which says the same in other words.
+  await Deno.writeTextFile(`${output}/config.json`, generateFiles()["gemma2-tiny/config.json"]!);
   await Deno.writeTextFile(`${output}/pretraining.json`, JSON.stringify(report, null, 2) + "\n");
   console.log(
     `Held-out loss ${loss.toFixed(4)}, next-token accuracy ${
