@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
-import { composites, gradients, isFloat, type OpName, opOf, primitives, softmax, trace } from "./mod.ts";
+import { composites, gradients, isFloat, type LocalOps, opOf, primitives, softmax, trace } from "./mod.ts";
 import { evaluateExactly, gelu, type HostTensor, hostTensor, isComposite, silu, type Tensor } from "./mod.ts";
 import { emit } from "./tensor.ts";
 import { toElements } from "./reference/evaluate.ts";
 import { allSamples, assertAllClose, checkGradient, type Sample, sampleOperands, samples } from "./testing.ts";
 
-const names = [...Object.keys(primitives), ...Object.keys(composites)] as OpName[];
+type LocalOp = keyof LocalOps;
+const names = [...Object.keys(primitives), ...Object.keys(composites)] as LocalOp[];
 
 /** Operands that are tables, not parameters: they have no gradient by design. */
-const constants: { readonly [K in OpName]?: readonly number[] } = { rotaryEmbedding: [2] };
+const constants: { readonly [K in LocalOp]?: readonly number[] } = { rotaryEmbedding: [2] };
 
-function callOf(op: OpName, sample: Sample) {
+function callOf(op: LocalOp, sample: Sample) {
   return (...operands: Tensor[]) => emit(op, operands, sample.attrs as Record<string, unknown>);
 }
 

@@ -25,7 +25,7 @@ function always(linearity: Linearity): () => Linearity {
 
 const linear: { readonly [K in OpName]?: (node: Node) => Linearity | null } = {
   neg: always(first),
-
+  add: always(sum),
   sub: always(sum),
   mul: always(either),
   div: always(first),
