@@ -127,7 +127,11 @@ export function newWriter(castTo: Readonly<Record<ElementType, number>>): Writer
     expand(x, shape) {
       if (sameShape(x.shape, shape)) return x;
       if (sizeOf(x.shape) === sizeOf(shape)) return writer.reshape(x, shape);
-      const repeated = writer.node("Expand", [x, writer.list(shape)], { dtype: x.dtype, shape });
+      // ONNX Runtime repeats no half-width floats, so those are repeated as float32.
+      const half = x.dtype === "bfloat16" || x.dtype === "float16";
+      const wide = half ? writer.cast(x, "float32") : x;
+      const copies = writer.node("Expand", [wide, writer.list(shape)], { dtype: wide.dtype, shape });
+      const repeated = half ? writer.cast(copies, x.dtype) : copies;
       sources.set(repeated, x);
       return repeated;
     },

@@ -1,0 +1,4 @@
+import { conformance } from "@tessera/runtime/testing";
+import { onnxBackend } from "./backend.ts";
+
+conformance("cpu", () => onnxBackend({ threads: 2 }));
