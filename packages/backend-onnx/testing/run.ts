@@ -3,21 +3,7 @@
 import assert from "node:assert/strict";
 import { evaluate, type Graph, type HostTensor, hostTensor, sizeOf, type TensorType, toElements } from "@tessera/core";
 import type { Backend } from "@tessera/runtime";
-
-/** The outputs of a graph, computed by a backend. */
-export async function runOn(backend: Backend, graph: Graph, inputs: readonly HostTensor[]): Promise<HostTensor[]> {
-  const program = await backend.compile(graph, { device: backend.devices[0]! });
-  const buffers = inputs.map((tensor) => backend.upload(tensor));
-  try {
-    const outputs = await program.run(buffers);
-    const tensors = await Promise.all(outputs.map((output) => output.read()));
-    outputs.forEach((output) => output.dispose());
-    return tensors;
-  } finally {
-    buffers.forEach((buffer) => buffer.dispose());
-    program.dispose();
-  }
-}
+import { runOnce } from "@tessera/runtime/testing";
 
 /** Requires that a backend computes what the reference evaluator does. */
 export async function assertAgrees(
@@ -27,7 +13,7 @@ export async function assertAgrees(
   tolerance = 1e-5,
 ): Promise<void> {
   const expected = evaluate(graph, inputs);
-  const found = await runOn(backend, graph, inputs);
+  const found = await runOnce(backend, graph, inputs);
   expected.forEach((tensor, i) => assertClose(found[i]!, tensor, tolerance, `output ${graph.outputNames[i]}`));
 }
 
