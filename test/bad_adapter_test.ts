@@ -1,8 +1,6 @@
 /** Adapters that cannot be: what enabling, saving and loading say, and that what was there stays. */
 import assert from "node:assert/strict";
 import {
-  type Backend,
-  type Buffer,
   CausalLM,
   type HostTensor,
   hostTensor,
@@ -13,25 +11,10 @@ import {
   writeSafetensors,
 } from "tessera";
 import { assertFails } from "./support/failures.ts";
+import { watchBuffers } from "./support/live_buffers.ts";
 import { tinyModel, withFolder } from "./support/models.ts";
 
-const cpu = await openBackend("cpu");
-
-/** The buffers that were uploaded and not disposed. */
-const live = new Set<Buffer>();
-const backend: Backend = {
-  ...cpu,
-  upload: (tensor, device) => {
-    const buffer = cpu.upload(tensor, device);
-    live.add(buffer);
-    const dispose = buffer.dispose.bind(buffer);
-    buffer.dispose = () => {
-      live.delete(buffer);
-      dispose();
-    };
-    return buffer;
-  },
-};
+const { backend, live } = watchBuffers(await openBackend("cpu"));
 
 function withModel(name: string, run: (lm: CausalLM, folder: string) => Promise<void>): void {
   Deno.test(name, async () => {

@@ -1,35 +1,11 @@
 /** Checkpoint folders that are damaged or do not fit: what `fromPreset` says, and that nothing stays allocated. */
 import assert from "node:assert/strict";
-import {
-  type Backend,
-  type Buffer,
-  CausalLM,
-  type HostTensor,
-  hostTensor,
-  openBackend,
-  openSafetensors,
-  writeSafetensors,
-} from "tessera";
+import { CausalLM, type HostTensor, hostTensor, openBackend, openSafetensors, writeSafetensors } from "tessera";
 import { assertFails } from "./support/failures.ts";
+import { watchBuffers } from "./support/live_buffers.ts";
 import { withCheckpoint } from "./support/models.ts";
 
 const backend = await openBackend("cpu");
-
-/** The backend, with a count of the buffers that were uploaded and not disposed. */
-function counting(): { counted: Backend; live: () => number } {
-  const live = new Set<Buffer>();
-  const upload: Backend["upload"] = (tensor, device) => {
-    const buffer = backend.upload(tensor, device);
-    live.add(buffer);
-    const dispose = buffer.dispose.bind(buffer);
-    buffer.dispose = () => {
-      live.delete(buffer);
-      dispose();
-    };
-    return buffer;
-  };
-  return { counted: { ...backend, upload }, live: () => live.size };
-}
 
 /** Spoils a good folder, and requires that loading it fails with all these words and leaves nothing behind. */
 function fails(
@@ -41,10 +17,10 @@ function fails(
   Deno.test(`fromPreset() rejects ${what}`, async () => {
     await withCheckpoint(backend, async (folder) => {
       await spoil(folder);
-      const { counted, live } = counting();
+      const { backend: counted, live } = watchBuffers(backend);
       const named = parts.map((part) => typeof part === "string" ? part.replace("FOLDER", folder) : part);
       await assertFails(() => CausalLM.fromPreset(folder, { backend: counted }), kind, named);
-      assert.equal(live(), 0, "buffers stay allocated");
+      assert.equal(live.size, 0, "buffers stay allocated");
     });
   });
 }

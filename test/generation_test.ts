@@ -12,6 +12,7 @@ import {
   toFloat32,
   traceProgram,
 } from "tessera";
+import { watchBuffers } from "./support/live_buffers.ts";
 import { countingRows, tinyModel, withCheckpoint } from "./support/models.ts";
 
 const backend = await openBackend("cpu");
@@ -152,22 +153,8 @@ withModel("calls at the same time give what they give one after the other", asyn
 });
 
 Deno.test("many shapes of batches do not pile up caches", async () => {
-  const live = new Set<object>();
-  const counting: typeof backend = {
-    ...backend,
-    upload: (tensor, device) => {
-      const buffer = backend.upload(tensor, device);
-      // Only caches have four axes.
-      if (tensor.shape.length !== 4) return buffer;
-      live.add(buffer);
-      const dispose = buffer.dispose.bind(buffer);
-      buffer.dispose = () => {
-        live.delete(buffer);
-        dispose();
-      };
-      return buffer;
-    },
-  };
+  // Only caches have four axes.
+  const { backend: counting, live } = watchBuffers(backend, ({ shape }) => shape.length === 4);
   const lm = tinyModel(counting, {}, { text: { eosTokenIds: [] } });
   const counts = [];
   let expected: number[] | undefined;

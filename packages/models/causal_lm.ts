@@ -30,9 +30,7 @@ import {
   type CompileSettings,
   createDataset,
   type Dataset,
-  type DatasetOptions,
   encodeExamples,
-  type EncodeOptions,
   type Evaluation,
   Evaluator,
   type FitOptions,
@@ -41,57 +39,13 @@ import {
   type TrainableModel,
   Trainer,
 } from "@tessera/train";
-import { buildModel, type BuildOptions, type BuiltModel, type TextConfig } from "./architectures.ts";
+import { buildModel, type TextConfig } from "./architectures.ts";
 import type { Backbone } from "./backbone.ts";
 import { shownPositions } from "./cache.ts";
+import type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm_options.ts";
 import { Generator } from "./generate.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
-import { samplingOf, type SamplingOptions } from "./sampling.ts";
-
-/** How a checkpoint is loaded. */
-export interface FromPresetOptions extends BuildOptions {
-  /** What the model runs on. */
-  readonly backend: Backend;
-  /** Whether to load the weights; if not, they are initialised from `seed`. True unless given. */
-  readonly loadWeights?: boolean;
-  /** The seed of weights that are not loaded; 0 unless given. */
-  readonly seed?: number;
-  /** Called after each tensor with the number loaded so far and the number in all. */
-  readonly onProgress?: (loaded: number, total: number) => void;
-}
-
-/** What a task is made from. */
-export interface CausalLMParts {
-  /** The architecture, and its correspondence to checkpoints. */
-  readonly model: BuiltModel;
-  /** What the model runs on. */
-  readonly backend: Backend;
-  /** Turns text into tokens; `null` when the checkpoint has none, so that only tokens can be given. */
-  readonly tokenizer: Tokenizer | null;
-  /** Tokens that end a text by default, beside the config's. */
-  readonly stopTokenIds?: readonly number[];
-  /** The folder that it was loaded from. */
-  readonly preset?: string;
-}
-
-/** How text is generated. */
-export interface GenerateOptions extends SamplingOptions {
-  /** The most tokens to add to each prompt; what the context has room for, but at most 256, unless given. */
-  readonly maxNewTokens?: number;
-  /** The most tokens of prompt and answer together; the model's context unless given. */
-  readonly maxLength?: number;
-  /** Tokens that end a text; the checkpoint's unless given, none when empty. */
-  readonly stopTokenIds?: readonly number[];
-  /** Whether to leave the prompt out of the result; false unless given, as in Keras. */
-  readonly stripPrompt?: boolean;
-  /** Ends generation after the token under way. */
-  readonly signal?: AbortSignal;
-  /** Called after each token with the number of tokens so far and the most that there can be. */
-  readonly onToken?: (done: number, total: number) => void;
-}
-
-/** How records become a data set. */
-export type DataOptions = Partial<EncodeOptions> & DatasetOptions;
+import { samplingOf } from "./sampling.ts";
 
 /** The token that ends a turn in a chat, by the names that checkpoints give it. */
 const endsOfTurn = ["<end_of_turn>", "<|eot_id|>", "<|im_end|>"];

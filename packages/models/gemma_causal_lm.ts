@@ -2,7 +2,8 @@
 import type { GemmaConfig } from "@tessera/convert";
 import type { Backend } from "@tessera/runtime";
 import { type BuildOptions, gemmaModel, type TextConfig } from "./architectures.ts";
-import { CausalLM, type FromPresetOptions } from "./causal_lm.ts";
+import { CausalLM } from "./causal_lm.ts";
+import type { FromPresetOptions } from "./causal_lm_options.ts";
 import { GemmaBackbone } from "./gemma.ts";
 
 /** A Gemma that generates, scores, and is fine-tuned: what `CausalLM.fromPreset` gives for a Gemma checkpoint. */

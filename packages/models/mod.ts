@@ -8,7 +8,7 @@ export type { BuildOptions, BuiltModel, TextConfig } from "./architectures.ts";
 export type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
 export { allocateCache, attend, disposeCache, shownPositions } from "./cache.ts";
 export { CausalLM } from "./causal_lm.ts";
-export type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm.ts";
+export type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm_options.ts";
 export { GemmaBackbone } from "./gemma.ts";
 export { GemmaCausalLM } from "./gemma_causal_lm.ts";
 export { gemmaLayoutMap } from "./gemma_layout.ts";
