@@ -112,8 +112,18 @@ function make(
   },
 ): LoraAdapter {
   const letters = lettersOf(layout, layer.equation);
-  const a = new Variable(`${layer.path}/lora_kernel_a`, factors.a);
-  const b = new Variable(`${layer.path}/lora_kernel_b`, { ...factors.b, initializer: zeros() });
+  // Split like the kernel, x · A · B adds to x · kernel where that is; copied over batches, no device has to gather a factor.
+  const follows = (own: string) => ({
+    variable: layer.kernel,
+    axes: [...own].map((letter) => letter === r ? null : letters.kernel.indexOf(letter)),
+    spareBatchAxes: true,
+  });
+  const a = new Variable(`${layer.path}/lora_kernel_a`, { ...factors.a, follows: follows(letters.a) });
+  const b = new Variable(`${layer.path}/lora_kernel_b`, {
+    ...factors.b,
+    initializer: zeros(),
+    follows: follows(letters.b),
+  });
   const scale = alpha / rank;
   const scaled = (x: Tensor) => scale === 1 ? x : x.mul(scale);
   return {

@@ -6,10 +6,11 @@ import {
   type FloatDType,
   hostZeros,
   iota,
+  parseEinsum,
   type Tensor,
   where,
 } from "@tessera/core";
-import { assign, Variable, zeros } from "@tessera/nn";
+import { assign, type Follows, Variable, zeros } from "@tessera/nn";
 import type { Backend, Device } from "@tessera/runtime";
 import type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
 
@@ -45,15 +46,31 @@ export function allocateCache(
 ): CacheLayer[] {
   const dtype = options.dtype ?? backbone.compute;
   const shape = [batch, length, ...backbone.cacheShape];
-  const make = (path: string) => {
-    const variable = new Variable(path, { shape, dtype, initializer: zeros(), trainable: false });
+  const make = (block: number, name: string) => {
+    const variable = new Variable(`cache/decoder_block_${block}/${name}`, {
+      shape,
+      dtype,
+      initializer: zeros(),
+      trainable: false,
+      ...followsProjection(backbone, block, name),
+    });
     variable.value = backend.upload(hostZeros(dtype, shape), options.device);
     return variable;
   };
-  return Array.from({ length: backbone.numLayers }, (_, i) => ({
-    key: make(`cache/decoder_block_${i}/key`),
-    value: make(`cache/decoder_block_${i}/value`),
-  }));
+  return Array.from({ length: backbone.numLayers }, (_, i) => ({ key: make(i, "key"), value: make(i, "value") }));
+}
+
+/** What a cache [batch, length, keyHeads, headDim] is split like: batches, and the axes of the kernel that its projection keeps. */
+function followsProjection({ denses }: Backbone, block: number, name: string): { readonly follows?: Follows } {
+  const layer = denses.find(({ path }) => path.includes(`_${block}/`) && path.endsWith(`/${name}`));
+  if (layer === undefined) return {};
+  const { b: kernel, out } = parseEinsum(layer.equation);
+  const axes = [...out].map((letter, axis) => {
+    if (axis === 0) return "batch";
+    const found = kernel.indexOf(letter);
+    return found < 0 ? null : found;
+  });
+  return { follows: { variable: layer.kernel, axes, spareBatchAxes: true } };
 }
 
 /** Frees a cache. */

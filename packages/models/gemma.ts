@@ -8,6 +8,7 @@ import { constant, einsum, type FloatDType, gelu, rmsNorm, rotaryEmbedding, type
 import { gemmaAttentionScale, type GemmaConfig, gemmaLayerTypes } from "@tessera/convert";
 import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
 import {
+  activation,
   applyDense,
   type DTypePolicy,
   dtypePolicy,
@@ -115,7 +116,8 @@ export class GemmaBackbone implements Backbone {
       scale === null ? x : rmsNorm(x, scale.read(compute), { epsilon, offset: 1 });
     const kinds = gemmaLayerTypes(config);
     const frequencies = rotaryFrequencies(config);
-    let x = this.#embeddings.read().gather(inputs.tokenIds).cast(compute).mul(Math.sqrt(config.hiddenDim));
+    const embedded = this.#embeddings.read().gather(inputs.tokenIds).cast(compute);
+    let x = activation("token_embedding", embedded).mul(Math.sqrt(config.hiddenDim));
     this.#blocks.forEach((block, layer) => {
       const a = norm(block.preAttentionNorm, x);
       const query = rotaryEmbedding(applyDense(block.query, a), inputs.positions, frequencies);
@@ -128,9 +130,9 @@ export class GemmaBackbone implements Backbone {
       x = x.add(norm(block.postAttentionNorm, applyDense(block.attentionOutput, mixed)));
       const f = norm(block.preFfwNorm, x);
       const gated = gelu(applyDense(block.ffwGating, f)).mul(applyDense(block.ffwGating2, f));
-      x = x.add(norm(block.postFfwNorm, applyDense(block.ffwLinear, gated)));
+      x = activation(`decoder_block_${layer}`, x.add(norm(block.postFfwNorm, applyDense(block.ffwLinear, gated))));
     });
-    return norm(this.#finalNorm, x);
+    return activation("final_normalization", norm(this.#finalNorm, x));
   }
 
   /** The logits of hidden states, [.., hiddenDim] to [.., vocabulary]: the head is the token embedding. */

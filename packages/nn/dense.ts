@@ -1,6 +1,7 @@
 /** Dense layers as one einsum, and the place where an adapter is attached. */
 import { type DType, einsum, parseEinsum, type Tensor } from "@tessera/core";
 import type { Initializer } from "./initializers.ts";
+import { activation } from "./program.ts";
 import type { Scope } from "./scope.ts";
 import type { Variable } from "./variable.ts";
 
@@ -51,5 +52,5 @@ export function einsumDense(scope: Scope, name: string, spec: EinsumDenseSpec): 
 /** The output of a dense layer, computed in the dtype of `x`. */
 export function applyDense(layer: EinsumDense, x: Tensor): Tensor {
   const y = einsum(layer.equation, x, layer.kernel.read(x.dtype));
-  return layer.adapter === null ? y : y.add(layer.adapter.apply(x));
+  return activation(layer.path, layer.adapter === null ? y : y.add(layer.adapter.apply(x)));
 }

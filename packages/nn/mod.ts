@@ -4,9 +4,11 @@
  * @module
  */
 export { Variable } from "./variable.ts";
-export type { VariableSpec } from "./variable.ts";
-export { assign, compileProgram, programVariable, traceProgram } from "./program.ts";
-export type { Program, TracedProgram } from "./program.ts";
+export type { Follows, VariableSpec } from "./variable.ts";
+export { activation, assign, compileProgram, programVariable, traceProgram } from "./program.ts";
+export type { Activation, Program, TracedProgram } from "./program.ts";
+export { layoutOf, storedSharding } from "./placement.ts";
+export { shardProgram } from "./shard_program.ts";
 export { modelVariables, Scope } from "./scope.ts";
 export type { Registry } from "./scope.ts";
 export { applyDense, einsumDense } from "./dense.ts";

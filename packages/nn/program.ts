@@ -27,11 +27,22 @@ export interface TracedProgram {
   readonly outputs: readonly string[];
   /** The variables updated, in the order of the outputs that follow. */
   readonly updated: readonly Variable[];
+  /** The values inside that layout maps can speak of, in the order in which they were computed. */
+  readonly activations: readonly Activation[];
+}
+
+/** A value inside a program that has a path, such as `decoder_block_0/output`. */
+export interface Activation {
+  /** The path. */
+  readonly path: string;
+  /** The value. */
+  readonly tensor: Tensor;
 }
 
 interface Recording {
   readonly inputs: Map<Variable, Tensor>;
   readonly updates: Map<Variable, Tensor>;
+  readonly activations: Activation[];
 }
 
 const recordings: Recording[] = [];
@@ -75,13 +86,19 @@ export function assign(variable: Variable, value: Tensor): void {
   updates.set(variable, value);
 }
 
+/** Gives the output of a layer a path, `<layer>/output`, by which layout maps can speak of it; returns the output. */
+export function activation(layer: string, tensor: Tensor): Tensor {
+  recordings.at(-1)?.activations.push({ path: `${layer}/output`, tensor });
+  return tensor;
+}
+
 /** Traces a function of a batch that may read and assign variables. */
 export function traceProgram<I extends Readonly<Record<string, TensorType>>>(
   name: string,
   batch: I,
   body: (batch: { readonly [K in keyof I]: Tensor }) => Readonly<Record<string, Tensor>>,
 ): TracedProgram {
-  const current: Recording = { inputs: new Map(), updates: new Map() };
+  const current: Recording = { inputs: new Map(), updates: new Map(), activations: [] };
   recordings.push(current);
   try {
     let outputs: string[] = [];
@@ -97,6 +114,7 @@ export function traceProgram<I extends Readonly<Record<string, TensorType>>>(
       variables: [...current.inputs.keys()],
       outputs,
       updated: [...current.updates.keys()],
+      activations: current.activations,
     };
   } finally {
     recordings.pop();

@@ -22,6 +22,21 @@ export interface VariableSpec {
   readonly initializer: Initializer;
   /** Whether training changes it; true unless given. */
   readonly trainable?: boolean;
+  /** The variable whose layout it shares on a mesh, where no key of a layout map names it; none unless given. */
+  readonly follows?: Follows;
+}
+
+/** Whose layout a variable shares on a mesh, axis by axis. */
+export interface Follows {
+  /** The variable that leads. */
+  readonly variable: Variable;
+  /** Per logical axis, the logical axis of the leader that it is split like, `"batch"` to be split as batches are, or `null`. */
+  readonly axes: readonly (number | "batch" | null)[];
+  /**
+   * Whether mesh axes that split batches split none of the leader's axes here, so that each device holds all that its share of
+   * a batch needs; false unless given.
+   */
+  readonly spareBatchAxes?: boolean;
 }
 
 /** A named tensor that outlives the programs that use it. */
@@ -36,6 +51,8 @@ export class Variable {
   readonly stored: TensorType;
   /** How values are made when no checkpoint gives them. */
   readonly initializer: Initializer;
+  /** The variable whose layout it shares on a mesh; `null` for none. */
+  readonly follows: Follows | null;
   /** Whether training changes it. */
   trainable: boolean;
   /** The value, in the stored axis order; `null` before it is loaded or initialised. */
@@ -48,6 +65,7 @@ export class Variable {
     this.order = spec.order ?? spec.shape.map((_, axis) => axis);
     this.stored = { shape: this.order.map((axis) => spec.shape[axis]!), dtype: spec.dtype ?? "float32" };
     this.initializer = spec.initializer;
+    this.follows = spec.follows ?? null;
     this.trainable = spec.trainable ?? true;
   }
 

@@ -161,6 +161,7 @@ function makeSlots(variable: Variable): Slots {
       order: variable.order,
       initializer: zeros(),
       trainable: false,
+      follows: { variable, axes: [...variable.shape.keys()] },
     });
   return {
     momentum: slot("momentum"),

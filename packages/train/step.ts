@@ -85,6 +85,7 @@ export function makeAccumulators(model: TrainableModel, backend: Backend): Map<V
         order: variable.order,
         initializer: zeros(),
         trainable: false,
+        follows: { variable, axes: [...variable.shape.keys()] },
       });
       accumulator.value = backend.upload(hostZeros("float32", accumulator.stored.shape), variable.value!.device);
       return [variable, accumulator];

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import {
+  DataParallel,
+  DeviceMesh,
+  formatSharding,
+  LayoutMap,
+  ModelParallel,
+  trafficOf,
+  virtualDevices,
+} from "@tessera/mesh";
+import { einsumDense } from "./dense.ts";
+import { zeros } from "./initializers.ts";
+import { layoutOf, storedSharding } from "./placement.ts";
+import { activation, assign, traceProgram } from "./program.ts";
+import { Scope } from "./scope.ts";
+import { shardProgram } from "./shard_program.ts";
+import { type Follows, Variable } from "./variable.ts";
+
+const mesh = new DeviceMesh([2, 4], ["batch", "model"], virtualDevices(8));
+const initializer = zeros();
+
+function kernel(): Variable {
+  return new Variable("query/kernel", { shape: [8, 64, 16], order: [0, 2, 1], initializer });
+}
+
+function follower(path: string, shape: readonly number[], follows: Follows): Variable {
+  return new Variable(path, { shape, initializer, follows });
+}
+
+function parallel(...entries: [key: string, dims: ("batch" | "model" | null)[]][]) {
+  const layoutMap = new LayoutMap(mesh);
+  entries.forEach(([key, dims]) => layoutMap.set(key, dims));
+  return new ModelParallel({ layoutMap, batchDimName: "batch" });
+}
+
+Deno.test("a variable lies as the key that names it says, its stored axes in their own order", () => {
+  const distribution = parallel(["query/kernel", ["model", "batch", null]]);
+  assert.equal(String(layoutOf(kernel(), distribution)), "PartitionSpec('model', 'batch', None)");
+  assert.equal(formatSharding(storedSharding(kernel(), distribution)), "[model, -, batch]");
+});
+
+Deno.test("a variable that no key names lies as the one that it follows", () => {
+  const variable = kernel();
+  const distribution = parallel(["query/kernel", ["model", "batch", null]]);
+  const slot = follower("adamw/query_kernel_momentum", [8, 64, 16], { variable, axes: [0, 1, 2] });
+  assert.equal(String(layoutOf(slot, distribution)), "PartitionSpec('model', 'batch', None)");
+  const a = follower("query/lora_kernel_a", [8, 64, 4], { variable, axes: [0, 1, null], spareBatchAxes: true });
+  assert.equal(String(layoutOf(a, distribution)), "PartitionSpec('model', None, None)");
+  // What follows a follower comes to lie there too.
+  const momentum = follower("adamw/lora_a_momentum", [8, 64, 4], { variable: a, axes: [0, 1, 2] });
+  assert.equal(String(layoutOf(momentum, distribution)), "PartitionSpec('model', None, None)");
+  const cache = follower("cache/key", [2, 32, 8, 16], { variable, axes: ["batch", null, 0, 2], spareBatchAxes: true });
+  assert.equal(String(layoutOf(cache, distribution)), "PartitionSpec('batch', None, 'model', None)");
+});
+
+Deno.test("a key goes before what is followed; what follows nothing is copied", () => {
+  const variable = kernel();
+  const distribution = parallel(["query/kernel", ["model", "batch", null]], ["adamw.*", ["model", null, null]]);
+  const slot = follower("adamw/query_kernel_momentum", [8, 64, 16], { variable, axes: [0, 1, 2] });
+  assert.equal(String(layoutOf(slot, distribution)), "PartitionSpec('model', None, None)");
+  assert(layoutOf(new Variable("scale", { shape: [64], initializer }), distribution).isReplicated);
+  assert(layoutOf(slot, new DataParallel({ mesh })).isReplicated);
+});
+
+Deno.test("shardProgram() splits batches, variables and the activations that the map names", () => {
+  const scope = new Scope();
+  const up = einsumDense(scope, "up", { equation: "bd,df->bf", shape: [8, 16], dtype: "float32", initializer });
+  const traced = traceProgram("step", { x: { shape: [4, 8], dtype: "float32" } }, ({ x }) => {
+    const y = activation("middle", x.mul(up.kernel.read().sum(1).reshape([1, 8])));
+    assign(up.kernel, up.kernel.raw().add(1));
+    return { total: y.sum() };
+  });
+  assert.deepEqual(traced.activations.map(({ path }) => path), ["middle/output"]);
+  const plain = shardProgram(traced, parallel(["up/kernel", [null, "model"]]));
+  assert.deepEqual(plain.inputs.map(formatSharding), ["[batch, -]", "[-, model]"]);
+  assert.deepEqual(plain.outputs.map(formatSharding), ["[]", "[-, model]"]);
+  const asked = shardProgram(traced, parallel(["up/kernel", [null, "model"]], ["middle/output", [null, "batch"]]));
+  assert.notDeepEqual(trafficOf(asked.graph), trafficOf(plain.graph));
+});
+
+Deno.test("shardProgram() copies a batch that does not divide, and whole axes of activations that do not", () => {
+  const x = { shape: [3, 6], dtype: "float32" } as const;
+  const traced = traceProgram("odd", { x }, ({ x }) => ({ y: activation("double", x.mul(2)) }));
+  const { inputs, outputs } = shardProgram(traced, parallel(["double/output", ["batch", "model"]]));
+  assert.deepEqual([...inputs, ...outputs].map(formatSharding), ["[-, -]", "[-, -]"]);
+});
