@@ -2,6 +2,7 @@
 
 import { type HostTensor, type TensorType } from "@tessera/core";
 import type { Backend, Device } from "@tessera/runtime";
+import { checkDevice, virtualDevices } from "@tessera/runtime/support";
 import { OnnxBuffer } from "./buffer.ts";
 import { compileGraph } from "./executable.ts";
 import { acquireEnvironment, type EnvironmentOptions } from "./ffi/environment.ts";
@@ -24,21 +25,9 @@ export interface OnnxBackendOptions extends EnvironmentOptions {
  */
 export function onnxBackend(options: OnnxBackendOptions = {}): Backend {
   const { deviceCount = 1, session = {}, ...environmentOptions } = options;
-  if (!Number.isInteger(deviceCount) || deviceCount < 1) {
-    throw new RangeError(`Cannot start the backend "cpu" with ${deviceCount} devices: a positive integer is needed`);
-  }
+  const devices = virtualDevices("cpu", deviceCount);
   const environment = acquireEnvironment(environmentOptions);
-  const devices: readonly Device[] = Array.from({ length: deviceCount }, (_, i) => ({ id: `cpu:${i}`, kind: "cpu" }));
-
-  function own(device: Device): Device {
-    if (devices.includes(device)) return device;
-    throw new TypeError(
-      `Cannot use device "${device.id}" with the backend "cpu": its devices are ${
-        devices.map(({ id }) => id).join(", ")
-      }`,
-    );
-  }
-
+  const own = (device: Device) => checkDevice("cpu", devices, device);
   let disposed = false;
   return {
     name: "cpu",

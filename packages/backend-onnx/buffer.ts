@@ -2,9 +2,9 @@
 
 import { formatType, type HostTensor, sameType, type TensorType } from "@tessera/core";
 import type { Buffer, Device } from "@tessera/runtime";
+import { idle, newTurns, type Turns, whenFree } from "@tessera/runtime/support";
 import type { Environment } from "./ffi/environment.ts";
 import { bytesOfValue, type OrtValue, readValue } from "./ffi/value.ts";
-import { endTurn, idle, newTurns, takeTurn, type Turns, type Use } from "./turns.ts";
 
 /** A buffer over an `OrtValue`, which a run may replace by another one of the same type. */
 export class OnnxBuffer implements Buffer {
@@ -68,17 +68,8 @@ export class OnnxBuffer implements Buffer {
     else users.then(() => this.#value.release());
   }
 
-  async #use<T>(use: Use, body: () => T): Promise<T> {
+  async #use<T>(use: "read" | "write", body: () => T): Promise<T> {
     if (this.#disposed) throw new TypeError(`Cannot ${use} a ${formatType(this.type)} buffer that was disposed`);
-    const { promise: done, resolve } = Promise.withResolvers<void>();
-    const waits: Promise<void>[] = [];
-    takeTurn(this.turns, use, done, waits);
-    try {
-      await Promise.all(waits);
-      return body();
-    } finally {
-      endTurn(this.turns, done);
-      resolve();
-    }
+    return await whenFree(this.turns, use, body);
   }
 }

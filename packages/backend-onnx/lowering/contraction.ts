@@ -1,8 +1,8 @@
 /** The lowering of `einsum`: one matrix product, with as few transposes as its plan needs. */
 
 import type { Primitives, Rule } from "@tessera/core";
+import { type OperandPlan, planEinsum, type ProductPlan } from "@tessera/runtime/support";
 import type { OnnxValue } from "../model/description.ts";
-import { type OperandPlan, planEinsum, type ProductPlan } from "./einsum_plan.ts";
 import type { Writer } from "./writer.ts";
 
 /** Lowers an einsum of two tensors. */

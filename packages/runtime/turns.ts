@@ -44,3 +44,36 @@ export function idle(turns: Turns): Promise<void> | null {
   const users = [...turns.readers, ...(turns.writer === null ? [] : [turns.writer])];
   return Promise.all(users).then(() => idle(turns) ?? undefined);
 }
+
+/** Does something with a buffer when it is its turn, and ends the turn whatever happens. */
+export async function whenFree<T>(turns: Turns, use: Use, body: () => T | Promise<T>): Promise<T> {
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  const waits: Promise<void>[] = [];
+  takeTurn(turns, use, done, waits);
+  try {
+    await Promise.all(waits);
+    return await body();
+  } finally {
+    endTurn(turns, done);
+    resolve();
+  }
+}
+
+/** Does something with several buffers when it is its turn for all of them; those in `written` alone. */
+export async function whenAllFree<B extends { readonly turns: Turns }, T>(
+  buffers: readonly B[],
+  written: ReadonlySet<B>,
+  body: () => T | Promise<T>,
+): Promise<T> {
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  const waits: Promise<void>[] = [];
+  const used = new Set(buffers);
+  for (const buffer of used) takeTurn(buffer.turns, written.has(buffer) ? "write" : "read", done, waits);
+  try {
+    if (waits.length > 0) await Promise.all(waits);
+    return await body();
+  } finally {
+    for (const buffer of used) endTurn(buffer.turns, done);
+    resolve();
+  }
+}
