@@ -46,7 +46,7 @@ export { gelu, silu } from "./composites/activation.ts";
 export { attention } from "./composites/attention.ts";
 export type { AttentionAttrs, AttentionInputs } from "./composites/attention.ts";
 export { crossEntropy } from "./composites/loss.ts";
-export { rmsNorm, softmax } from "./composites/normalization.ts";
+export { layerNorm, rmsNorm, softmax } from "./composites/normalization.ts";
 export { rotaryEmbedding } from "./composites/rotary.ts";
 export { decompose } from "./passes/decompose.ts";
 export { eliminateDeadCode } from "./passes/dead_code.ts";

@@ -153,6 +153,8 @@ export const decomposedWhenSplit: ReadonlySet<OpName> = new Set<CompositeName>([
   "softmax",
   "rmsNorm",
   "rmsNormGrad",
+  "layerNorm",
+  "layerNormGrad",
   "crossEntropy",
   "crossEntropyGrad",
 ]);

@@ -18,7 +18,7 @@ export interface DecoderInputs {
   readonly positions: Tensor;
   /** The position of each key, int32 [batch, keys], -1 to hide it; the keys are the tokens, or the cache where there is one. */
   readonly keyPositions: Tensor;
-  /** Keys at positions below this are seen by every token, int32 [batch]; none when left out. */
+  /** Tokens at positions below this see each other, those that follow included, int32 [batch]; none when left out. */
   readonly prefix?: Tensor;
   /** The cache that the tokens' keys and values are written to; `null` when there is none. */
   readonly cache: {

@@ -92,6 +92,10 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
     if (rows.length === 0) return [dx, dgain];
     return [dx, writer.node("ReduceSum", [dgain, writer.list(rows)], scale, { attributes: { keepdims: 0 } })];
   },
+  layerNorm: (writer, [x, scale, shift], { epsilon }) => [
+    writer.node("LayerNormalization", [x, scale, shift], x, { attributes: { axis: -1, epsilon: { float: epsilon } } }),
+  ],
+  layerNormGrad: "decompose",
   softmax: (writer, [x]) => [softmax(writer, x)],
   rotaryEmbedding: (writer, [x, positions, frequencies], { inverse }, node) => {
     const [batch, time, heads, headDim] = x.shape as [number, number, number, number];

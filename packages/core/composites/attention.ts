@@ -2,9 +2,9 @@
  * Scaled dot-product attention with grouped key/value heads (arXiv 2305.13245), a soft cap on the scores (Gemma 2,
  * arXiv 2408.00118) and masks that follow from positions.
  *
- * Masks are not tensors here. Each query and key has a position, and query i sees key j when
- *   0 ≤ keyPosition[j]  and  (keyPosition[j] ≤ queryPosition[i] or keyPosition[j] < prefix)
- *   and  queryPosition[i] - keyPosition[j] < window.
+ * Masks are not tensors here. Each query and key has a position, and query i sees key j when 0 ≤ keyPosition[j] and
+ *   either  keyPosition[j] ≤ queryPosition[i]  and  queryPosition[i] - keyPosition[j] < window,
+ *   or      keyPosition[j] < prefix  and  queryPosition[i] < prefix: within a prefix all see all, whatever the window.
  * That covers padding (a key position of -1), causal and prefix masks, sliding windows and caches that are partly filled,
  * and lets a backend with a fused kernel never build the [batch, heads, time, keys] mask.
  */
@@ -69,7 +69,7 @@ export interface AttentionInputs {
   readonly queryPositions: Tensor;
   /** The position of each key, int32 [batch, keys]; -1 hides it. */
   readonly keyPositions: Tensor;
-  /** Keys at positions below this are seen by every query, int32 [batch]; none when left out. */
+  /** The end of the prefix, within which every query sees every key, int32 [batch]; none when left out. */
   readonly prefix?: Tensor;
 }
 
@@ -121,9 +121,13 @@ function visible(queryPositions: Tensor, keyPositions: Tensor, prefix: Tensor, w
   const keys = keyPositions.shape[1]!;
   const query = queryPositions.reshape([batch, 1, 1, time, 1]);
   const key = keyPositions.reshape([batch, 1, 1, 1, keys]);
-  const reached = key.lessEqual(query).or(key.less(prefix.reshape([batch, 1, 1, 1, 1])));
-  const shown = reached.and(key.greaterEqual(0));
-  return window === null ? shown : shown.and(query.sub(key).less(window));
+  const end = prefix.reshape([batch, 1, 1, 1, 1]);
+  // Without a window a query behind the prefix sees the whole of it anyway, so it need not be asked where it stands.
+  const causal = key.lessEqual(query);
+  const reached = window === null
+    ? causal.or(key.less(end))
+    : causal.and(query.sub(key).less(window)).or(key.less(end).and(query.less(end)));
+  return reached.and(key.greaterEqual(0));
 }
 
 /** A score so low that its exponential is zero beside any other, but whose arithmetic never makes NaN. */

@@ -4,6 +4,11 @@ import { apply, type Tensor } from "../tensor.ts";
 import { axisNames, requireFloat, requireShape } from "../ops/infer.ts";
 import type { CompositeTable, NoAttrs } from "../ops/op.ts";
 
+interface LayerNormAttrs {
+  /** Added to the variance. */
+  readonly epsilon: number;
+}
+
 interface RmsNormAttrs {
   /** Added to the mean square. */
   readonly epsilon: number;
@@ -19,6 +24,18 @@ export interface Normalization {
   rmsNormGrad: {
     operands: [x: TensorType, scale: TensorType, ct: TensorType];
     attrs: RmsNormAttrs;
+    results: [dx: TensorType, dscale: TensorType];
+  };
+  /** Normalisation to mean zero and variance one over the last axis, then scaled and shifted. */
+  layerNorm: {
+    operands: [x: TensorType, scale: TensorType, shift: TensorType];
+    attrs: LayerNormAttrs;
+    results: [y: TensorType];
+  };
+  /** The gradient of `layerNorm` for its input and its scale; that for its shift is a sum of the cotangent. */
+  layerNormGrad: {
+    operands: [x: TensorType, scale: TensorType, ct: TensorType];
+    attrs: LayerNormAttrs;
     results: [dx: TensorType, dscale: TensorType];
   };
   /** Softmax over the last axis. */
@@ -39,6 +56,15 @@ export function rmsNorm(
 }
 
 /**
+ * Layer normalisation (arXiv 1607.06450): (x - mean(x)) / √(variance(x) + epsilon) · scale + shift, over the last axis.
+ *
+ * @throws {TypeError} when `scale` or `shift` is not as long as the last axis of `x`, or one of them is not floating-point.
+ */
+export function layerNorm(x: Tensor, scale: Tensor, shift: Tensor, options: { readonly epsilon: number }): Tensor {
+  return apply("layerNorm", [x, scale, shift], { epsilon: options.epsilon });
+}
+
+/**
  * Softmax over the last axis.
  *
  * @throws {TypeError} when `x` is a scalar or not floating-point.
@@ -52,12 +78,25 @@ function inverseRms(x: Tensor, epsilon: number): Tensor {
   return x.square().mean(-1, { keepDims: true }).add(epsilon).rsqrt();
 }
 
-function checkScale(op: string, x: TensorType, scale: TensorType): void {
+/** The last axis less its mean, and one over its deviation, in float32. */
+function standardized(x: Tensor, epsilon: number): { normal: Tensor; inverse: Tensor } {
+  const wide = x.cast("float32");
+  const centred = wide.sub(wide.mean(-1, { keepDims: true }));
+  const inverse = inverseRms(centred, epsilon);
+  return { normal: centred.mul(inverse), inverse };
+}
+
+function checkScale(op: string, x: TensorType, scale: TensorType, what = "the scale"): void {
   requireFloat(op, x);
   requireFloat(op, scale);
   const width = x.shape.at(-1);
   if (width === undefined) throw new TypeError(`Cannot ${op} ${formatType(x)}: it has no axis to normalise over`);
-  requireShape(op, "the scale", scale, [width]);
+  requireShape(op, what, scale, [width]);
+}
+
+/** The axes before the last. */
+function rowAxes(x: Tensor): number[] {
+  return x.shape.slice(0, -1).map((_, axis) => axis);
 }
 
 /** Factor names of a tensor whose last axis is normalised over, and so may not be split. */
@@ -99,9 +138,44 @@ export const normalizations: CompositeTable<Normalization> = {
       const g = wideCt.mul(gain);
       const shift = g.mul(wide).mean(-1, { keepDims: true }).mul(r.square());
       const dx = g.sub(wide.mul(shift)).mul(r);
-      const rows = x.shape.slice(0, -1).map((_, axis) => axis);
-      const dscale = wideCt.mul(wide).mul(r).sum(rows);
+      const dscale = wideCt.mul(wide).mul(r).sum(rowAxes(x));
       return [dx.cast(x.dtype), dscale.cast(scale.dtype)];
+    },
+  },
+  layerNorm: {
+    infer: ([x, scale, shift]) => {
+      checkScale("layerNorm", x, scale);
+      checkScale("layerNorm", x, shift, "the shift");
+      return [x];
+    },
+    factors: ([x]) => `${rowNames(x)}, !z, !z -> ${rowNames(x)}`,
+    vjp: ([ct], [x, scale, shift], attrs) => {
+      const [dx, dscale] = apply("layerNormGrad", [x, scale, ct], attrs);
+      return [dx, dscale, ct.cast("float32").sum(rowAxes(x)).cast(shift.dtype)];
+    },
+    decompose: ([x, scale, shift], { epsilon }) => {
+      const { normal } = standardized(x, epsilon);
+      return [normal.mul(scale.cast("float32")).add(shift.cast("float32")).cast(x.dtype)];
+    },
+  },
+  // With n = (x - mean(x)) r, r = 1/√(variance + ε) and g = ct · scale: dx = r (g - mean(g) - n · mean(g n)), dscale = Σ ct n.
+  layerNormGrad: {
+    infer: ([x, scale, ct]) => {
+      checkScale("layerNormGrad", x, scale);
+      if (!sameType(x, ct)) {
+        throw new TypeError(`Cannot layerNormGrad ${formatType(x)} and ${formatType(ct)}: types must match`);
+      }
+      return [x, scale];
+    },
+    factors: ([x]) => `${rowNames(x)}, !z, ${rowNames(x)} -> ${rowNames(x)}, !z`,
+    vjp: "decompose",
+    decompose: ([x, scale, ct], { epsilon }) => {
+      const { normal, inverse } = standardized(x, epsilon);
+      const wideCt = ct.cast("float32");
+      const g = wideCt.mul(scale.cast("float32"));
+      const along = normal.mul(g.mul(normal).mean(-1, { keepDims: true }));
+      const dx = g.sub(g.mean(-1, { keepDims: true })).sub(along).mul(inverse);
+      return [dx.cast(x.dtype), wideCt.mul(normal).sum(rowAxes(x)).cast(scale.dtype)];
     },
   },
   softmax: {

@@ -244,6 +244,22 @@ const bad: { readonly [K in OpName]?: readonly Bad<K>[] } = {
       "Cannot rmsNorm: the scale must have shape [3], found float32[2]",
     ],
   ],
+  layerNorm: [
+    [
+      "float32[2,3] float32[3] float32[1,3]",
+      { epsilon: 1 },
+      "TypeError",
+      "Cannot layerNorm: the shift must have shape [3], found float32[1,3]",
+    ],
+  ],
+  layerNormGrad: [
+    [
+      "float32[2,3] float32[3] float32[3]",
+      { epsilon: 1 },
+      "TypeError",
+      "Cannot layerNormGrad float32[2,3] and float32[3]: types must match",
+    ],
+  ],
   softmax: [["float32[]", {}, "TypeError", "Cannot softmax float32[]: it has no axis to normalise over"]],
   rotaryEmbedding: [
     [

@@ -62,6 +62,7 @@ const known: readonly [op: OpName, operands: readonly Operand[], attrs: Attrs, r
     -3,
   ]]],
   ["rmsNorm", [[[3, 4], [2]], [[0, 1], [2]]], { epsilon: 0, offset: 1 }, [[3 / Math.sqrt(12.5), 8 / Math.sqrt(12.5)]]],
+  ["layerNorm", [[[1, 5], [2]], [[1, 2], [2]], [[0, 1], [2]]], { epsilon: 0 }, [[-1, 3]]],
   ["softmax", [[[0, Math.log(3)], [2]]], {}, [[0.25, 0.75]]],
   ["crossEntropy", [[[0, Math.log(3)], [2]], [[0], [], "int32"]], {}, [[Math.log(4)]]],
   ["gelu", [[[0, 1], [2]]], {}, [[0, 0.841192]]],
@@ -112,6 +113,13 @@ Deno.test("evaluate() of attention sees the keys that its masks leave", () => {
     [half, half, 0],
     [half, half, 0],
     [third, third, third],
+  ]);
+  // Within the prefix the window hides nothing; behind it, the first key is out of its reach.
+  assert.deepEqual(attended([0, 1, 2, 3], [0, 1, 2, 3], { prefix: 3, window: 2 }), [
+    [third, third, third, 0],
+    [third, third, third, 0],
+    [third, third, third, 0],
+    [0, 0, half, half],
   ]);
   // A query that sees nothing gives the mean of the values rather than NaN.
   assert.deepEqual(attended([0], [-1, -1], {}), [[half, half]]);

@@ -60,6 +60,27 @@ export const normalizationSamples: SampleTable<Normalization> = {
     sample("vector", [signed([4]), signed([4]), signed([4])], gemma),
     sample("float32 scale of bfloat16", [signed([2, 4], "bfloat16"), signed([4]), signed([2, 4], "bfloat16")], gemma),
   ],
+  layerNorm: [
+    sample("matrix", [signed([2, 4]), positive([4]), signed([4])], { epsilon: 1e-6 }),
+    sample("batch of rows", [signed([2, 2, 3]), signed([3]), signed([3])], { epsilon: 1e-5 }),
+    sample("vector", [signed([4]), signed([4]), signed([4])], { epsilon: 1e-6 }),
+    sample("epsilon that counts", [signed([2, 4]), signed([4]), signed([4])], { epsilon: 1 }),
+    sample("far from zero", [given([2, 3], "float32", [40, 46, 37, -20, -27, -15]), signed([3]), signed([3])], {
+      epsilon: 1e-6,
+    }),
+    sample("bfloat16", [signed([2, 4], "bfloat16"), signed([4], "bfloat16"), signed([4], "bfloat16")], {
+      epsilon: 1e-6,
+    }),
+    sample("float32 scale of bfloat16", [signed([2, 4], "bfloat16"), signed([4]), signed([4])], { epsilon: 1e-6 }),
+  ],
+  layerNormGrad: [
+    sample("matrix", [signed([2, 4]), positive([4]), signed([2, 4])], { epsilon: 1e-6 }),
+    sample("batch of rows", [signed([2, 2, 3]), signed([3]), signed([2, 2, 3])], { epsilon: 1e-5 }),
+    sample("vector", [signed([4]), signed([4]), signed([4])], { epsilon: 1e-6 }),
+    sample("float32 scale of bfloat16", [signed([2, 4], "bfloat16"), signed([4]), signed([2, 4], "bfloat16")], {
+      epsilon: 1e-6,
+    }),
+  ],
   softmax: [
     sample("matrix", [signed([2, 4])], {}),
     sample("vector", [signed([4])], {}),
@@ -122,6 +143,7 @@ const attentionCases: Readonly<Record<string, AttentionCase>> = {
   },
   "prefix": { heads: 2, keyHeads: 2, ...causal, prefix: [2, 3] },
   "window": { heads: 2, keyHeads: 2, ...causal, attrs: { window: 2 } },
+  "prefix longer than the window": { heads: 2, keyHeads: 2, ...causal, prefix: [3, 4], attrs: { window: 2 } },
   "soft cap": { heads: 2, keyHeads: 1, ...causal, attrs: { softCap: 1.5 } },
   "everything": {
     heads: 4,
