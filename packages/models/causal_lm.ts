@@ -45,6 +45,8 @@ import { shownPositions } from "./cache.ts";
 import type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm_options.ts";
 import { Generator } from "./generate.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
+import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
+import { buildPreset, type PresetName } from "./presets/presets.ts";
 import { samplingOf } from "./sampling.ts";
 
 /** The token that ends a turn in a chat, by the names that checkpoints give it. */
@@ -79,21 +81,35 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Loads a checkpoint folder in Hugging Face's format, whatever its architecture.
+   * Loads a preset of that name, or a checkpoint folder in Hugging Face's format, whatever its architecture.
    *
-   * @throws {Error} when a file is missing or damaged, or when config and weights do not fit together; nothing stays loaded.
+   * A preset whose files are not on this machine can still be made with `loadWeights: false`; it then has no tokenizer.
+   *
+   * @throws {RangeError} when it is neither the name of a preset nor a folder.
+   * @throws {Error} when a preset's files are nowhere, saying where they were looked for; when a file is missing or damaged,
+   * or when config and weights do not fit together. Nothing stays loaded.
    */
-  static async fromPreset(folder: string, options: FromPresetOptions): Promise<CausalLM> {
+  static async fromPreset(
+    preset: PresetName | (string & NonNullable<unknown>),
+    options: FromPresetOptions,
+  ): Promise<CausalLM> {
+    const { backend, seed = 0, loadWeights: load = true } = options;
+    if (!load && (await findPreset(preset)).folder === null) {
+      const model = buildPreset(preset, options);
+      initialize(model.backbone.variables, backend, { seed });
+      return new CausalLM({ model, backend, tokenizer: null });
+    }
+    const folder = await folderOfPreset(preset);
     const model = buildModel(await readHfConfig(folder), options);
     const tokenizer = await tokenizerOf(folder);
     const generation = await readGenerationConfig(folder);
     const { variables } = model.backbone;
-    if (options.loadWeights ?? true) {
+    if (load) {
       const checkpoint = await openCheckpoint(folder);
       try {
         const { redundant, rows } = model;
         const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
-        await loadWeights(checkpoint, rows, variables, options.backend, { redundant, ...progress });
+        await loadWeights(checkpoint, rows, variables, backend, { redundant, ...progress });
       } catch (error) {
         disposeValues(variables);
         throw error;
@@ -101,10 +117,10 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
         checkpoint.close();
       }
     } else {
-      initialize(variables, options.backend, { seed: options.seed ?? 0 });
+      initialize(variables, backend, { seed });
     }
     const stopTokenIds = generation?.eosTokenIds ?? [];
-    return new CausalLM({ model, backend: options.backend, tokenizer, stopTokenIds, preset: folder });
+    return new CausalLM({ model, backend, tokenizer, stopTokenIds, preset: folder });
   }
 
   /** All variables, those of adapters included. */

@@ -5,6 +5,7 @@ import { type BuildOptions, gemmaModel, type TextConfig } from "./architectures.
 import { CausalLM } from "./causal_lm.ts";
 import type { FromPresetOptions } from "./causal_lm_options.ts";
 import { GemmaBackbone } from "./gemma.ts";
+import type { PresetName } from "./presets/presets.ts";
 
 /** A Gemma that generates, scores, and is fine-tuned: what `CausalLM.fromPreset` gives for a Gemma checkpoint. */
 export type GemmaCausalLM = CausalLM<GemmaBackbone>;
@@ -21,11 +22,11 @@ export interface GemmaCausalLMFactory {
     options: BuildOptions & { readonly backend: Backend; readonly text?: Partial<TextConfig> },
   ): GemmaCausalLM;
   /**
-   * Loads a Gemma checkpoint folder.
+   * Loads a Gemma preset of that name, or a Gemma checkpoint folder.
    *
    * @throws {TypeError} when the checkpoint is of another architecture, and what `CausalLM.fromPreset` throws.
    */
-  fromPreset(folder: string, options: FromPresetOptions): Promise<GemmaCausalLM>;
+  fromPreset(preset: PresetName | (string & NonNullable<unknown>), options: FromPresetOptions): Promise<GemmaCausalLM>;
 }
 
 function isGemma(lm: CausalLM): lm is GemmaCausalLM {
@@ -40,12 +41,12 @@ export const GemmaCausalLM: GemmaCausalLMFactory = {
     const model = { ...gemmaModel(config, text, options), backbone };
     return new CausalLM({ model, backend: options.backend, tokenizer: null });
   },
-  async fromPreset(folder, options) {
-    const lm = await CausalLM.fromPreset(folder, options);
+  async fromPreset(preset, options) {
+    const lm = await CausalLM.fromPreset(preset, options);
     if (isGemma(lm)) return lm;
     lm.dispose();
     throw new TypeError(
-      `Cannot load "${folder}" as a GemmaCausalLM: it is a ${lm.name}; use CausalLM.fromPreset, which takes any architecture`,
+      `Cannot load "${preset}" as a GemmaCausalLM: it is a ${lm.name}; use CausalLM.fromPreset, which takes any architecture`,
     );
   },
 };

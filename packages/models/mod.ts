@@ -17,3 +17,8 @@ export { Generator } from "./generate.ts";
 export type { GenerateTokens } from "./generate.ts";
 export { sampleToken, samplingOf } from "./sampling.ts";
 export type { Sampling, SamplingOptions } from "./sampling.ts";
+export { findPreset, folderOfPreset } from "./presets/find_folder.ts";
+export type { EnvironmentReader, FoundPreset } from "./presets/find_folder.ts";
+export type { Preset, PresetTable } from "./presets/preset.ts";
+export { buildPreset, presetOf, presets } from "./presets/presets.ts";
+export type { PresetName } from "./presets/presets.ts";

@@ -1,0 +1,87 @@
+/**
+ * Where the files of a preset lie on this machine.
+ *
+ * Looked for, in this order: `<models>/<preset name>` and `<models>/<repository>`, where `<models>` is the folder that
+ * `TESSERA_MODELS` names, or `models` in the working folder; then the snapshot that Hugging Face's own tools have
+ * downloaded, in the folder that `HF_HUB_CACHE` or `HF_HOME` names, or `.cache/huggingface` of the user's home.
+ */
+import { isPresetName, presetHint, presetOf } from "./presets.ts";
+
+/** Reads the environment; the process's own unless a test gives another. */
+export type EnvironmentReader = (name: string) => string | undefined;
+
+const ownEnvironment: EnvironmentReader = (name) => Deno.env.get(name);
+
+/** A folder or preset as a user names it, found. */
+export interface FoundPreset {
+  /** The folder that holds its files; `null` when there is none on this machine. */
+  readonly folder: string | null;
+  /** Where its files were looked for, in order; empty for a path. */
+  readonly lookedIn: readonly string[];
+}
+
+/**
+ * Finds the files of a preset's name or of a folder; a folder of that name goes first.
+ *
+ * @throws {RangeError} when it is a bare name that neither a folder nor a preset has.
+ */
+export async function findPreset(name: string, environment: EnvironmentReader = ownEnvironment): Promise<FoundPreset> {
+  if (await isFolder(name)) return { folder: name, lookedIn: [] };
+  if (!isPresetName(name)) {
+    // A path gets the error of the file that is missing from it.
+    if (/[/\\]/.test(name)) return { folder: name, lookedIn: [] };
+    throw new RangeError(
+      `Cannot load "${name}": there is no such folder and no preset of that name${presetHint(name)}`,
+    );
+  }
+  const { repository } = presetOf(name);
+  const models = environment("TESSERA_MODELS") ?? "models";
+  const lookedIn = [`${models}/${name}`, `${models}/${repository}`];
+  for (const folder of lookedIn) {
+    if (await isFolder(folder)) return { folder, lookedIn };
+  }
+  const cached = `${hubCache(environment)}/models--${repository.replaceAll("/", "--")}`;
+  return { folder: await snapshotOf(cached), lookedIn: [...lookedIn, cached] };
+}
+
+/**
+ * The folder with the files of a preset's name, or the folder itself.
+ *
+ * @throws {Error} when a preset's files are not on this machine; the message says where they were looked for.
+ */
+export async function folderOfPreset(name: string, environment: EnvironmentReader = ownEnvironment): Promise<string> {
+  const { folder, lookedIn } = await findPreset(name, environment);
+  if (folder !== null) return folder;
+  throw new Error(
+    `Cannot load the preset "${name}": its files are not in ${lookedIn.map((path) => `"${path}"`).join(", ")}; ` +
+      `download "${presetOf(name).repository}" from Hugging Face to one of these, or set TESSERA_MODELS to the ` +
+      "folder that holds your models",
+  );
+}
+
+function hubCache(environment: EnvironmentReader): string {
+  const home = environment("HF_HOME") ??
+    `${environment("HOME") ?? environment("USERPROFILE") ?? "~"}/.cache/huggingface`;
+  return environment("HF_HUB_CACHE") ?? `${home}/hub`;
+}
+
+/** The snapshot of the main branch in a folder of Hugging Face's cache; `null` when there is none. */
+async function snapshotOf(cached: string): Promise<string | null> {
+  try {
+    const commit = (await Deno.readTextFile(`${cached}/refs/main`)).trim();
+    const folder = `${cached}/snapshots/${commit}`;
+    return await isFolder(folder) ? folder : null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
+}

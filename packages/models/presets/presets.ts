@@ -1,0 +1,46 @@
+/** All presets, and how one is found by its name. */
+import { nearestName } from "@tessera/core";
+import type { BuildOptions, BuiltModel } from "../architectures.ts";
+import { gemmaPresets } from "./gemma_presets.ts";
+import type { Preset, PresetTable } from "./preset.ts";
+
+const tables = { ...gemmaPresets };
+
+/** The name of a preset, as KerasHub spells it. */
+export type PresetName = keyof typeof tables;
+
+/** Every preset, by its name under KerasHub. */
+export const presets: PresetTable<PresetName> = tables;
+
+/** Whether a text is the name of a preset. */
+export function isPresetName(name: string): name is PresetName {
+  return Object.hasOwn(presets, name);
+}
+
+/**
+ * The preset of a name.
+ *
+ * @throws {RangeError} when there is none of that name; the message has the nearest ones.
+ */
+export function presetOf(name: string): Preset {
+  if (isPresetName(name)) return presets[name];
+  throw new RangeError(`Cannot find the preset "${name}"${presetHint(name)}`);
+}
+
+/** What to say of a name that is no preset's, to follow it: the preset that it most likely means, or all that there are. */
+export function presetHint(name: string): string {
+  const near = nearestName(name, Object.keys(presets));
+  return near === null ? `; there are ${Object.keys(presets).join(", ")}` : `; did you mean "${near}"?`;
+}
+
+/**
+ * The model of a preset, without values and without any file: for summaries and plans.
+ *
+ * @throws {RangeError} when there is no preset of that name.
+ */
+export function buildPreset(
+  name: PresetName | (string & NonNullable<unknown>),
+  options: BuildOptions = {},
+): BuiltModel {
+  return presetOf(name).build(options);
+}

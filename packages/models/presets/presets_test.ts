@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { countParameters } from "@tessera/nn";
+import { buildPreset, type PresetName, presetOf, presets } from "./presets.ts";
+
+/** The published counts, from KerasHub's table. */
+const published: readonly (readonly [count: number, ...names: PresetName[]])[] = [
+  [
+    2_506_172_416,
+    "gemma_2b_en",
+    "gemma_instruct_2b_en",
+    "gemma_1.1_instruct_2b_en",
+    "code_gemma_2b_en",
+    "code_gemma_1.1_2b_en",
+  ],
+  [
+    8_537_680_896,
+    "gemma_7b_en",
+    "gemma_instruct_7b_en",
+    "gemma_1.1_instruct_7b_en",
+    "code_gemma_7b_en",
+    "code_gemma_instruct_7b_en",
+    "code_gemma_1.1_instruct_7b_en",
+  ],
+  [2_614_341_888, "gemma2_2b_en", "gemma2_instruct_2b_en", "shieldgemma_2b_en", "c2s_scale_gemma_2_2b_en"],
+  [9_241_705_984, "gemma2_9b_en", "gemma2_instruct_9b_en", "shieldgemma_9b_en"],
+  [27_227_128_320, "gemma2_27b_en", "gemma2_instruct_27b_en", "shieldgemma_27b_en", "c2s_scale_gemma_2_27b_en"],
+];
+
+Deno.test("every preset has the published number of parameters", () => {
+  for (const [count, ...names] of published) {
+    for (const name of names) {
+      const { variables } = buildPreset(name).backbone;
+      assert.equal(countParameters(variables).total, count, name);
+    }
+  }
+  assert.deepEqual(published.flatMap(([, ...names]) => names).sort(), Object.keys(presets).sort());
+});
+
+Deno.test("every preset names a repository of its own", () => {
+  const repositories = Object.values(presets).map(({ repository }) => repository);
+  for (const repository of repositories) assert.match(repository, /^[\w.-]+\/[\w.-]+$/);
+  assert.equal(new Set(repositories).size, repositories.length);
+});
+
+Deno.test("buildPreset() makes a model without values in the dtype asked for", () => {
+  const { backbone, text } = buildPreset("gemma2_27b_en", { dtype: "bfloat16" });
+  assert.equal(backbone.numLayers, 46);
+  assert.equal(text.contextLength, 8192);
+  assert(backbone.variables.every(({ value, dtype }) => value === null && dtype === "bfloat16"));
+});
+
+Deno.test("presetOf() rejects an unknown name, with the nearest or with all", () => {
+  assert.throws(() => presetOf("gemma_2_9b_en"), {
+    name: "RangeError",
+    message: 'Cannot find the preset "gemma_2_9b_en"; did you mean "gemma2_9b_en"?',
+  });
+  assert.throws(
+    () => presetOf("mistral"),
+    /^RangeError: Cannot find the preset "mistral"; there are gemma_2b_en, .*gemma2_27b_en/,
+  );
+  assert.throws(() => presetOf("constructor"), RangeError);
+});
