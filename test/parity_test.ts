@@ -1,8 +1,11 @@
-/** Logits and greedy tokens of small random checkpoints against Transformers, made by `test/oracle/make_gemma.py`. */
+/** Logits and greedy tokens of small random checkpoints against Transformers, made by `make_gemma.py` and `make_llama.py` of `test/oracle`. */
 import assert from "node:assert/strict";
 import { CausalLM, type HostTensor, hostTensor, openBackend, openSafetensors } from "tessera";
 
-const goldens = new URL("./goldens/gemma/", import.meta.url);
+const goldens = new URL("./goldens/", import.meta.url);
+const folders = ["gemma", "llama"].flatMap((family) =>
+  [...Deno.readDirSync(new URL(family, goldens))].map(({ name }) => `${family}/${name}`)
+);
 const tolerance = 2e-4;
 const backend = await openBackend("cpu");
 
@@ -17,8 +20,7 @@ function largestDifference(actual: HostTensor, expected: HostTensor, mask: HostT
   return largest;
 }
 
-for (const { name, isDirectory } of Deno.readDirSync(goldens)) {
-  if (!isDirectory) continue;
+for (const name of folders) {
   Deno.test(`${name} has the logits and the greedy tokens of Transformers`, async () => {
     const folder = new URL(name, goldens).pathname;
     const golden = await openSafetensors(`${folder}/golden.safetensors`);

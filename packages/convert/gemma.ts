@@ -5,6 +5,7 @@
  */
 import type { HfGemmaConfig, LayerType } from "@tessera/hub";
 import type { TensorRow } from "./rows.ts";
+import { type TextFields, textFieldsToHf } from "./text_fields.ts";
 
 /** The fields that make a Gemma 1 or Gemma 2 backbone, named as in Keras. */
 export interface GemmaConfig {
@@ -122,20 +123,6 @@ export function gemmaFromHf(hf: HfGemmaConfig): GemmaConfig {
   };
 }
 
-/** Fields of a Hugging Face config that the backbone does not decide. */
-export interface GemmaTextFields {
-  /** The longest text, in tokens. */
-  readonly maxPositionEmbeddings: number;
-  /** The token that begins a text. */
-  readonly bosTokenId: number | null;
-  /** The tokens that end a text. */
-  readonly eosTokenIds: readonly number[];
-  /** The token that fills a batch. */
-  readonly padTokenId: number | null;
-  /** The dtype of the weights, such as `bfloat16`. */
-  readonly dtype: string;
-}
-
 /** What keeps a backbone from being written as the Gemma of its generation, each with the field to change. */
 function inexpressible(config: GemmaConfig): string[] {
   const second = config.usePostFfwNorm ?? false;
@@ -161,7 +148,7 @@ function headScalar(config: GemmaConfig): number {
  *
  * @throws {TypeError} when neither Gemma 1 nor Gemma 2 has what the backbone has.
  */
-export function gemmaToHf(config: GemmaConfig, text: GemmaTextFields): Record<string, unknown> {
+export function gemmaToHf(config: GemmaConfig, text: TextFields): Record<string, unknown> {
   const second = config.usePostFfwNorm ?? false;
   const faults = inexpressible(config);
   if (faults.length > 0) {
@@ -181,16 +168,12 @@ export function gemmaToHf(config: GemmaConfig, text: GemmaTextFields): Record<st
     intermediate_size: config.intermediateDim / 2,
     head_dim: config.headDim,
     hidden_activation: "gelu_pytorch_tanh",
-    max_position_embeddings: text.maxPositionEmbeddings,
     rms_norm_eps: config.layerNormEpsilon ?? 1e-6,
     rope_parameters: { rope_theta: config.ropeMaxWavelength ?? 10000, rope_type: "default" },
     tie_word_embeddings: true,
     attention_bias: false,
     attention_dropout: 0,
-    bos_token_id: text.bosTokenId,
-    eos_token_id: text.eosTokenIds.length === 1 ? text.eosTokenIds[0] : text.eosTokenIds,
-    pad_token_id: text.padTokenId,
-    dtype: text.dtype,
+    ...textFieldsToHf(text),
   };
   if (!second) return common;
   return {

@@ -12,10 +12,13 @@ export {
   gemmaRows,
   gemmaToHf,
 } from "./gemma.ts";
-export type { GemmaConfig, GemmaTextFields } from "./gemma.ts";
+export type { GemmaConfig } from "./gemma.ts";
+export { llamaFromHf, llamaHeadDim, llamaRedundant, llamaRows, llamaToHf } from "./llama.ts";
+export type { LlamaConfig } from "./llama.ts";
 export { checkCheckpoint, loadWeights } from "./load.ts";
 export type { LoadOptions } from "./load.ts";
 export { layerOf, mergedShape, moduleOf, pair, translate } from "./rows.ts";
 export type { Pairing, TensorRow } from "./rows.ts";
 export { saveWeights } from "./save.ts";
 export type { SaveOptions } from "./save.ts";
+export type { TextFields } from "./text_fields.ts";

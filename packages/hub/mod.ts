@@ -32,6 +32,7 @@ export {
   torchDtypeOf,
 } from "./hf_config.ts";
 export { checkJson, parseJson, readJson, readText } from "./json_file.ts";
+export { type HfLlama3Rope, type HfLlamaConfig, llamaConfig } from "./llama_config.ts";
 export { didYouMean, listNames } from "./name_hints.ts";
 export {
   hostTypeOf,

@@ -6,13 +6,19 @@ import {
   gemmaRedundant,
   gemmaRows,
   gemmaToHf,
+  type LlamaConfig,
+  llamaFromHf,
+  llamaRedundant,
+  llamaRows,
+  llamaToHf,
   type TensorRow,
 } from "@tessera/convert";
 import { nearestName } from "@tessera/core";
-import { gemmaConfig, type HfConfig } from "@tessera/hub";
+import { gemmaConfig, type HfConfig, llamaConfig } from "@tessera/hub";
 import type { DTypePolicy, DTypePolicyName } from "@tessera/nn";
 import type { Backbone } from "./backbone.ts";
 import { GemmaBackbone } from "./gemma.ts";
+import { Llama3Backbone } from "./llama.ts";
 
 /** What a checkpoint's config says beyond the backbone. */
 export interface TextConfig {
@@ -48,14 +54,29 @@ export interface BuildOptions {
 
 type Build = (config: HfConfig, options: BuildOptions) => BuiltModel;
 
-function gemma(config: HfConfig, options: BuildOptions): BuiltModel {
-  const hf = gemmaConfig(config);
-  return gemmaModel(gemmaFromHf(hf), {
+/** What the configs of all text models say alike. */
+function textOf(hf: {
+  readonly max_position_embeddings: number;
+  readonly bos_token_id: number | null;
+  readonly eos_token_id: readonly number[];
+  readonly pad_token_id: number | null;
+}): TextConfig {
+  return {
     contextLength: hf.max_position_embeddings,
     bosTokenId: hf.bos_token_id,
     eosTokenIds: hf.eos_token_id,
     padTokenId: hf.pad_token_id,
-  }, options);
+  };
+}
+
+function gemma(config: HfConfig, options: BuildOptions): BuiltModel {
+  const hf = gemmaConfig(config);
+  return gemmaModel(gemmaFromHf(hf), textOf(hf), options);
+}
+
+function llama(config: HfConfig, options: BuildOptions): BuiltModel {
+  const hf = llamaConfig(config);
+  return llamaModel(llamaFromHf(hf), textOf(hf), options);
 }
 
 /** A Gemma without a checkpoint, for models that are trained from random weights. */
@@ -69,8 +90,19 @@ export function gemmaModel(config: GemmaConfig, text: TextConfig, options: Build
   };
 }
 
+/** A Llama without a checkpoint, for models that are trained from random weights. */
+export function llamaModel(config: LlamaConfig, text: TextConfig, options: BuildOptions = {}): BuiltModel {
+  return {
+    backbone: new Llama3Backbone(config, options),
+    text,
+    rows: llamaRows,
+    redundant: llamaRedundant(config),
+    toHf: (dtype) => llamaToHf(config, { ...text, maxPositionEmbeddings: text.contextLength, dtype }),
+  };
+}
+
 /** One row per `model_type`. */
-const architectures: Readonly<Record<string, Build>> = { gemma, gemma2: gemma };
+const architectures: Readonly<Record<string, Build>> = { gemma, gemma2: gemma, llama };
 
 /**
  * The model that a checkpoint's config describes, without values.

@@ -23,7 +23,8 @@ import {
 } from "@tessera/nn";
 import type { Backbone, DecoderInputs } from "./backbone.ts";
 import { attend } from "./cache.ts";
-import { gemmaLayoutMap, type GemmaLayoutOptions } from "./gemma_layout.ts";
+import { gemmaLayoutMap } from "./gemma_layout.ts";
+import type { LayoutAxisOptions } from "./layout_axes.ts";
 
 interface Block {
   readonly preAttentionNorm: Variable;
@@ -104,7 +105,7 @@ export class GemmaBackbone implements Backbone {
   }
 
   /** The published layouts of the variables on a mesh with a batch and a model axis; see `gemmaLayoutMap`. */
-  getLayoutMap<Axis extends string>(mesh: DeviceMesh<Axis>, options?: GemmaLayoutOptions<Axis>): LayoutMap<Axis> {
+  getLayoutMap<Axis extends string>(mesh: DeviceMesh<Axis>, options?: LayoutAxisOptions<Axis>): LayoutMap<Axis> {
     return gemmaLayoutMap(mesh, options);
   }
 

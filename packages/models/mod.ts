@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { buildModel, gemmaModel } from "./architectures.ts";
+export { buildModel, gemmaModel, llamaModel } from "./architectures.ts";
 export type { BuildOptions, BuiltModel, TextConfig } from "./architectures.ts";
 export type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
 export { allocateCache, attend, disposeCache, shownPositions } from "./cache.ts";
@@ -12,9 +12,12 @@ export type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } f
 export { GemmaBackbone } from "./gemma.ts";
 export { GemmaCausalLM } from "./gemma_causal_lm.ts";
 export { gemmaLayoutMap } from "./gemma_layout.ts";
-export type { GemmaLayoutOptions } from "./gemma_layout.ts";
 export { Generator } from "./generate.ts";
 export type { GenerateTokens } from "./generate.ts";
+export type { LayoutAxisOptions } from "./layout_axes.ts";
+export { Llama3CausalLM } from "./llama3_causal_lm.ts";
+export { Llama3Backbone, llamaFrequencies } from "./llama.ts";
+export { llamaLayoutMap } from "./llama_layout.ts";
 export { sampleToken, samplingOf } from "./sampling.ts";
 export type { Sampling, SamplingOptions } from "./sampling.ts";
 export { findPreset, folderOfPreset } from "./presets/find_folder.ts";

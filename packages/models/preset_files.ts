@@ -17,7 +17,10 @@ export async function tokenizerOf(folder: string): Promise<Tokenizer | null> {
 const floatFields = new Set([
   "attention_dropout",
   "attn_logit_softcapping",
+  "factor",
   "final_logit_softcapping",
+  "high_freq_factor",
+  "low_freq_factor",
   "rms_norm_eps",
   "rope_theta",
 ]);
