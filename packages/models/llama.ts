@@ -9,6 +9,7 @@ import { constant, einsum, type FloatDType, rmsNorm, rotaryEmbedding, silu, type
 import { type LlamaConfig, llamaHeadDim } from "@tessera/convert";
 import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
 import {
+  activation,
   applyDense,
   type DTypePolicy,
   dtypePolicy,
@@ -122,7 +123,7 @@ export class Llama3Backbone implements Backbone {
     const norm = (scale: Variable, x: Tensor) => rmsNorm(x, scale.read(compute), { epsilon });
     const headDim = llamaHeadDim(config);
     const frequencies = constant(llamaFrequencies(config), [headDim / 2]);
-    let x = this.#embeddings.read().gather(inputs.tokenIds).cast(compute);
+    let x = activation("token_embedding", this.#embeddings.read().gather(inputs.tokenIds).cast(compute));
     this.#blocks.forEach((block, layer) => {
       const a = norm(block.attentionNorm, x);
       const query = rotaryEmbedding(applyDense(block.query, a), inputs.positions, frequencies);
@@ -131,9 +132,10 @@ export class Llama3Backbone implements Backbone {
       const mixed = attend(inputs, layer, parts, { scale: headDim ** -0.5, softCap: null, window: null });
       x = x.add(applyDense(block.attentionOutput, mixed));
       const f = norm(block.feedforwardNorm, x);
-      x = x.add(applyDense(block.down, silu(applyDense(block.gate, f)).mul(applyDense(block.up, f))));
+      const gated = silu(applyDense(block.gate, f)).mul(applyDense(block.up, f));
+      x = activation(`transformer_layer_${layer}`, x.add(applyDense(block.down, gated)));
     });
-    return norm(this.#finalNorm, x);
+    return activation("sequence_output_layernorm", norm(this.#finalNorm, x));
   }
 
   /** The logits of hidden states, [.., hiddenDim] to [.., vocabulary]: the head is its own, or the token embedding. */

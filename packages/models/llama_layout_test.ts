@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { gradients, iota, type TensorType } from "@tessera/core";
+import { enableLora, type LoraLayout } from "@tessera/lora";
+import { DeviceMesh, ModelParallel, type Traffic, trafficOf, virtualDevices } from "@tessera/mesh";
+import { shardProgram, traceProgram } from "@tessera/nn";
+import { Llama3Backbone } from "./llama.ts";
+import { llamaLayoutMap } from "./llama_layout.ts";
+
+/** Llama 3.2 1B's shapes with few layers: 32 query heads and 8 key/value heads. */
+function llama(options: { readonly numLayers?: number; readonly tied?: boolean } = {}): Llama3Backbone {
+  return new Llama3Backbone({
+    vocabularySize: 128_256,
+    numLayers: options.numLayers ?? 2,
+    numQueryHeads: 32,
+    numKeyValueHeads: 8,
+    hiddenDim: 2048,
+    intermediateDim: 8192,
+    tieWordEmbeddings: options.tied ?? false,
+  });
+}
+
+function meshOf(batch: number, model: number): DeviceMesh<"batch" | "model"> {
+  return new DeviceMesh([batch, model], ["batch", "model"], virtualDevices(batch * model));
+}
+
+Deno.test("llamaLayoutMap() splits heads, whatever axis of a kernel counts them, and a head of its own", () => {
+  const backbone = llama();
+  const parallel = new ModelParallel({ layoutMap: backbone.getLayoutMap(meshOf(2, 4)), batchDimName: "batch" });
+  parallel.check(backbone.variables);
+  const specs = Object.fromEntries(
+    backbone.variables.filter(({ path }) => !path.startsWith("transformer_layer_0"))
+      .map((variable) => [variable.path, String(parallel.getVariableLayout(variable))]),
+  );
+  assert.deepEqual(specs, {
+    "token_embedding/embeddings": "PartitionSpec('model', 'batch')",
+    "token_embedding/reverse_embeddings": "PartitionSpec('batch', 'model')",
+    "transformer_layer_1/self_attention/query/kernel": "PartitionSpec('batch', 'model', None)",
+    "transformer_layer_1/self_attention/key/kernel": "PartitionSpec('batch', 'model', None)",
+    "transformer_layer_1/self_attention/value/kernel": "PartitionSpec('batch', 'model', None)",
+    "transformer_layer_1/self_attention/attention_output/kernel": "PartitionSpec('model', None, 'batch')",
+    "transformer_layer_1/self_attention_layernorm/scale": "PartitionSpec(None,)",
+    "transformer_layer_1/feedforward_intermediate_dense/kernel": "PartitionSpec('batch', 'model')",
+    "transformer_layer_1/feedforward_gate_dense/kernel": "PartitionSpec('batch', 'model')",
+    "transformer_layer_1/feedforward_output_dense/kernel": "PartitionSpec('model', 'batch')",
+    "transformer_layer_1/feedforward_layernorm/scale": "PartitionSpec(None,)",
+    "sequence_output_layernorm/scale": "PartitionSpec(None,)",
+  });
+});
+
+Deno.test("llamaLayoutMap() splits every large variable over all devices, tied or not", () => {
+  for (const tied of [false, true]) {
+    const backbone = llama({ tied });
+    const mesh = meshOf(2, 4);
+    const parallel = new ModelParallel({ layoutMap: llamaLayoutMap(mesh) });
+    parallel.check(backbone.variables);
+    for (const variable of backbone.variables.filter(({ shape }) => shape.length > 1)) {
+      const axes = parallel.getVariableLayout(variable).dims.flat();
+      assert.deepEqual([...axes].sort(), ["batch", "model"], variable.path);
+    }
+  }
+});
+
+Deno.test("llamaLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
+  const layoutMap = llamaLayoutMap(meshOf(1, 16));
+  assert.throws(() => new ModelParallel({ layoutMap }).check(llama().variables), {
+    message:
+      'Cannot shard "transformer_layer_0/self_attention/key/kernel" axis 1 (8 heads) over mesh axis "model" (16): ' +
+      "8 is not divisible by 16",
+  });
+  new ModelParallel({ layoutMap, kvHeads: "replicate" }).check(llama().variables);
+});
+
+Deno.test("llamaLayoutMap() takes other names of axes, and says so when it needs them", () => {
+  const mesh = new DeviceMesh([2, 4], ["data", "tensor"], virtualDevices(8));
+  const map = llamaLayoutMap(mesh, { modelAxis: "tensor", batchAxis: "data" });
+  assert.deepEqual(map.get("token_embedding/reverse_embeddings")!.dims, [["data"], ["tensor"]]);
+  assert.throws(() => llamaLayoutMap(mesh), /Cannot lay Llama out: .* has no axis "model"; say with modelAxis/);
+});
+
+const [batch, time] = [2, 8];
+/** The bytes of a hidden state, which is what each all-reduce of a block carries. */
+const hiddenBytes = 4 * batch * time * 2048;
+
+/** What the devices of a mesh send for the hidden states of some tokens and, backward, for what is trained. */
+function traffic(numLayers: number, adapters: LoraLayout | null, backward: boolean): Traffic[] {
+  const backbone = llama({ numLayers });
+  if (adapters !== null) enableLora(backbone, { rank: 8, layout: adapters, targets: ".*" });
+  const hidden = { shape: [batch, time, 2048], dtype: "float32" } satisfies TensorType;
+  const ids = { shape: [batch, time], dtype: "int32" } satisfies TensorType;
+  const traced = traceProgram("blocks", { tokenIds: ids, ct: hidden }, ({ tokenIds, ct }) => {
+    const positions = iota([batch, time], 1);
+    const y = backbone.hidden({ tokenIds, positions, keyPositions: positions, cache: null });
+    if (!backward) return { y };
+    const trained = backbone.variables.filter(({ trainable, path }) =>
+      trainable && path.startsWith("transformer_layer")
+    );
+    const found = gradients(y.mul(ct).sum(), trained.map((variable) => variable.raw()));
+    return { y, ...Object.fromEntries(found.map((gradient, i) => [trained[i]!.path, gradient])) };
+  });
+  const layoutMap = llamaLayoutMap(meshOf(1, 4));
+  return trafficOf(shardProgram(traced, new ModelParallel({ layoutMap })).graph);
+}
+
+for (const adapters of [null, "keras", "peft"] as const) {
+  Deno.test(`two all-reduces a block forward, ${adapters ?? "no"} adapters`, () => {
+    for (const numLayers of [1, 3]) {
+      const [found, ...others] = traffic(numLayers, adapters, false);
+      assert.deepEqual(others, []);
+      // One more for the tokens' embeddings, whose vocabulary is split.
+      const count = 2 * numLayers + 1;
+      assert.deepEqual([found!.op, found!.count, found!.bytes], ["allReduce", count, count * hiddenBytes]);
+    }
+  });
+}
+
+Deno.test("two all-reduces a block backward", () => {
+  for (const numLayers of [1, 3]) {
+    const [found, ...others] = traffic(numLayers, null, true);
+    assert.deepEqual(others, []);
+    assert.deepEqual([found!.op, found!.count], ["allReduce", 4 * numLayers + 1]);
+  }
+});
