@@ -16,7 +16,7 @@ export interface DecoderInputs {
   readonly tokenIds: Tensor;
   /** The position of each token, int32 [batch, time]. */
   readonly positions: Tensor;
-  /** The position of each key, int32 [batch, keys], -1 to hide it; the keys are the tokens, or the cache where there is one. */
+  /** The position of each key, int32 [batch, keys], -1 to hide it; the keys are the tokens, or what the cache then holds. */
   readonly keyPositions: Tensor;
   /** Tokens at positions below this see each other, those that follow included, int32 [batch]; none when left out. */
   readonly prefix?: Tensor;
@@ -26,6 +26,8 @@ export interface DecoderInputs {
     readonly layers: readonly CacheLayer[];
     /** Where in the cache each row's tokens go, int32 [batch]. */
     readonly starts: Tensor;
+    /** Whether it is empty, so that the keys are the tokens themselves; false unless given. */
+    readonly empty?: boolean;
   } | null;
 }
 
@@ -41,6 +43,8 @@ export interface Backbone {
   readonly vocabularySize: number;
   /** The number of decoder blocks. */
   readonly numLayers: number;
+  /** The width of the hidden states. */
+  readonly hiddenDim: number;
   /** The shape of one layer's keys or values for one token. */
   readonly cacheShape: readonly [keyHeads: number, headDim: number];
   /** The dtype of activations. */

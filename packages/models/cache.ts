@@ -1,10 +1,16 @@
-/** The key/value cache: preallocated, updated in place, one pair of variables per layer. */
+/**
+ * The key/value cache: preallocated, updated in place, one pair of variables per layer.
+ *
+ * Its arrays are stored as [batch, keyHeads, length, headDim], because attention multiplies by one head's keys at a time: heads
+ * lie one after the other, so that no step moves the cache to read it.
+ */
 import {
   apply,
   attention,
   type AttentionAttrs,
   type FloatDType,
   hostZeros,
+  inversePermutation,
   iota,
   parseEinsum,
   type Tensor,
@@ -14,7 +20,13 @@ import { assign, type Follows, Variable, zeros } from "@tessera/nn";
 import type { Backend, Device } from "@tessera/runtime";
 import type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
 
-/** Attention of one layer over its tokens, or, where there is a cache, over the cache after they are written to it. */
+/** The order in which a cache [batch, length, keyHeads, headDim] is stored. */
+const storedOrder = [0, 2, 1, 3];
+
+/**
+ * Attention of one layer over its tokens, or, where there is a cache, over the cache after they are written to it. Where the
+ * cache was empty, the tokens are all that there is to look at, so the rest of the cache is not read.
+ */
 export function attend(
   inputs: DecoderInputs,
   layer: number,
@@ -24,16 +36,22 @@ export function attend(
   const { cache, positions, keyPositions, prefix } = inputs;
   const stored = cache?.layers[layer];
   const remember = (variable: Variable, fresh: Tensor) => {
-    const updated = apply("updateSlice", [variable.raw(), fresh.cast(variable.stored.dtype), cache!.starts], {
-      axis: 1,
-    });
-    assign(variable, updated);
-    return updated.cast(fresh.dtype);
+    const updated = writeAt(variable, fresh, cache!.starts);
+    return cache!.empty ?? false ? fresh : updated.cast(fresh.dtype);
   };
   const key = stored === undefined ? parts.key : remember(stored.key, parts.key);
   const value = stored === undefined ? parts.value : remember(stored.value, parts.value);
   const masks = { queryPositions: positions, keyPositions, ...(prefix === undefined ? {} : { prefix }) };
   return attention({ query: parts.query, key, value, ...masks }, attrs);
+}
+
+/** Writes [batch, time, ..] into a variable [batch, length, ..] from each row's start on; gives the whole new value. */
+export function writeAt(variable: Variable, fresh: Tensor, starts: Tensor): Tensor {
+  const { order, stored } = variable;
+  const update = fresh.cast(stored.dtype).transpose(order);
+  const updated = apply("updateSlice", [variable.raw(), update, starts], { axis: order.indexOf(1) });
+  assign(variable, updated);
+  return updated.transpose(inversePermutation(order));
 }
 
 /** A cache for a batch, `length` tokens long, filled with zeros. */
@@ -44,18 +62,31 @@ export function allocateCache(
   backend: Backend,
   options: { readonly dtype?: FloatDType; readonly device?: Device } = {},
 ): CacheLayer[] {
-  const dtype = options.dtype ?? backbone.compute;
+  const layers = cacheVariables(backbone, batch, length, options);
+  for (const variable of layers.flatMap(({ key, value }) => [key, value])) {
+    variable.value = backend.upload(hostZeros(variable.dtype, variable.stored.shape), options.device);
+  }
+  return layers;
+}
+
+/** The variables of a cache, without values; paths begin with the scope, `cache` unless given. */
+export function cacheVariables(
+  backbone: Backbone,
+  batch: number,
+  length: number,
+  options: { readonly dtype?: FloatDType; readonly scope?: string } = {},
+): CacheLayer[] {
+  const { dtype = backbone.compute, scope = "cache" } = options;
   const shape = [batch, length, ...backbone.cacheShape];
   const make = (block: number, name: string) => {
-    const variable = new Variable(`cache/decoder_block_${block}/${name}`, {
+    return new Variable(`${scope}/decoder_block_${block}/${name}`, {
       shape,
       dtype,
+      order: storedOrder,
       initializer: zeros(),
       trainable: false,
       ...followsProjection(backbone, block, name),
     });
-    variable.value = backend.upload(hostZeros(dtype, shape), options.device);
-    return variable;
   };
   return Array.from({ length: backbone.numLayers }, (_, i) => ({ key: make(i, "key"), value: make(i, "value") }));
 }

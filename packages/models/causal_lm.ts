@@ -315,15 +315,15 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
       throw new RangeError(`Cannot generate: maxNewTokens must be a whole number of at least 1, found ${maxNewTokens}`);
     }
     if (prompts.length === 0) return [];
-    return await this.#generator.generate({
+    const request = {
       prompts,
       maxNewTokens,
       maxLength: limit,
       stopTokenIds: new Set(options.stopTokenIds ?? this.#defaultStops()),
       sampling,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
-      ...(options.onToken === undefined ? {} : { onStep: options.onToken }),
-    });
+    };
+    return await this.#generator.generate(request, ({ done, total }) => options.onToken?.(done, total));
   }
 
   /**

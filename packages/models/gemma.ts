@@ -99,6 +99,11 @@ export class GemmaBackbone implements Backbone {
     return this.config.vocabularySize;
   }
 
+  /** The width of the hidden states. */
+  get hiddenDim(): number {
+    return this.config.hiddenDim;
+  }
+
   /** The number of decoder blocks. */
   get numLayers(): number {
     return this.config.numLayers;

@@ -106,6 +106,11 @@ export class Llama3Backbone implements Backbone {
     return this.config.vocabularySize;
   }
 
+  /** The width of the hidden states. */
+  get hiddenDim(): number {
+    return this.config.hiddenDim;
+  }
+
   /** The number of decoder blocks. */
   get numLayers(): number {
     return this.config.numLayers;

@@ -1,0 +1,55 @@
+/** What searches for answers have in common: their request, and what they say after each step. */
+import { toFloat32 } from "@tessera/core";
+import type { Decoder } from "./decoder.ts";
+import type { Prediction } from "./decoder_programs.ts";
+import type { Logits } from "./logit_filters.ts";
+import type { Sampling } from "./sampling.ts";
+
+/** What to generate, as tokens. */
+export interface GenerateTokens {
+  /** The prompts, each with at least one token. */
+  readonly prompts: readonly (readonly number[])[];
+  /** The most tokens to add to a prompt. */
+  readonly maxNewTokens: number;
+  /** The most tokens of prompt and answer together; longer than each prompt. */
+  readonly maxLength: number;
+  /** Tokens that end a row; they are not part of the result. */
+  readonly stopTokenIds: ReadonlySet<number>;
+  /** Whether a row's answer ends with its last token, which is part of the result; asked after each token. */
+  readonly endsWith?: (answer: readonly number[], row: number) => boolean;
+  /** How tokens are chosen. */
+  readonly sampling: Sampling;
+  /** Ends generation after the token under way. */
+  readonly signal?: AbortSignal;
+}
+
+/** A step of a search. */
+export interface SearchStep {
+  /** The number of steps done. */
+  readonly done: number;
+  /** The most steps that there can be. */
+  readonly total: number;
+  /** What the step added to the answer of each row: a token, or none where it has ended or is not settled. */
+  readonly tokens: readonly (number | null)[];
+}
+
+/** A way of looking for answers: gives its steps, and returns the answer of each row. */
+export type Search = (decoder: Decoder, request: GenerateTokens) => AsyncGenerator<SearchStep, number[][]>;
+
+/** How many tokens each row may add: a short prompt has more room in the context than a long one. */
+export function roomOf({ prompts, maxNewTokens, maxLength }: GenerateTokens): number[] {
+  return prompts.map((prompt) => Math.min(maxNewTokens, maxLength - prompt.length));
+}
+
+/** The most tokens of prompt and answer that a row can come to. */
+export function mostTokens(request: GenerateTokens): number {
+  const room = roomOf(request);
+  return Math.max(...request.prompts.map((prompt, row) => prompt.length + room[row]!));
+}
+
+/** The logits of each row of a prediction. */
+export async function logitRows({ logits }: Prediction): Promise<Logits[]> {
+  const values = toFloat32(await logits.read());
+  const [batch, width] = logits.type.shape as [number, number];
+  return Array.from({ length: batch }, (_, row) => values.subarray(row * width, (row + 1) * width));
+}
