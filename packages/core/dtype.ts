@@ -5,8 +5,8 @@
  * `Uint16Array`; `toFloat32` and `fromFloat32` convert.
  */
 
-/** An element type that a graph can carry. */
-export type DType = "float32" | "bfloat16" | "float16" | "int32" | "bool";
+/** An element type that a graph can carry; uint8 is storage only, for the codes of quantised weights. */
+export type DType = "float32" | "bfloat16" | "float16" | "int32" | "uint8" | "bool";
 
 /** The element types that have a gradient. */
 export type FloatDType = "float32" | "bfloat16" | "float16";
@@ -24,6 +24,7 @@ interface HostArrays {
   bfloat16: Uint16Array<ArrayBufferLike>;
   float16: Uint16Array<ArrayBufferLike>;
   int32: Int32Array<ArrayBufferLike>;
+  uint8: Uint8Array<ArrayBufferLike>;
   bool: Uint8Array<ArrayBufferLike>;
 }
 
@@ -45,6 +46,7 @@ const table: { readonly [D in DType]: { bytes: number; float: boolean; array: (s
   bfloat16: { bytes: 2, float: true, array: (n) => new Uint16Array(n) },
   float16: { bytes: 2, float: true, array: (n) => new Uint16Array(n) },
   int32: { bytes: 4, float: false, array: (n) => new Int32Array(n) },
+  uint8: { bytes: 1, float: false, array: (n) => new Uint8Array(n) },
   bool: { bytes: 1, float: false, array: (n) => new Uint8Array(n) },
 };
 

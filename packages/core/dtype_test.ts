@@ -59,7 +59,7 @@ Deno.test("hostTensor() refuses another number of elements than the shape has", 
 });
 
 Deno.test("types have a size and a text", () => {
-  assert.deepEqual(dtypes.map((dtype) => bytesOf({ dtype, shape: [3] })), [12, 6, 6, 12, 3]);
+  assert.deepEqual(dtypes.map((dtype) => bytesOf({ dtype, shape: [3] })), [12, 6, 6, 12, 3, 3]);
   assert.equal(formatType(hostZeros("int32", [])), "int32[]");
   assert.equal(hostZeros("bool", [2, 2]).data.length, 4);
 });

@@ -9,7 +9,7 @@ type LocalOp = keyof LocalOps;
 const names = [...Object.keys(primitives), ...Object.keys(composites)] as LocalOp[];
 
 /** Operands that are tables, not parameters: they have no gradient by design. */
-const constants: { readonly [K in LocalOp]?: readonly number[] } = { rotaryEmbedding: [2] };
+const constants: { readonly [K in LocalOp]?: readonly number[] } = { rotaryEmbedding: [2], quantizedEinsum: [2] };
 
 function callOf(op: LocalOp, sample: Sample) {
   return (...operands: Tensor[]) => emit(op, operands, sample.attrs as Record<string, unknown>);

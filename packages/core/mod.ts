@@ -48,6 +48,8 @@ export type { AttentionAttrs, AttentionInputs } from "./composites/attention.ts"
 export { crossEntropy } from "./composites/loss.ts";
 export { layerNorm, rmsNorm, softmax } from "./composites/normalization.ts";
 export { rotaryEmbedding } from "./composites/rotary.ts";
+export { codesShape, dequantize, quantizedEinsum } from "./composites/quantization.ts";
+export type { QuantizationBits } from "./composites/quantization.ts";
 export { decompose } from "./passes/decompose.ts";
 export { eliminateDeadCode } from "./passes/dead_code.ts";
 export { eliminateCommonSubexpressions } from "./passes/common_subexpressions.ts";

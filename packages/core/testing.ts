@@ -40,6 +40,7 @@ export const tolerances: Readonly<Record<DType, Tolerance>> = {
   bfloat16: { absolute: 3e-2, relative: 3e-2 },
   float16: { absolute: 4e-3, relative: 4e-3 },
   int32: { absolute: 0, relative: 0 },
+  uint8: { absolute: 0, relative: 0 },
   bool: { absolute: 0, relative: 0 },
 };
 

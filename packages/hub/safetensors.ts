@@ -194,6 +194,7 @@ const arrays: { readonly [D in DType]: (buffer: ArrayBuffer) => HostArray<D> } =
   bfloat16: (buffer) => new Uint16Array(buffer),
   float16: (buffer) => new Uint16Array(buffer),
   int32: (buffer) => new Int32Array(buffer),
+  uint8: (buffer) => new Uint8Array(buffer),
   bool: (buffer) => new Uint8Array(buffer),
 };
 

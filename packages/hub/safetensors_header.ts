@@ -53,7 +53,7 @@ export const safetensorsDTypes: { readonly [D in SafetensorsDType]: Row } = {
   U64: { bytes: 8, host: null },
   U32: { bytes: 4, host: null },
   U16: { bytes: 2, host: null },
-  U8: { bytes: 1, host: null },
+  U8: { bytes: 1, host: "uint8" },
   BOOL: { bytes: 1, host: "bool" },
 };
 

@@ -41,6 +41,7 @@ const names: { readonly [D in DType]: string } = {
   bfloat16: "BF16",
   float16: "F16",
   int32: "I32",
+  uint8: "U8",
   bool: "BOOL",
 };
 

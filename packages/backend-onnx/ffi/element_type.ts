@@ -3,7 +3,7 @@
 import type { DType } from "@tessera/core";
 
 /** An element type that a model may contain: ours, and those that ONNX wants for shapes and axes. */
-export type ElementType = DType | "int64" | "uint8" | "int8";
+export type ElementType = DType | "int64" | "int8";
 
 /** ONNX's numbers for element types (`TensorProto.DataType`), which ONNX Runtime shares. */
 export const elementTypes: Readonly<Record<ElementType, number>> = {

@@ -128,4 +128,6 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
     return [writer.reshape(sub(sub(largest(logits), chosen), likeliest), labels.shape)];
   },
   crossEntropyGrad: "decompose",
+  dequantize: "decompose",
+  quantizedEinsum: "decompose",
 };

@@ -299,6 +299,46 @@ const bad: { readonly [K in OpName]?: readonly Bad<K>[] } = {
       "Cannot crossEntropy logits float32[2,3] and labels int32[3]: the labels must have the shape of the logits less the last axis",
     ],
   ],
+  dequantize: [
+    [
+      "int32[2,4] float32[2,1]",
+      { bits: 8, dtype: "float32" },
+      "TypeError",
+      "Cannot dequantize: the codes must be uint8, found int32[2,4]",
+    ],
+    [
+      "uint8[2,4] float32[2,3]",
+      { bits: 8, dtype: "float32" },
+      "TypeError",
+      "Cannot dequantize 8-bit codes uint8[2,4] with scales float32[2,3]: along each axis the scales must divide the elements, [2,4]",
+    ],
+    [
+      "uint8[2,3] float32[2,2]",
+      { bits: 4, dtype: "float32" },
+      "TypeError",
+      "Cannot dequantize 4-bit codes uint8[2,3] with scales float32[2,2]: along each axis the scales must divide the elements, [2,6], the last into blocks of even length",
+    ],
+    [
+      "uint8[] float32[]",
+      { bits: 4, dtype: "float32" },
+      "TypeError",
+      "Cannot dequantize uint8[]: 4-bit codes need an axis to pair up along",
+    ],
+  ],
+  quantizedEinsum: [
+    [
+      "float32[2,4] uint8[3,4] float32[3,1]",
+      { spec: "ti,oi->to", bits: 4, roundInput: false },
+      "TypeError",
+      'Cannot quantizedEinsum "ti,oi->to" of float32[2,4] and 4-bit codes of [3,8]: "oi" does not name the axes of [3,8], or another length for one',
+    ],
+    [
+      "int32[2,4] uint8[3,4] float32[3,1]",
+      { spec: "ti,oi->to", bits: 8, roundInput: false },
+      "TypeError",
+      "Cannot quantizedEinsum int32[2,4]: it needs a floating-point tensor; cast it first",
+    ],
+  ],
 };
 
 for (const [op, cases] of Object.entries(bad) as [OpName, readonly Bad<OpName>[]][]) {

@@ -3,6 +3,7 @@ import { type Activation, activations } from "../composites/activation.ts";
 import { type Attention, attentions } from "../composites/attention.ts";
 import { type Loss, losses } from "../composites/loss.ts";
 import { type Normalization, normalizations } from "../composites/normalization.ts";
+import { type Quantization, quantizations } from "../composites/quantization.ts";
 import { type Rotary, rotary } from "../composites/rotary.ts";
 import type { TensorType } from "../dtype.ts";
 import type { Attrs, Node, Tensor } from "../tensor.ts";
@@ -19,7 +20,7 @@ import { type Reduction, reductions } from "./reduction.ts";
 export interface Primitives extends Creation, Elementwise, Reduction, Contraction, Movement, Indexing {}
 
 /** The signatures of the composite ops. */
-export interface Composites extends Activation, Normalization, Rotary, Attention, Loss {}
+export interface Composites extends Activation, Normalization, Rotary, Attention, Loss, Quantization {}
 
 /** The signatures of the ops that one device computes. */
 export interface LocalOps extends Primitives, Composites {}
@@ -56,6 +57,7 @@ export const composites: CompositeTable<Composites> = {
   ...rotary,
   ...attentions,
   ...losses,
+  ...quantizations,
 };
 
 /** How a target computes one op: values of its own in, values of its own out. */

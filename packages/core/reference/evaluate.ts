@@ -66,6 +66,7 @@ const round: { readonly [D in DType]: (value: number) => number } = {
   bfloat16: (value) => bfloat16Value(bfloat16Bits(value)),
   float16: (value) => float16Value(float16Bits(value)),
   int32: (value) => value | 0,
+  uint8: (value) => value & 255,
   bool: (value) => value === 0 ? 0 : 1,
 };
 

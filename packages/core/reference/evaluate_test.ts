@@ -67,6 +67,24 @@ const known: readonly [op: OpName, operands: readonly Operand[], attrs: Attrs, r
   ["crossEntropy", [[[0, Math.log(3)], [2]], [[0], [], "int32"]], {}, [[Math.log(4)]]],
   ["gelu", [[[0, 1], [2]]], {}, [[0, 0.841192]]],
   ["silu", [[[0, 1], [2]]], {}, [[0, 0.731059]]],
+  // 8 bits: (code - 128) · scale; 4 bits: 0x3c holds 12 and then 3, which stand for 4 and -5.
+  ["dequantize", [[[0, 128, 255, 129], [2, 2], "uint8"], [[2, 0.5], [2, 1]]], { bits: 8, dtype: "float32" }, [[
+    -256,
+    0,
+    63.5,
+    0.5,
+  ]]],
+  ["dequantize", [[[0x3c, 0xf0], [1, 2], "uint8"], [[1, 10], [1, 2]]], { bits: 4, dtype: "float32" }, [[
+    4,
+    -5,
+    -80,
+    70,
+  ]]],
+  ["quantizedEinsum", [[[1, 2, 3, 4], [1, 4]], [[0x3c, 0xf0], [1, 2], "uint8"], [[1, 10], [1, 2]]], {
+    spec: "ti,oi->to",
+    bits: 4,
+    roundInput: false,
+  }, [[4 - 10 - 240 + 280]]],
 ];
 
 for (const [op, operands, attrs, results] of known) {

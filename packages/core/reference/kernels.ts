@@ -112,7 +112,7 @@ const table: { readonly [K in PrimitiveName]: Kernel<Primitives[K]["attrs"]> } =
   ],
   cast: ([x], { dtype }) => {
     if (dtype === "bool") return [x!.data.map((value) => value === 0 ? 0 : 1)];
-    return [dtype === "int32" ? x!.data.map(Math.trunc) : x!.data.slice()];
+    return [dtype === "int32" || dtype === "uint8" ? x!.data.map(Math.trunc) : x!.data.slice()];
   },
   sum: reduce(0, (a, b) => a + b),
   max: reduce(-Infinity, Math.max),

@@ -3,6 +3,7 @@ import type { LocalOps, OpName } from "../ops/table.ts";
 import { activationSamples, attentionSamples, lossSamples, normalizationSamples, rotarySamples } from "./composites.ts";
 import { elementwiseSamples } from "./elementwise.ts";
 import { contractionSamples, indexingSamples, movementSamples } from "./movement.ts";
+import { quantizationSamples } from "./quantization.ts";
 import { creationSamples, reductionSamples } from "./reduction.ts";
 import type { Sample, SampleTable } from "./sample.ts";
 
@@ -19,6 +20,7 @@ export const samples: SampleTable<LocalOps> = {
   ...rotarySamples,
   ...attentionSamples,
   ...lossSamples,
+  ...quantizationSamples,
 };
 
 /** Every sample with the name of its op, for tests that treat all ops alike. */
