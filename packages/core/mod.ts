@@ -37,10 +37,15 @@ export type {
 export type { Composite, CompositeTable, Each, NoAttrs, Op, OpTable, Signature, Vjp } from "./ops/op.ts";
 export { collectives } from "./ops/collective.ts";
 export type { Collective, CollectiveGroup } from "./ops/collective.ts";
+export type { Creation } from "./ops/creation.ts";
+export type { Elementwise } from "./ops/elementwise.ts";
+export type { Indexing } from "./ops/indexing.ts";
+export type { Movement } from "./ops/movement.ts";
+export type { Reduction } from "./ops/reduction.ts";
 export { parseFactors } from "./ops/factors.ts";
 export type { AxisFactors, Factor, Factors } from "./ops/factors.ts";
 export { einsum, parseEinsum } from "./ops/contraction.ts";
-export type { EinsumAttrs, EinsumSpec } from "./ops/contraction.ts";
+export type { Contraction, EinsumAttrs, EinsumSpec } from "./ops/contraction.ts";
 export { concat, inversePermutation, isIdentity } from "./ops/movement.ts";
 export { gelu, silu } from "./composites/activation.ts";
 export { attention } from "./composites/attention.ts";

@@ -1,0 +1,4 @@
+import { conformance } from "@tessera/runtime/testing";
+import { tfjsCpuBackend } from "./backend.ts";
+
+conformance("tfjs-cpu", () => tfjsCpuBackend());

@@ -1,0 +1,110 @@
+/** What both targets share: values in tfjs's memory, and kernels called on one backend instance of our own. */
+
+import { bytesPerElement, type DType, type HostTensor, sizeOf, type TensorType } from "@tessera/core";
+import {
+  type DataId,
+  type DataType,
+  getKernel,
+  type KernelBackend,
+  type NamedAttrMap,
+  type TensorInfo,
+} from "@tensorflow/tfjs-core";
+
+/** A tensor in the memory of an engine. float16 and bfloat16 are stored two elements to an int32. */
+export interface Value extends TensorType {
+  /** What tfjs knows the elements by; several values may share them. */
+  readonly dataId: DataId;
+}
+
+/** The part of a tfjs backend that both of ours have. */
+export interface KernelStore extends KernelBackend {
+  incRef(dataId: DataId): void;
+  refCount(dataId: DataId): number;
+}
+
+/** One instance of a tfjs backend, and what is different between them. */
+export interface Engine {
+  /** The name under which tfjs has registered kernels for it. */
+  readonly kernels: "cpu" | "webgpu";
+  /** The instance that holds the memory. */
+  readonly store: KernelStore;
+  /** Copies a host tensor to the engine. */
+  upload(tensor: HostTensor): Value;
+  /** Copies a value to the host. */
+  read(value: Value): Promise<HostTensor>;
+  /** The float32 elements that float16 or bfloat16 ones stand for. */
+  widen(value: Value): Value;
+  /** float32 elements rounded to float16 or bfloat16. */
+  narrow(value: Value, dtype: DType): Value;
+  /** Hands over the work that was asked for, and resolves when the engine is ready for more. */
+  flush(): Promise<void>;
+  /** How many tensors are in memory. */
+  liveValues(): number;
+  /** Frees all memory. */
+  dispose(): void;
+}
+
+/** Tells whether elements of a dtype are stored two to an int32. */
+export function isPacked(dtype: DType): boolean {
+  return dtype === "float16" || dtype === "bfloat16";
+}
+
+/** The dtype under which tfjs stores elements. */
+export function storageOf(dtype: DType): "float32" | "int32" | "bool" {
+  return isPacked(dtype) ? "int32" : dtype as "float32" | "int32" | "bool";
+}
+
+/** The shape under which tfjs stores a tensor. */
+export function storedShape({ dtype, shape }: TensorType): number[] {
+  return isPacked(dtype) ? [Math.ceil(sizeOf(shape) / 2)] : [...shape];
+}
+
+/** The bytes that a tensor takes in an engine; booleans take as much as integers on a GPU. */
+export function storedBytes(type: TensorType): number {
+  return isPacked(type.dtype)
+    ? Math.ceil(sizeOf(type.shape) / 2) * 4
+    : sizeOf(type.shape) * Math.max(bytesPerElement(type.dtype), 4);
+}
+
+/** A value as tfjs sees it. */
+export function infoOf(value: Value): TensorInfo {
+  return { dataId: value.dataId, shape: storedShape(value), dtype: storageOf(value.dtype) as DataType };
+}
+
+/** A tfjs tensor as a value of a dtype that tfjs has. */
+export function valueOf(info: TensorInfo): Value {
+  return { dataId: info.dataId, shape: info.shape, dtype: info.dtype as DType };
+}
+
+/** Calls a kernel of tfjs on an engine's own backend instance, without tfjs's global engine. */
+export function callKernel(
+  engine: Engine,
+  name: string,
+  inputs: Readonly<Record<string, Value>> | readonly Value[],
+  attrs: object = {},
+): Value[] {
+  const kernel = getKernel(name, engine.kernels);
+  if (kernel === undefined) {
+    throw new Error(`Cannot call "${name}": tfjs has no kernel of that name for ${engine.kernels}`);
+  }
+  const infos = Array.isArray(inputs)
+    ? inputs.map(infoOf)
+    : Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, infoOf(value)]));
+  const results = kernel.kernelFunc({
+    inputs: infos as never,
+    backend: engine.store,
+    attrs: attrs as NamedAttrMap,
+  });
+  return [results].flat().map(valueOf);
+}
+
+/** Counts one more user of a value's memory. */
+export function retain(engine: Engine, value: Value): Value {
+  engine.store.incRef(value.dataId);
+  return value;
+}
+
+/** Counts one user less, and frees the memory after the last one. */
+export function release(engine: Engine, value: Value): void {
+  engine.store.disposeData(value.dataId);
+}

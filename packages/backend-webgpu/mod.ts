@@ -1,0 +1,7 @@
+/**
+ * Runs graphs with tfjs.
+ *
+ * @module
+ */
+export { tfjsCpuBackend } from "./backend.ts";
+export type { TfjsCpuOptions } from "./backend.ts";
