@@ -1,15 +1,17 @@
 /** The backends: one engine each, seen as one or more devices. */
 
-import { hostZeros, type Lowering } from "@tessera/core";
+import { hostZeros } from "@tessera/core";
 import type { Backend } from "@tessera/runtime";
 import { checkDevice, virtualDevices } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
 import { cpuEngine } from "./cpu_engine.ts";
-import type { Engine, Value } from "./engine.ts";
-import { compileGraph } from "./executable.ts";
+import { openDevice } from "./device.ts";
+import { compileGraph, type Target } from "./executable.ts";
 import { tfjsLowering } from "./lowering/table.ts";
-import type { Workspace } from "./lowering/workspace.ts";
+import { webgpuLowering } from "./lowering/webgpu.ts";
+import { webgpuSteps } from "./lowering/webgpu_steps.ts";
 import { tfjsSupport } from "./support.ts";
+import { webgpuEngine } from "./webgpu_engine.ts";
 
 /** How the plain JavaScript backend is set up. */
 export interface TfjsCpuOptions {
@@ -23,16 +25,36 @@ export interface TfjsCpuOptions {
  * @throws {RangeError} when the number of devices is not a positive integer.
  */
 export function tfjsCpuBackend({ deviceCount = 1 }: TfjsCpuOptions = {}): Backend {
-  return backendOver("tfjs-cpu", cpuEngine(), tfjsLowering, deviceCount);
+  return backendOver("tfjs-cpu", { engine: cpuEngine(), table: tfjsLowering }, deviceCount);
+}
+
+/** How the WebGPU backend is set up. */
+export interface WebgpuOptions {
+  /** The device to use; by default the machine's, with all that its adapter offers. The backend destroys it when disposed. */
+  readonly device?: GPUDevice;
+  /** How many logical devices share the GPU. 1 by default. */
+  readonly deviceCount?: number;
+}
+
+/**
+ * Runs graphs on a GPU through WebGPU, in Deno and in browsers.
+ *
+ * @throws {Error} when WebGPU or an adapter is missing, with what brings it.
+ * @throws {RangeError} when the number of devices is not a positive integer.
+ */
+export async function webgpuBackend({ device, deviceCount = 1 }: WebgpuOptions = {}): Promise<Backend> {
+  const found = device === undefined ? await openDevice() : { device, info: undefined };
+  const engine = webgpuEngine(found.device, found.info);
+  return backendOver("webgpu", { engine, table: webgpuLowering, steps: webgpuSteps }, deviceCount);
 }
 
 /** A backend that runs graphs on an engine by a lowering table. */
 export function backendOver(
   name: string,
-  engine: Engine,
-  table: Lowering<Workspace, Value>,
+  target: Target,
   deviceCount: number,
 ): Backend {
+  const { engine } = target;
   const devices = virtualDevices(name, deviceCount);
   let disposed = false;
   return {
@@ -46,7 +68,7 @@ export function backendOver(
       new TfjsBuffer(engine, checkDevice(name, devices, device), engine.upload(hostZeros(dtype, shape))),
     compile: async (graph, options) => {
       checkDevice(name, devices, options.device);
-      return await compileGraph(engine, table, graph, options);
+      return await compileGraph(target, graph, options);
     },
     dispose: () => {
       if (disposed) return;

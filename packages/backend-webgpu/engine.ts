@@ -18,7 +18,9 @@ export interface Value extends TensorType {
 
 /** The part of a tfjs backend that both of ours have. */
 export interface KernelStore extends KernelBackend {
+  /** Counts one more user of some elements. */
   incRef(dataId: DataId): void;
+  /** How many users some elements have. */
   refCount(dataId: DataId): number;
 }
 

@@ -20,17 +20,39 @@ import { tfjsSupport } from "./support.ts";
 /** How long a run may keep the event loop, in milliseconds. */
 const sliceMs = 8;
 
-type AnyRule = (
-  workspace: Workspace,
-  operands: readonly Value[],
-  attrs: unknown,
-  node: Node,
-) => readonly Value[];
+type AnyRule = (workspace: Workspace, operands: readonly Value[], attrs: unknown, node: Node) => readonly Value[];
 
-/** A node, and the values that nobody needs after it. */
-interface Step {
-  readonly node: Node;
+/** What an engine computes at once. */
+export interface Step {
+  /** What it reads. */
+  readonly operands: readonly Tensor[];
+  /** What it computes. */
+  readonly results: readonly Tensor[];
+  /** Computes it. */
+  readonly run: (workspace: Workspace, operands: readonly Value[]) => readonly Value[];
+}
+
+/** How an engine computes graphs. */
+export interface Target {
+  /** What computes. */
+  readonly engine: Engine;
+  /** One rule per op. */
+  readonly table: Lowering<Workspace, Value>;
+  /** The steps of a prepared graph, in an order in which they can run; one per node unless given. */
+  readonly steps?: (graph: Graph) => readonly Step[];
+}
+
+/** A step, and the values that nobody needs after it. */
+interface PlannedStep extends Step {
   readonly last: readonly Tensor[];
+}
+
+/** A node by its rule. */
+export function nodeStep(table: Lowering<Workspace, Value>, node: Node): Step {
+  if (isCollective(node.op)) throw new TypeError(`Cannot lower "${node.op}": an executor runs it between two programs`);
+  const rule = table[node.op] as AnyRule;
+  const { operands, results, attrs } = node;
+  return { operands, results, run: (workspace, values) => rule(workspace, values, attrs, node) };
 }
 
 /**
@@ -39,18 +61,18 @@ interface Step {
  * @throws {TypeError} when a donated input and its output have different types, or when the graph has a collective.
  */
 export async function compileGraph(
-  engine: Engine,
-  table: Lowering<Workspace, Value>,
+  target: Target,
   graph: Graph,
   { device, donate }: CompileOptions,
 ): Promise<Executable> {
+  const { engine, table } = target;
   checkDonations(graph, donate);
   const prepared = await runPhases(graph, [
     (current) => decompose(current, (op) => table[op] !== "decompose"),
     (current) => legalize(current, tfjsSupport),
     ...optimizations,
   ]);
-  const steps = planSteps(prepared);
+  const steps = planned(prepared, target.steps?.(prepared) ?? prepared.nodes.map((node) => nodeStep(table, node)));
   const donors = new Map([...donate ?? []].map(([input, output]) => [output, input]));
   return {
     graph,
@@ -58,7 +80,7 @@ export async function compileGraph(
       const buffers = checkInputs(graph, device, inputs, (buffer) => buffer instanceof TfjsBuffer);
       const donated = new Set([...donors.values()].map((input) => buffers[input]!));
       return await whenAllFree(buffers, donated, async () => {
-        const values = await interpret(engine, table, prepared, steps, buffers.map((buffer) => buffer.value));
+        const values = await interpret(engine, prepared, steps, buffers.map((buffer) => buffer.value));
         return values.map((value, output) => deliver(engine, device, value, buffers[donors.get(output) ?? -1]));
       });
     },
@@ -73,41 +95,36 @@ function deliver(engine: Engine, device: Device, value: Value, donor: TfjsBuffer
   return donor;
 }
 
-/** The nodes of a graph as steps. */
-function planSteps(graph: Graph): Step[] {
+/** The steps that outputs need, each with the values that are freed after it. */
+function planned(graph: Graph, steps: readonly Step[]): PlannedStep[] {
   const kept = new Set(graph.outputs);
-  const seen = new Set<Tensor>();
-  const steps: Step[] = [];
-  for (const node of graph.nodes.toReversed()) {
-    if (isCollective(node.op)) {
-      throw new TypeError(`Cannot lower "${node.op}": an executor runs it between two programs`);
-    }
-    const last = [...new Set([...node.operands, ...node.results])].filter((value) =>
-      !kept.has(value) && !seen.has(value)
+  const needed = new Set(graph.outputs);
+  const found: PlannedStep[] = [];
+  for (const step of steps.toReversed()) {
+    if (!step.results.some((result) => needed.has(result))) continue;
+    const ending = [...new Set([...step.operands, ...step.results])].filter((value) =>
+      !kept.has(value) && !needed.has(value)
     );
-    last.forEach((value) => seen.add(value));
-    steps.push({ node, last });
+    step.operands.forEach((operand) => needed.add(operand));
+    found.push({ ...step, last: ending });
   }
-  return steps.reverse();
+  return found.reverse();
 }
 
 /** Runs the steps on values, and gives the outputs, each with one user more. */
 async function interpret(
   engine: Engine,
-  table: Lowering<Workspace, Value>,
   graph: Graph,
-  steps: readonly Step[],
+  steps: readonly PlannedStep[],
   inputs: readonly Value[],
 ): Promise<Value[]> {
   const values = new Map<Tensor, Value>();
   graph.inputs.forEach((input, i) => values.set(input, retain(engine, inputs[i]!)));
   try {
     let since = performance.now();
-    for (const { node, last } of steps) {
-      const rule = table[node.op as keyof typeof table] as AnyRule;
-      const operands = node.operands.map((operand) => values.get(operand)!);
-      const results = inWorkspace(engine, (workspace) => rule(workspace, operands, node.attrs, node));
-      node.results.forEach((result, i) => values.set(result, results[i]!));
+    for (const { operands, results, run, last } of steps) {
+      const found = inWorkspace(engine, (workspace) => run(workspace, operands.map((operand) => values.get(operand)!)));
+      results.forEach((result, i) => values.set(result, found[i]!));
       for (const value of last) {
         release(engine, values.get(value)!);
         values.delete(value);

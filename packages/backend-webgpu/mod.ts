@@ -3,5 +3,5 @@
  *
  * @module
  */
-export { tfjsCpuBackend } from "./backend.ts";
-export type { TfjsCpuOptions } from "./backend.ts";
+export { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
+export type { TfjsCpuOptions, WebgpuOptions } from "./backend.ts";

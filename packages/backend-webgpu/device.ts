@@ -1,0 +1,49 @@
+/** Finding a GPU, and saying what to do where there is none. */
+
+/** The features that programs use where they are there. */
+const wanted: readonly GPUFeatureName[] = ["timestamp-query"];
+
+/** The limits that are raised to what the adapter has. */
+const raised = [
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeWorkgroupsPerDimension",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxStorageBuffersPerShaderStage",
+] as const satisfies readonly (keyof GPUSupportedLimits)[];
+
+/** A device with its adapter's description. */
+export interface OpenDevice {
+  /** The device. */
+  readonly device: GPUDevice;
+  /** What the adapter says of itself. */
+  readonly info: GPUAdapterInfo | undefined;
+}
+
+/**
+ * Asks for the machine's GPU with all that it offers.
+ *
+ * @throws {Error} when WebGPU or an adapter is missing, with what brings it.
+ */
+export async function openDevice(): Promise<OpenDevice> {
+  const gpu: GPU | undefined = globalThis.navigator?.gpu;
+  if (gpu === undefined) {
+    throw new Error(
+      'Cannot start the backend "webgpu": this JavaScript runtime has no navigator.gpu; use Deno 2.9 or a browser with ' +
+        "WebGPU, on a page that was loaded over https or from localhost",
+    );
+  }
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter === null) {
+    throw new Error(
+      'Cannot start the backend "webgpu": no GPU adapter was found; install the driver of your GPU, or a software one: ' +
+        "apt-get install mesa-vulkan-drivers",
+    );
+  }
+  const requiredLimits = Object.fromEntries(raised.map((name) => [name, adapter.limits[name]]));
+  const requiredFeatures = wanted.filter((feature) => adapter.features.has(feature));
+  const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
+  return { device, info: adapter.info };
+}

@@ -1,0 +1,186 @@
+/**
+ * Elementwise nodes as one program: what a chain of them computes, each thread computes for one element (or for the two that
+ * share a word), so that nothing in between is written to memory.
+ *
+ * Inside a program a float of any width is an f32 that holds a value of its dtype, an integer is an i32, and a boolean is a
+ * bool.
+ */
+
+import {
+  type DType,
+  type Elementwise,
+  isFloat,
+  type Node,
+  sameShape,
+  type Tensor,
+  type TensorType,
+} from "@tessera/core";
+import { isPacked, type Value } from "../engine.ts";
+import { elementAt, elementProgram, elementTypes } from "./element.ts";
+import { halfFunctions } from "./half.ts";
+import { broadcastIndex } from "./index_map.ts";
+import { literal, type Program } from "./program.ts";
+
+/** The WGSL of an op: its operands' expressions, the type of the first of them, and the result's type. */
+type Expression = (operands: readonly string[], from: DType, to: DType) => string;
+
+const infix = (operator: string): Expression => ([a, b]) => `(${a} ${operator} ${b})`;
+const call = (name: string): Expression => (operands) => `${name}(${operands.join(", ")})`;
+/** Comparisons of booleans order false before true. */
+const comparison = (operator: string): Expression => (operands, from) => {
+  const [a, b] = from === "bool" ? operands.map((x) => `u32(${x})`) : operands;
+  return `(${a} ${operator} ${b})`;
+};
+
+const expressions: { readonly [K in keyof Elementwise]: Expression } = {
+  neg: ([x]) => `(-${x})`,
+  abs: call("abs"),
+  sign: call("sign"),
+  floor: call("floor"),
+  exp: call("exp"),
+  log: call("log"),
+  sqrt: call("sqrt"),
+  rsqrt: ([x]) => `(1.0 / sqrt(${x}))`,
+  sin: ([x]) => `turn(${x}, 0)`,
+  cos: ([x]) => `turn(${x}, 1)`,
+  tanh: call("safeTanh"),
+  sigmoid: ([x]) => `(1.0 / (1.0 + exp(-${x})))`,
+  not: ([x]) => `(!${x})`,
+  add: infix("+"),
+  sub: infix("-"),
+  mul: infix("*"),
+  div: infix("/"),
+  pow: (operands, from) =>
+    from === "int32" ? `i32(round(power(f32(${operands[0]}), f32(${operands[1]}))))` : `power(${operands})`,
+  maximum: call("max"),
+  minimum: call("min"),
+  equal: infix("=="),
+  less: comparison("<"),
+  lessEqual: comparison("<="),
+  greater: comparison(">"),
+  greaterEqual: comparison(">="),
+  and: infix("&&"),
+  or: infix("||"),
+  where: ([condition, a, b]) => `select(${b}, ${a}, ${condition})`,
+  cast: ([x], from, to) => {
+    if (from === to) return x!;
+    if (to === "bool") return from === "int32" ? `(${x} != 0)` : `(${x} != 0.0)`;
+    if (to === "int32") return `i32(${x})`;
+    const float = isFloat(from) ? x! : `f32(${x})`;
+    if (!isPacked(to)) return float;
+    const { value, bits } = halfFunctions[to as "float16"];
+    return `${value}(${bits}(${float}))`;
+  },
+};
+
+/** Tells whether an op is elementwise. */
+export function isElementwise(op: string): op is keyof Elementwise {
+  return Object.hasOwn(expressions, op);
+}
+
+/**
+ * WGSL promises little of its functions: a tanh may overflow, a power of a negative number is undefined, and sine and cosine
+ * are only good near zero. Angles are brought to within π/4 of a multiple q of π/2 in three steps (Cody and Waite, 1980), and the
+ * polynomials are those of Cephes' sinf and cosf (Moshier), good to a unit in the last place.
+ */
+const mathCode = `
+fn safeTanh(x : f32) -> f32 {
+  let e = exp(-2.0 * abs(x));
+  let small = x * x;
+  let series = x * (1.0 + small * (-0.33333333 + small * (0.13333333 - small * 0.053968254)));
+  return select(sign(x) * (1.0 - e) / (1.0 + e), series, abs(x) < 0.1);
+}
+fn power(a : f32, b : f32) -> f32 {
+  if (b == 0.0 || a == 1.0) { return 1.0; }
+  if (a == 0.0) { return select(0.0, uniforms.INFINITY, b < 0.0); }
+  let size = pow(abs(a), b);
+  if (a > 0.0) { return size; }
+  if (b != floor(b)) { return uniforms.NAN; }
+  return select(size, -size, b - 2.0 * floor(b * 0.5) != 0.0);
+}
+fn turn(x : f32, quarters : i32) -> f32 {
+  let q = round(x * 0.63661977);
+  let r = ((x - q * 1.5703125) - q * 4.837512969970703125e-4) - q * 7.54978995489188216e-8;
+  let z = r * r;
+  let sine = r + r * z * (-1.6666654611e-1 + z * (8.3321608736e-3 - z * 1.9515295891e-4));
+  let cosine = 1.0 - 0.5 * z + z * z * (4.166664568298827e-2 + z * (-1.388731625493765e-3 + z * 2.443315711809948e-5));
+  let quadrant = (i32(q) + quarters) & 3;
+  let value = select(sine, cosine, (quadrant & 1) == 1);
+  return select(value, -value, quadrant >= 2);
+}
+`;
+
+/** Elementwise nodes that one program computes. All results have as many elements as the last one, which is what it writes. */
+export interface Group {
+  /** The nodes, in an order in which they can run; beside elementwise ones, `full`, `reshape` and `broadcastTo`. */
+  readonly nodes: readonly Node[];
+  /** The values that come from elsewhere. */
+  readonly inputs: readonly Tensor[];
+  /** What is written. */
+  readonly output: Tensor;
+}
+
+/** How an input is read: at its own place, with the shape of the node that reads it broadcasting it. */
+function load(name: string, type: TensorType, to: readonly number[]): string {
+  return elementAt(name, type.dtype, sameShape(type.shape, to) ? "index" : broadcastIndex("index", type.shape, to));
+}
+
+/** The statements that compute the output's element at \`index\`, and the name of its value. */
+function statements(group: Group, names: ReadonlyMap<Tensor, string>): { lines: string[]; result: string } {
+  const lines: string[] = [];
+  const known = new Map<string, string>();
+  const own = new Map<Tensor, string>();
+  const named = (expression: string) => {
+    const before = known.get(expression);
+    if (before !== undefined) return before;
+    const name = `v${known.size}`;
+    known.set(expression, name);
+    lines.push(`let ${name} = ${expression};`);
+    return name;
+  };
+  /** An operand's element for a node whose result has some shape. */
+  const read = (operand: Tensor, shape: readonly number[]): string =>
+    own.get(operand) ?? named(load(names.get(operand)!, operand.type, shape));
+  for (const node of group.nodes) {
+    const [result] = node.results as [Tensor];
+    own.set(result, expressionOf(node, read, named));
+  }
+  return { lines, result: own.get(group.output)! };
+}
+
+function expressionOf(
+  node: Node,
+  read: (operand: Tensor, shape: readonly number[]) => string,
+  named: (expression: string) => string,
+): string {
+  const { dtype, shape } = node.results[0]!;
+  if (node.op === "full") {
+    const value = node.attrs.value as number;
+    // A name keeps the compiler from evaluating what is computed from it, and from refusing what overflows.
+    return named(dtype === "bool" ? `${value !== 0}` : literal(value, dtype === "int32" ? "i32" : "f32"));
+  }
+  // An element of a reshaped tensor stands where it stood.
+  if (node.op === "reshape") return read(node.operands[0]!, node.operands[0]!.shape);
+  if (node.op === "broadcastTo") return read(node.operands[0]!, shape);
+  if (!isElementwise(node.op)) throw new TypeError(`Cannot compute "${node.op}" element by element`);
+  return named(
+    expressions[node.op](node.operands.map((operand) => read(operand, shape)), node.operands[0]!.dtype, dtype),
+  );
+}
+
+/** The program of a group. */
+export function groupProgram(group: Group, values: readonly Value[]): Program {
+  const { dtype, shape } = group.output;
+  const names = new Map(group.inputs.map((input, i) => [input, `x${i}`]));
+  const { lines, result } = statements(group, names);
+  return elementProgram({
+    name: group.nodes.map((node) => node.op).join(" "),
+    inputs: group.inputs.map((input, i) => ({ name: names.get(input)!, value: values[i]! })),
+    output: { dtype, shape },
+    code: `${mathCode}
+fn element(index : i32) -> ${elementTypes[dtype]} {
+  ${lines.join("\n  ")}
+  return ${result};
+}`,
+  });
+}

@@ -1,0 +1,83 @@
+/** Programs in WGSL, in the form in which tfjs's `runWebGPUProgram` takes them. */
+
+import { sizeOf, type TensorType } from "@tessera/core";
+import type { WebGPUProgram } from "@tensorflow/tfjs-backend-webgpu";
+import { storedShape, type Value } from "../engine.ts";
+
+/** A tensor that a program reads, under the name by which its code indexes it: an array of f32 or i32. */
+export interface ProgramInput {
+  /** The name in the code. */
+  readonly name: string;
+  /** The tensor. */
+  readonly value: Value;
+}
+
+/** A number that a program is given without being compiled for it. */
+export interface Uniform {
+  /** Its name: `uniforms.name` in the code. */
+  readonly name: string;
+  /** Its type. */
+  readonly type: "int32" | "float32";
+  /** The number. */
+  readonly value: number;
+}
+
+/** A program, what it reads, and what it writes. */
+export interface Program {
+  /** What it is, for people. */
+  readonly name: string;
+  /**
+   * Its code: `fn main(index : i32)`, called once per thread, or, where `groups` is given, `fn main()`, which finds itself
+   * by `workgroupId`, `localId` and `localIndex`. It writes `result`.
+   */
+  readonly code: string;
+  /** What it reads. */
+  readonly inputs: readonly ProgramInput[];
+  /** What it writes, all of it. */
+  readonly output: TensorType;
+  /** A value whose content the program finds in the result. It is copied first, unless nobody else needs it. */
+  readonly into?: Value;
+  /** Numbers that differ between calls. */
+  readonly uniforms?: readonly Uniform[];
+  /** How many threads there are, for code of the first kind; one per element written unless given. */
+  readonly threads?: number;
+  /** How many groups of threads there are along each axis, for code of the second kind. */
+  readonly groups?: readonly [number, number, number];
+  /** How many threads a group has along each axis. */
+  readonly groupSize?: readonly [number, number, number];
+}
+
+const wgslTypes = { int32: "i32", float32: "f32" } as const;
+
+/** A program as tfjs takes it. Compiled pipelines are kept by tfjs, by the code. */
+export function webgpuProgram(program: Program): WebGPUProgram {
+  const { name, code, inputs, output, uniforms = [], groups, groupSize = [64, 1, 1] } = program;
+  const outputShape = [sizeOf(storedShape(output))];
+  const threads = program.threads ?? outputShape[0]!;
+  const flat = groups === undefined;
+  // A binding that the code does not mention has no place in the pipeline's layout, and tfjs always binds the uniforms.
+  const whole = `${code}\nfn touch() { _ = uniforms.NAN; }`.replace(
+    /fn main\((.*?)\) \{/,
+    (head) => `${head} touch();`,
+  );
+  return {
+    variableNames: inputs.map((input) => input.name),
+    uniforms: uniforms.map((uniform) => ` ${uniform.name} : ${wgslTypes[uniform.type]},`).join(""),
+    outputShape,
+    workgroupSize: [...groupSize],
+    // Layouts with a second axis make tfjs call main() without an index.
+    dispatchLayout: flat ? { x: [0] } : { x: [0], y: [0] },
+    dispatch: flat ? [Math.ceil(threads / groupSize[0]), 1, 1] : [...groups],
+    shaderKey: `${name} ${code}`,
+    getUserCode: () => whole,
+  };
+}
+
+/** A number as WGSL reads it back exactly. */
+export function literal(value: number, type: "f32" | "i32" = "f32"): string {
+  if (type === "i32") return value === -(2 ** 31) ? "(-2147483647 - 1)" : `${value}`;
+  if (value === Infinity) return "uniforms.INFINITY";
+  if (value === -Infinity) return "(-uniforms.INFINITY)";
+  if (Number.isNaN(value)) return "uniforms.NAN";
+  return `bitcast<f32>(0x${new Uint32Array(Float32Array.of(value).buffer)[0]!.toString(16)}u)`;
+}

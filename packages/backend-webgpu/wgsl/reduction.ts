@@ -1,0 +1,124 @@
+/** Sums and extremes over any axes. */
+
+import { sizeOf, type TensorType } from "@tessera/core";
+import type { Value } from "../engine.ts";
+import { elementAt, elementProgram, elementTypes } from "./element.ts";
+import { stridedIndex, stridesOf } from "./index_map.ts";
+import { literal, type Program } from "./program.ts";
+
+/** What combines two elements, and what changes none. */
+const combinations = {
+  sum: { start: { f32: "0.0", i32: "0" }, combine: (a: string, b: string) => `${a} + ${b}` },
+  max: {
+    start: { f32: literal(-Infinity), i32: literal(-(2 ** 31), "i32") },
+    combine: (a: string, b: string) => `max(${a}, ${b})`,
+  },
+  min: {
+    start: { f32: literal(Infinity), i32: literal(2 ** 31 - 1, "i32") },
+    combine: (a: string, b: string) => `min(${a}, ${b})`,
+  },
+} as const;
+
+/** The name of a reduction. */
+export type ReductionName = keyof typeof combinations;
+
+/** Where a group of threads shares the work on one result, it has this many. */
+const groupThreads = 64;
+
+/** A reduction of a tensor over axes. */
+export function reductionProgram(name: ReductionName, x: Value, axes: readonly number[], output: TensorType): Program {
+  const strides = stridesOf(x.shape);
+  const kept = x.shape.flatMap((_, axis) => axes.includes(axis) ? [] : [axis]);
+  const pick = (list: readonly number[]) => axes.map((axis) => list[axis]!);
+  const reduced = pick(x.shape);
+  const [count, results] = [sizeOf(reduced), sizeOf(output.shape)];
+  const start = stridedIndex("index", kept.map((axis) => x.shape[axis]!), kept.map((axis) => strides[axis]!));
+  const step = stridedIndex("i", reduced, pick(strides));
+  const type = elementTypes[x.dtype] as "f32" | "i32";
+  const { start: neutral, combine } = combinations[name];
+  const inputs = [{ name: "x", value: x }];
+  const at = elementAt("x", x.dtype, `start + ${step}`);
+  // Many results keep all threads busy by themselves; few long ones are shared.
+  if (count <= groupThreads || results >= 2 ** 16) {
+    return elementProgram({
+      name,
+      inputs,
+      output,
+      code: `fn element(index : i32) -> ${type} {
+  let start = ${start};
+  var total = ${neutral[type]};
+  for (var i = 0; i < ${count}; i++) { total = ${combine("total", at)}; }
+  return total;
+}`,
+    });
+  }
+  const lines = Math.min(results, 2 ** 15);
+  return {
+    name: `${name} shared`,
+    inputs,
+    output,
+    groups: [lines, Math.ceil(results / lines), 1],
+    groupSize: [groupThreads, 1, 1],
+    code: `var<workgroup> parts : array<${type}, ${groupThreads}>;
+fn main() {
+  let index = i32(workgroupId.y) * ${lines} + i32(workgroupId.x);
+  let start = ${start};
+  var total = ${neutral[type]};
+  if (index < ${results}) {
+    for (var i = i32(localIndex); i < ${count}; i += ${groupThreads}) { total = ${combine("total", at)}; }
+  }
+  parts[localIndex] = total;
+  workgroupBarrier();
+  for (var half = ${groupThreads / 2}u; half > 0u; half = half / 2u) {
+    if (localIndex < half) { parts[localIndex] = ${combine("parts[localIndex]", "parts[localIndex + half]")}; }
+    workgroupBarrier();
+  }
+  if (localIndex == 0u && index < ${results}) { result[index] = parts[0]; }
+}`,
+  };
+}
+
+/** Where the largest element along an axis is, the first of several. */
+export function argMaxProgram(x: Value, axis: number, output: TensorType): Program {
+  const [length, inner] = [x.shape[axis]!, sizeOf(x.shape.slice(axis + 1))];
+  const results = sizeOf(output.shape);
+  const lines = Math.min(results, 2 ** 15);
+  const type = elementTypes[x.dtype] as "f32" | "i32";
+  const lowest = combinations.max.start[type];
+  return {
+    name: "argMax",
+    inputs: [{ name: "x", value: x }],
+    output,
+    groups: [lines, Math.ceil(results / lines), 1],
+    groupSize: [groupThreads, 1, 1],
+    code: `var<workgroup> largest : array<${type}, ${groupThreads}>;
+var<workgroup> places : array<i32, ${groupThreads}>;
+fn main() {
+  let index = i32(workgroupId.y) * ${lines} + i32(workgroupId.x);
+  let start = index / ${inner} * ${length * inner} + index % ${inner};
+  var best = ${lowest};
+  var place = ${length};
+  if (index < ${results}) {
+    for (var i = i32(localIndex); i < ${length}; i += ${groupThreads}) {
+      let value = x[start + i * ${inner}];
+      if (value > best || place == ${length}) { best = value; place = i; }
+    }
+  }
+  largest[localIndex] = best;
+  places[localIndex] = place;
+  workgroupBarrier();
+  for (var half = ${groupThreads / 2}u; half > 0u; half = half / 2u) {
+    if (localIndex < half) {
+      let other = largest[localIndex + half];
+      let at = places[localIndex + half];
+      if (other > largest[localIndex] || (other == largest[localIndex] && at < places[localIndex])) {
+        largest[localIndex] = other;
+        places[localIndex] = at;
+      }
+    }
+    workgroupBarrier();
+  }
+  if (localIndex == 0u && index < ${results}) { result[index] = places[0]; }
+}`,
+  };
+}
