@@ -1,6 +1,6 @@
 import { conformance } from "@tessera/runtime/testing";
 import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
-import { withGpu } from "./testing/gpu.ts";
+import { withGpu } from "./testing.ts";
 
 conformance("tfjs-cpu", () => tfjsCpuBackend());
-withGpu(() => conformance("webgpu", () => webgpuBackend()));
+await withGpu(() => conformance("webgpu", () => webgpuBackend()));

@@ -22,7 +22,7 @@ const lostName = "DeviceLostError";
 /** What is said when the GPU is gone. */
 function lostError(message: string): Error {
   const error = new Error(
-    `the GPU was lost (${
+    `The GPU was lost (${
       message || "no reason was given"
     }): its driver was restarted or another program took it; open ` +
       "the backend again, and resume training from its last checkpoint",
@@ -34,11 +34,11 @@ function lostError(message: string): Error {
 /** What is said when a program failed on the GPU. */
 function describeError(error: GPUError): Error {
   if (error instanceof GPUOutOfMemoryError) {
-    return new Error("the GPU has no memory left: use a smaller batch, shorter sequences or quantised weights", {
+    return new Error("The GPU has no memory left: use a smaller batch, shorter sequences or quantised weights", {
       cause: error,
     });
   }
-  return new Error(`the GPU refused a program: ${error.message}`, { cause: error });
+  return new Error(`The GPU refused a program: ${error.message}`, { cause: error });
 }
 
 /** The commands that tfjs has written down and not yet handed over. */

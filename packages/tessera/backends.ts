@@ -4,13 +4,15 @@ import { nearestName } from "@tessera/core";
 
 /** How a backend is opened. */
 export interface BackendOptions {
-  /** The number of threads that one run may use; all cores unless given. */
+  /** The number of threads that one run may use, where the backend runs on the processor; all cores unless given. */
   readonly threads?: number;
 }
 
 /** One row per backend. A backend's code is loaded when it is first asked for. */
 const backends = {
   cpu: async (options: BackendOptions) => (await import("@tessera/backend-onnx")).onnxBackend(options),
+  webgpu: async () => await (await import("@tessera/backend-webgpu")).webgpuBackend(),
+  "tfjs-cpu": async () => (await import("@tessera/backend-webgpu")).tfjsCpuBackend(),
 } as const satisfies Readonly<Record<string, (options: BackendOptions) => Promise<Backend>>>;
 
 /** The name of a backend. */

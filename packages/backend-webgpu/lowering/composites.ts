@@ -10,6 +10,8 @@ export const composites: { readonly [K in CompositeName]: Lowering<Workspace, Va
   geluGrad: "decompose",
   silu: "decompose",
   siluGrad: "decompose",
+  layerNorm: "decompose",
+  layerNormGrad: "decompose",
   rmsNorm: "decompose",
   rmsNormGrad: "decompose",
   softmax: (workspace, [logits]) => [workspace.kernel("Softmax", { logits }, { dim: logits.shape.length - 1 })],

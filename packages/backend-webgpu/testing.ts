@@ -1,4 +1,8 @@
-/** Tests that need a GPU, or a software driver in its place. */
+/**
+ * Tests that need a GPU, or a software driver in its place.
+ *
+ * @module
+ */
 
 const adapter = await globalThis.navigator?.gpu?.requestAdapter() ?? null;
 
@@ -6,8 +10,8 @@ const adapter = await globalThis.navigator?.gpu?.requestAdapter() ?? null;
  * Registers tests where there is a GPU adapter. Where there is none, one ignored test says how to get one; continuous
  * integration lets no ignored test pass.
  */
-export function withGpu(register: () => void): void {
-  if (adapter !== null) return register();
+export async function withGpu(register: () => void | Promise<void>): Promise<void> {
+  if (adapter !== null) return await register();
   const advice = "install the driver of your GPU, or a software one: apt-get install mesa-vulkan-drivers";
   console.warn(`No GPU adapter was found, so tests of WebGPU do not run; ${advice}`);
   Deno.test({ name: `WebGPU has no adapter here: ${advice}`, ignore: true, fn: () => {} });
