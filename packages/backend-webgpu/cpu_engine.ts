@@ -1,8 +1,8 @@
 /** tfjs's plain JavaScript kernels: slow, obvious, and there wherever JavaScript is. */
 
-import { type DType, fromFloat32, hostArray, type HostTensor, sizeOf, toFloat32 } from "@tessera/core";
+import { type DType, fromElements, hostArray, type HostTensor, sizeOf, toFloat32 } from "@tessera/core";
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
-import { type Engine, isPacked, storageOf, storedShape, type Value } from "./engine.ts";
+import { type Engine, isPacked, packWords, storageOf, storedShape, unpackWords, type Value } from "./engine.ts";
 
 /** Starts an engine of its own; several share nothing. */
 export function cpuEngine(): Engine {
@@ -16,17 +16,15 @@ export function cpuEngine(): Engine {
     return { dataId: info.dataId, dtype, shape };
   }
 
-  /** The elements of a float16 or bfloat16 value as the host has them. */
-  function bits(value: Value): Uint16Array<ArrayBufferLike> {
+  /** The elements of a packed value as the host has them. */
+  function unpacked(value: Value): HostTensor {
     const words = store.readSync(value.dataId) as Int32Array;
-    return new Uint16Array(words.buffer, words.byteOffset, sizeOf(value.shape));
+    return unpackWords(value, words.buffer, words.byteOffset);
   }
 
-  function upload({ dtype, shape, data }: HostTensor): Value {
-    if (!isPacked(dtype)) return write(dtype, shape, data.slice());
-    const words = new Int32Array(Math.ceil(data.length / 2));
-    new Uint16Array(words.buffer).set(data);
-    return write(dtype, shape, words);
+  function upload(tensor: HostTensor): Value {
+    const { dtype, shape, data } = tensor;
+    return write(dtype, shape, isPacked(dtype) ? packWords(tensor) : data.slice());
   }
 
   return {
@@ -35,18 +33,15 @@ export function cpuEngine(): Engine {
     upload,
     read(value) {
       const { dtype, shape } = value;
-      const values = isPacked(dtype) ? bits(value) : store.readSync(value.dataId) as ArrayLike<number>;
+      const values = isPacked(dtype) ? unpacked(value).data : store.readSync(value.dataId) as ArrayLike<number>;
       const data = hostArray(dtype, sizeOf(shape));
       data.set(values);
       return Promise.resolve({ dtype, shape, data });
     },
-    widen(value) {
-      const data = toFloat32({ dtype: value.dtype, shape: value.shape, data: bits(value) });
-      return write("float32", value.shape, data);
-    },
+    widen: (value) => write("float32", value.shape, toFloat32(unpacked(value))),
     narrow(value, dtype) {
       const data = store.readSync(value.dataId) as Float32Array;
-      return upload(fromFloat32(dtype as "float16" | "bfloat16", value.shape, data));
+      return upload(fromElements(dtype, value.shape, Float64Array.from(data)));
     },
     flush: () => Promise.resolve(),
     liveValues: () => store.numDataIds(),

@@ -1,6 +1,6 @@
 /** What both targets share: values in tfjs's memory, and kernels called on one backend instance of our own. */
 
-import { bytesPerElement, type DType, type HostTensor, sizeOf, type TensorType } from "@tessera/core";
+import { type DType, type HostTensor, sizeOf, type TensorType } from "@tessera/core";
 import {
   type DataId,
   type DataType,
@@ -10,7 +10,7 @@ import {
   type TensorInfo,
 } from "@tensorflow/tfjs-core";
 
-/** A tensor in the memory of an engine. float16 and bfloat16 are stored two elements to an int32. */
+/** A tensor in the memory of an engine. Elements narrower than 32 bits, but for booleans, are stored several to an int32. */
 export interface Value extends TensorType {
   /** What tfjs knows the elements by; several values may share them. */
   readonly dataId: DataId;
@@ -34,9 +34,9 @@ export interface Engine {
   upload(tensor: HostTensor): Value;
   /** Copies a value to the host. */
   read(value: Value): Promise<HostTensor>;
-  /** The float32 elements that float16 or bfloat16 ones stand for. */
+  /** The float32 elements that packed ones stand for. */
   widen(value: Value): Value;
-  /** float32 elements rounded to float16 or bfloat16. */
+  /** float32 elements as packed ones, floats rounded to nearest. */
   narrow(value: Value, dtype: DType): Value;
   /** Hands over the work that was asked for, and resolves when the engine is ready for more. */
   flush(): Promise<void>;
@@ -46,9 +46,14 @@ export interface Engine {
   dispose(): void;
 }
 
-/** Tells whether elements of a dtype are stored two to an int32. */
+/** How many elements of a dtype an int32 holds. */
+export function elementsPerWord(dtype: DType): 1 | 2 | 4 {
+  return dtype === "uint8" ? 4 : dtype === "float16" || dtype === "bfloat16" ? 2 : 1;
+}
+
+/** Tells whether elements of a dtype are stored several to an int32. */
 export function isPacked(dtype: DType): boolean {
-  return dtype === "float16" || dtype === "bfloat16";
+  return elementsPerWord(dtype) > 1;
 }
 
 /** The dtype under which tfjs stores elements. */
@@ -56,16 +61,29 @@ export function storageOf(dtype: DType): "float32" | "int32" | "bool" {
   return isPacked(dtype) ? "int32" : dtype as "float32" | "int32" | "bool";
 }
 
-/** The shape under which tfjs stores a tensor. */
-export function storedShape({ dtype, shape }: TensorType): number[] {
-  return isPacked(dtype) ? [Math.ceil(sizeOf(shape) / 2)] : [...shape];
+/** How many words a tensor takes. */
+export function wordsOf({ dtype, shape }: TensorType): number {
+  return Math.ceil(sizeOf(shape) / elementsPerWord(dtype));
 }
 
-/** The bytes that a tensor takes in an engine; booleans take as much as integers on a GPU. */
-export function storedBytes(type: TensorType): number {
-  return isPacked(type.dtype)
-    ? Math.ceil(sizeOf(type.shape) / 2) * 4
-    : sizeOf(type.shape) * Math.max(bytesPerElement(type.dtype), 4);
+/** The shape under which tfjs stores a tensor. */
+export function storedShape(type: TensorType): number[] {
+  return isPacked(type.dtype) ? [wordsOf(type)] : [...type.shape];
+}
+
+/** The elements of a packed tensor, several to a word. */
+export function packWords({ dtype, shape, data }: HostTensor): Int32Array<ArrayBuffer> {
+  const words = new Int32Array(wordsOf({ dtype, shape }));
+  const elements = dtype === "uint8" ? new Uint8Array(words.buffer) : new Uint16Array(words.buffer);
+  elements.set(data);
+  return words;
+}
+
+/** The elements that words hold. */
+export function unpackWords({ dtype, shape }: TensorType, words: ArrayBufferLike, byteOffset = 0): HostTensor {
+  const count = sizeOf(shape);
+  const data = dtype === "uint8" ? new Uint8Array(words, byteOffset, count) : new Uint16Array(words, byteOffset, count);
+  return { dtype, shape, data };
 }
 
 /** A value as tfjs sees it. */

@@ -2,8 +2,18 @@
 
 import { hostArray, type HostTensor, sizeOf } from "@tessera/core";
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
-import { type Engine, infoOf, isPacked, storageOf, storedBytes, storedShape, type Value } from "./engine.ts";
-import { narrowProgram, widenProgram } from "./wgsl/half.ts";
+import {
+  type Engine,
+  infoOf,
+  isPacked,
+  packWords,
+  storageOf,
+  storedShape,
+  unpackWords,
+  type Value,
+  wordsOf,
+} from "./engine.ts";
+import { castProgram } from "./wgsl/element.ts";
 import { type Program, webgpuProgram } from "./wgsl/program.ts";
 
 /** An engine that also runs programs in WGSL. */
@@ -74,7 +84,7 @@ export function webgpuEngine(device: GPUDevice, info: GPUAdapterInfo | undefined
   }
 
   /** A value as one row of words, whatever its shape. */
-  const flat = (value: Value) => ({ ...infoOf(value), shape: [sizeOf(storedShape(value))] });
+  const flat = (value: Value) => ({ ...infoOf(value), shape: [wordsOf(value)] });
 
   /** A value of its own with the same elements. */
   function copy(value: Value): Value {
@@ -86,7 +96,7 @@ export function webgpuEngine(device: GPUDevice, info: GPUAdapterInfo | undefined
     // The copy is written down before whatever comes next, like the programs before it.
     store.ensureCommandEncoderReady();
     store.endComputePassEncoder();
-    encoderOf(store).copyBufferToBuffer(source, 0, target, 0, storedBytes(value));
+    encoderOf(store).copyBufferToBuffer(source, 0, target, 0, 4 * wordsOf(value));
     return { ...value, dataId: to.dataId };
   }
 
@@ -94,34 +104,27 @@ export function webgpuEngine(device: GPUDevice, info: GPUAdapterInfo | undefined
     kernels: "webgpu",
     store,
     limits: device.limits,
-    upload({ dtype, shape, data }) {
-      let values: Float32Array | Int32Array = data as Float32Array;
-      if (isPacked(dtype)) {
-        values = new Int32Array(Math.ceil(data.length / 2));
-        new Uint16Array(values.buffer).set(data);
-      } else if (dtype === "bool") {
-        values = Int32Array.from(data);
-      }
-      const { dataId } = store.makeTensorInfo(storedShape({ dtype, shape }), storageOf(dtype), values as never);
+    upload(tensor) {
+      const { dtype, shape, data } = tensor;
+      const values = isPacked(dtype) ? packWords(tensor) : dtype === "bool" ? Int32Array.from(data) : data;
+      const { dataId } = store.makeTensorInfo(storedShape(tensor), storageOf(dtype), values as never);
       if (data.length > 0) store.uploadToGPU(dataId);
       return { dataId, dtype, shape };
     },
     async read({ dataId, dtype, shape }): Promise<HostTensor> {
-      const count = sizeOf(shape);
-      const data = hostArray(dtype, count);
-      if (count === 0) return { dtype, shape, data };
+      const data = hostArray(dtype, sizeOf(shape));
+      if (data.length === 0) return { dtype, shape, data };
       // tfjs's own reading keeps a copy on the host.
       const bytes = await store.getBufferData(store.tensorMap.get(dataId).resource as never);
       if (dtype === "float32") data.set(new Float32Array(bytes));
-      else if (isPacked(dtype)) data.set(new Uint16Array(bytes, 0, count));
-      else data.set(new Int32Array(bytes));
+      else data.set(isPacked(dtype) ? unpackWords({ dtype, shape }, bytes).data : new Int32Array(bytes));
       return { dtype, shape, data };
     },
-    widen: (value) => engine.run(widenProgram(value)),
-    narrow: (value, dtype) => engine.run(narrowProgram(value, dtype)),
+    widen: (value) => engine.run(castProgram(value, "float32")),
+    narrow: (value, dtype) => engine.run(castProgram(value, dtype)),
     run(program) {
       const { dtype, shape } = program.output;
-      pending += storedBytes(program.output);
+      pending += 4 * wordsOf(program.output);
       if (pending > submitBytes) submit();
       const { dataId } = store.runWebGPUProgram(
         webgpuProgram(program),

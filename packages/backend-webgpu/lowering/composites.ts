@@ -20,4 +20,6 @@ export const composites: { readonly [K in CompositeName]: Lowering<Workspace, Va
   attentionGrad: "decompose",
   crossEntropy: "decompose",
   crossEntropyGrad: "decompose",
+  dequantize: "decompose",
+  quantizedEinsum: "decompose",
 };

@@ -1,4 +1,4 @@
-/** The lowering of the movement and creation families. float16 and bfloat16 travel as float32, which loses nothing. */
+/** The lowering of the movement and creation families. Packed elements travel as float32, which loses nothing. */
 
 import {
   type Creation,

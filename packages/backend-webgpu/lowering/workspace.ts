@@ -18,9 +18,9 @@ export interface Workspace {
   view(x: Value, shape: readonly number[]): Value;
   /** A small constant. */
   constant(tensor: HostTensor): Value;
-  /** float16 and bfloat16 as float32; other values as they are. */
+  /** Packed values as float32; others as they are. */
   wide(x: Value): Value;
-  /** float32 rounded to a dtype; the value as it is when it has that dtype. */
+  /** float32 as another dtype where that is a packed one; else the value as it is. */
   rounded(x: Value, dtype: DType): Value;
   /** Notes a value that was made by other means. */
   own(x: Value): Value;

@@ -1,8 +1,8 @@
 /** Programs that compute each element of their result by itself, whatever its dtype and however it is stored. */
 
 import { type DType, sizeOf, type TensorType } from "@tessera/core";
-import { isPacked } from "../engine.ts";
-import { halfCode, halfFunctions } from "./half.ts";
+import { elementsPerWord, isPacked, type Value } from "../engine.ts";
+import { type Packed, packedCode, packedFunctions } from "./packed.ts";
 import type { Program, ProgramInput, Uniform } from "./program.ts";
 
 /** What an element is in a program: floats of any width are f32. */
@@ -11,6 +11,7 @@ export const elementTypes: Readonly<Record<DType, "f32" | "i32" | "bool">> = {
   bfloat16: "f32",
   float16: "f32",
   int32: "i32",
+  uint8: "i32",
   bool: "bool",
 };
 
@@ -19,7 +20,8 @@ export function elementAt(name: string, dtype: DType, at: string): string {
   if (dtype === "bool") return `(${name}[${at}] != 0)`;
   if (!isPacked(dtype)) return `${name}[${at}]`;
   const place = /^\w+$/.test(at) ? at : `(${at})`;
-  return `${halfFunctions[dtype as "float16"].value}(half(${name}[${place} / 2], ${place}))`;
+  const { value, at: part } = packedFunctions[dtype as Packed];
+  return `${value}(${part}(${name}[${place} / ${elementsPerWord(dtype)}], ${place}))`;
 }
 
 /** A program whose code has `fn element(index : i32)`, which returns the element of the result at a position. */
@@ -36,7 +38,7 @@ export interface ElementProgram {
   readonly uniforms?: readonly Uniform[];
 }
 
-/** The program that writes every element; where two share a word, one thread computes both. */
+/** The program that writes every element; one thread computes those that share a word. */
 export function elementProgram({ code, ...program }: ElementProgram): Program {
   const { dtype, shape } = program.output;
   const count = sizeOf(shape);
@@ -44,21 +46,36 @@ export function elementProgram({ code, ...program }: ElementProgram): Program {
     const stored = dtype === "bool" ? "select(0, 1, element(index))" : "element(index)";
     return {
       ...program,
-      code: `${halfCode}${code}
+      code: `${packedCode}${code}
 fn main(index : i32) {
   if (index < ${count}) { result[index] = ${stored}; }
 }`,
     };
   }
-  const { bits } = halfFunctions[dtype as "float16"];
+  const parts = elementsPerWord(dtype);
+  const { bits } = packedFunctions[dtype as Packed];
   return {
     ...program,
-    code: `${halfCode}${code}
+    code: `${packedCode}${code}
 fn main(index : i32) {
-  if (index * 2 >= ${count}) { return; }
-  var word = ${bits}(element(index * 2));
-  if (index * 2 + 1 < ${count}) { word = word | (${bits}(element(index * 2 + 1)) << 16u); }
+  if (index * ${parts} >= ${count}) { return; }
+  var word = 0u;
+  for (var part = 0; part < ${parts} && index * ${parts} + part < ${count}; part++) {
+    word = word | (${bits}(element(index * ${parts} + part)) << u32(part * ${32 / parts}));
+  }
   result[index] = bitcast<i32>(word);
 }`,
   };
+}
+
+/** A value in another dtype. */
+export function castProgram(x: Value, dtype: DType): Program {
+  const [from, to] = [elementTypes[x.dtype], elementTypes[dtype]];
+  const element = elementAt("x", x.dtype, "index");
+  return elementProgram({
+    name: "cast",
+    inputs: [{ name: "x", value: x }],
+    output: { dtype, shape: x.shape },
+    code: `fn element(index : i32) -> ${to} { return ${from === to ? element : `${to}(${element})`}; }`,
+  });
 }

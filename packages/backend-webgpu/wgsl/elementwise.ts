@@ -6,19 +6,11 @@
  * bool.
  */
 
-import {
-  type DType,
-  type Elementwise,
-  isFloat,
-  type Node,
-  sameShape,
-  type Tensor,
-  type TensorType,
-} from "@tessera/core";
-import { isPacked, type Value } from "../engine.ts";
+import { type DType, type Elementwise, type Node, sameShape, type Tensor, type TensorType } from "@tessera/core";
+import type { Value } from "../engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
-import { halfFunctions } from "./half.ts";
 import { broadcastIndex } from "./index_map.ts";
+import { packedFunctions } from "./packed.ts";
 import { literal, type Program } from "./program.ts";
 
 /** The WGSL of an op: its operands' expressions, the type of the first of them, and the result's type. */
@@ -64,12 +56,12 @@ const expressions: { readonly [K in keyof Elementwise]: Expression } = {
   where: ([condition, a, b]) => `select(${b}, ${a}, ${condition})`,
   cast: ([x], from, to) => {
     if (from === to) return x!;
-    if (to === "bool") return from === "int32" ? `(${x} != 0)` : `(${x} != 0.0)`;
-    if (to === "int32") return `i32(${x})`;
-    const float = isFloat(from) ? x! : `f32(${x})`;
-    if (!isPacked(to)) return float;
-    const { value, bits } = halfFunctions[to as "float16"];
-    return `${value}(${bits}(${float}))`;
+    const [own, other] = [elementTypes[from], elementTypes[to]];
+    if (to === "bool") return `(${x} != ${own}(0))`;
+    const value = own === other ? x! : `${other}(${x})`;
+    if (to !== "float16" && to !== "bfloat16") return value;
+    const { value: widened, bits } = packedFunctions[to];
+    return `${widened}(${bits}(${value}))`;
   },
 };
 

@@ -9,7 +9,7 @@
 import { parseEinsum, sizeOf } from "@tessera/core";
 import type { Value } from "../engine.ts";
 import { elementAt, elementProgram } from "./element.ts";
-import { halfCode } from "./half.ts";
+import { packedCode } from "./packed.ts";
 import { stridedIndex, stridesOf } from "./index_map.ts";
 import { literal, type Program } from "./program.ts";
 
@@ -112,7 +112,7 @@ function accessCode({ groups, a, b, out, inputs }: Product): string {
   const [first, second] = inputs.map(({ value }) => value.dtype) as [Value["dtype"], Value["dtype"]];
   const aAt = at([["batch", batch], ["row", rows], ["k", inner]], a);
   const bAt = at([["batch", batch], ["column", columns], ["k", inner]], b);
-  return `${halfCode}
+  return `${packedCode}
 fn loadA(batch : i32, row : i32, k : i32) -> f32 { return ${elementAt("a", first, aAt)}; }
 fn loadB(batch : i32, column : i32, k : i32) -> f32 { return ${elementAt("b", second, bAt)}; }
 fn outAt(batch : i32, row : i32, column : i32) -> i32 {
