@@ -1,8 +1,8 @@
-"""Makes PEFT LoRA adapters over the small Gemma 2 checkpoints, their logits, and the losses of 15 training steps.
+"""Makes PEFT LoRA adapters over small Gemma 2 and Llama 3 checkpoints, their logits, and the losses of 15 training steps.
 
     python make_peft.py [name ...]
 
-Run `make_gemma.py` first. Writes `test/goldens/peft/<name>/adapter/` (saved by PEFT), `golden.json` (base checkpoint
+Run `make_gemma.py` and `make_llama.py` first. Writes `test/goldens/peft/<name>/adapter/` (saved by PEFT), `golden.json` (base checkpoint
 and hyperparameters) and `golden.safetensors`:
 
     input_ids        int32   [batch, time]
@@ -35,20 +35,28 @@ VERSIONS = made_with("torch", "transformers", "peft", "safetensors", "numpy")
 STEPS, BATCH, TIME = 15, 3, 20
 OPTIMIZER = {"learning_rate": 1e-2, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01}
 
+ALL_LINEAR = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
 ADAPTERS = {
     "query_value": {
-        "base": "gemma2_gqa", "seed": 21, "r": 4, "alpha": 8, "clip_norm": 1.0, "targets": ["q_proj", "v_proj"],
+        "base": "gemma/gemma2_gqa", "seed": 21, "r": 4, "alpha": 8, "clip_norm": 1.0, "targets": ["q_proj", "v_proj"],
     },
     "all_linear": {
-        "base": "gemma2_bf16_shards", "seed": 22, "r": 2, "alpha": 2, "clip_norm": 0.7,
-        "targets": ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"],
+        "base": "gemma/gemma2_bf16_shards", "seed": 22, "r": 2, "alpha": 2, "clip_norm": 0.7,
+        "targets": ALL_LINEAR,
+    },
+    "llama_all_linear": {
+        "base": "llama/llama31_bf16_shards_old", "seed": 23, "r": 3, "alpha": 6, "clip_norm": 0.8, "targets": ALL_LINEAR,
+    },
+    "llama_tied": {
+        "base": "llama/llama32_tied_padded", "seed": 24, "r": 2, "alpha": 4, "clip_norm": 0.8,
+        "targets": ["k_proj", "o_proj", "up_proj"],
     },
 }
 
 
 def load_base(name: str) -> torch.nn.Module:
     """The base checkpoint in float32 with eager attention."""
-    folder = GOLDENS / "gemma" / name
+    folder = GOLDENS / name
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
 
 
