@@ -5,6 +5,7 @@ import { type BuildOptions, llamaModel, type TextConfig } from "./architectures.
 import { CausalLM } from "./causal_lm.ts";
 import type { FromPresetOptions } from "./causal_lm_options.ts";
 import { Llama3Backbone } from "./llama.ts";
+import type { PresetName } from "./presets/presets.ts";
 
 /** A Llama 3 that generates, scores, and is fine-tuned: what `CausalLM.fromPreset` gives for a Llama checkpoint. */
 export type Llama3CausalLM = CausalLM<Llama3Backbone>;
@@ -21,11 +22,11 @@ export interface Llama3CausalLMFactory {
     options: BuildOptions & { readonly backend: Backend; readonly text?: Partial<TextConfig> },
   ): Llama3CausalLM;
   /**
-   * Loads a Llama checkpoint folder.
+   * Loads a Llama preset of that name, or a Llama checkpoint folder.
    *
    * @throws {TypeError} when the checkpoint is of another architecture, and what `CausalLM.fromPreset` throws.
    */
-  fromPreset(folder: string, options: FromPresetOptions): Promise<Llama3CausalLM>;
+  fromPreset(preset: PresetName | (string & NonNullable<unknown>), options: FromPresetOptions): Promise<Llama3CausalLM>;
 }
 
 function isLlama(lm: CausalLM): lm is Llama3CausalLM {
@@ -41,12 +42,12 @@ export const Llama3CausalLM: Llama3CausalLMFactory = {
     const model = { ...llamaModel(config, text, options), backbone };
     return new CausalLM({ model, backend: options.backend, tokenizer: null });
   },
-  async fromPreset(folder, options) {
-    const lm = await CausalLM.fromPreset(folder, options);
+  async fromPreset(preset, options) {
+    const lm = await CausalLM.fromPreset(preset, options);
     if (isLlama(lm)) return lm;
     lm.dispose();
     throw new TypeError(
-      `Cannot load "${folder}" as a Llama3CausalLM: it is a ${lm.name}; use CausalLM.fromPreset, which takes any architecture`,
+      `Cannot load "${preset}" as a Llama3CausalLM: it is a ${lm.name}; use CausalLM.fromPreset, which takes any architecture`,
     );
   },
 };

@@ -24,6 +24,18 @@ const published: readonly (readonly [count: number, ...names: PresetName[]])[] =
   [2_614_341_888, "gemma2_2b_en", "gemma2_instruct_2b_en", "shieldgemma_2b_en", "c2s_scale_gemma_2_2b_en"],
   [9_241_705_984, "gemma2_9b_en", "gemma2_instruct_9b_en", "shieldgemma_9b_en"],
   [27_227_128_320, "gemma2_27b_en", "gemma2_instruct_27b_en", "shieldgemma_27b_en", "c2s_scale_gemma_2_27b_en"],
+  [
+    8_030_261_248,
+    "llama3_8b_en",
+    "llama3_instruct_8b_en",
+    "llama3.1_8b",
+    "llama3.1_instruct_8b",
+    "llama3.1_guard_8b",
+  ],
+  // Without the copies of the embedding that KerasHub's files hold beside it.
+  [1_235_814_400, "llama3.2_1b", "llama3.2_instruct_1b", "llama3.2_guard_1b"],
+  [3_212_749_824, "llama3.2_3b", "llama3.2_instruct_3b"],
+  [70_553_706_496, "llama3.3_instruct_70b"],
 ];
 
 Deno.test("every preset has the published number of parameters", () => {
@@ -47,6 +59,8 @@ Deno.test("buildPreset() makes a model without values in the dtype asked for", (
   assert.equal(backbone.numLayers, 46);
   assert.equal(text.contextLength, 8192);
   assert(backbone.variables.every(({ value, dtype }) => value === null && dtype === "bfloat16"));
+  assert.equal(buildPreset("llama3_8b_en").text.contextLength, 8192);
+  assert.equal(buildPreset("llama3.3_instruct_70b").text.contextLength, 131_072);
 });
 
 Deno.test("presetOf() rejects an unknown name, with the nearest or with all", () => {
