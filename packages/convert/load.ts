@@ -9,6 +9,8 @@ import { pair, type Pairing, type TensorRow } from "./rows.ts";
 export interface LoadOptions {
   /** Tensors that the checkpoint may hold and that no variable takes. */
   readonly redundant?: readonly RegExp[];
+  /** Tensors that the checkpoint may hold a second time under another name: that name, and the tensor's own. */
+  readonly copies?: Readonly<Record<string, string>>;
   /** The device that receives the values; the backend's first unless given. */
   readonly device?: Device;
   /** Called after each tensor with the number loaded so far and the number in all. */
@@ -72,6 +74,7 @@ export function checkCheckpoint(
  * where the backend computes in host memory.
  *
  * @throws what `checkCheckpoint` throws, before anything is loaded.
+ * @throws {TypeError} when the checkpoint holds a tensor twice, with other values the second time.
  */
 export async function loadWeights(
   checkpoint: Checkpoint,
@@ -80,8 +83,13 @@ export async function loadWeights(
   backend: Backend,
   options: LoadOptions = {},
 ): Promise<void> {
-  const pairings = pair(rows, variables);
+  const { copies = {} } = options;
+  const pairings = pair(rows, variables).map((pairing) => ({
+    ...pairing,
+    tensor: storedName(checkpoint, pairing.tensor, copies),
+  }));
   checkCheckpoint(checkpoint, pairings, options.redundant);
+  await checkCopies(checkpoint, copies);
   let loaded = 0;
   for (const { variable, tensor } of pairings) {
     const host = inDType(checkpoint.read(tensor), variable);
@@ -91,6 +99,41 @@ export async function loadWeights(
     // Converting a dtype takes a while on big tensors: let other work go on in between.
     if (loaded % 8 === 0) await new Promise((resolve) => setTimeout(resolve));
   }
+}
+
+/** The name under which a checkpoint holds a tensor: its own, or that of the copy where it is left out. */
+function storedName(checkpoint: Checkpoint, name: string, copies: Readonly<Record<string, string>>): string {
+  if (checkpoint.tensors.has(name)) return name;
+  return Object.keys(copies).find((copy) => copies[copy] === name && checkpoint.tensors.has(copy)) ?? name;
+}
+
+/** At most this much of a tensor is compared at a time. */
+const comparedBytes = 2 ** 26;
+
+/** Requires that tensors that are stored twice are the same both times. */
+async function checkCopies(checkpoint: Checkpoint, copies: Readonly<Record<string, string>>): Promise<void> {
+  for (const [copy, name] of Object.entries(copies)) {
+    const [found, original] = [checkpoint.tensors.get(copy), checkpoint.tensors.get(name)];
+    if (found === undefined || original === undefined) continue;
+    if (sameShape(found.shape, original.shape) && await isSame(checkpoint, copy, name)) continue;
+    throw new TypeError(
+      `Cannot load "${checkpoint.folder}": "${copy}" differs from "${name}", although config.json ties the two; ` +
+        'say "tie_word_embeddings": false there if the head is meant to be another one',
+    );
+  }
+}
+
+async function isSame(checkpoint: Checkpoint, a: string, b: string): Promise<boolean> {
+  const [rows, ...rest] = checkpoint.tensors.get(a)!.shape as [number, ...number[]];
+  const step = Math.max(1, Math.floor(comparedBytes / rest.reduce((product, length) => product * length, 4)));
+  for (let row = 0; row < rows; row += step) {
+    const range: [number, number] = [row, Math.min(row + step, rows)];
+    const [left, right] = [a, b].map((name) => toFloat32(checkpoint.readSlice(name, [range])));
+    if (left!.some((value, i) => value !== right![i])) return false;
+    // Comparing takes a while on big tensors: let other work go on in between.
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  return true;
 }
 
 function inDType(host: HostTensor, variable: Variable): HostTensor {

@@ -42,6 +42,8 @@ export interface BuiltModel {
   readonly rows: readonly TensorRow[];
   /** Tensors that the checkpoint may hold and that no variable takes. */
   readonly redundant: readonly RegExp[];
+  /** Tensors that the checkpoint may hold a second time under another name: that name, and the tensor's own. */
+  readonly copies: Readonly<Record<string, string>>;
   /** The config in Hugging Face's form, for saving, given the dtype of the saved weights. */
   readonly toHf: (dtype: string) => Record<string, unknown>;
 }
@@ -79,6 +81,9 @@ function llama(config: HfConfig, options: BuildOptions): BuiltModel {
   return llamaModel(llamaFromHf(hf), textOf(hf), options);
 }
 
+/** The head of a model that has none of its own may stand in the file all the same. */
+const tiedHead = { "lm_head.weight": "model.embed_tokens.weight" };
+
 /** A Gemma without a checkpoint, for models that are trained from random weights. */
 export function gemmaModel(config: GemmaConfig, text: TextConfig, options: BuildOptions = {}): BuiltModel {
   return {
@@ -86,6 +91,7 @@ export function gemmaModel(config: GemmaConfig, text: TextConfig, options: Build
     text,
     rows: config.usePostFfwNorm ? gemma2Rows : gemmaRows,
     redundant: gemmaRedundant,
+    copies: tiedHead,
     toHf: (dtype) => gemmaToHf(config, { ...text, maxPositionEmbeddings: text.contextLength, dtype }),
   };
 }
@@ -97,6 +103,7 @@ export function llamaModel(config: LlamaConfig, text: TextConfig, options: Build
     text,
     rows: llamaRows,
     redundant: llamaRedundant(config),
+    copies: config.tieWordEmbeddings ? tiedHead : {},
     toHf: (dtype) => llamaToHf(config, { ...text, maxPositionEmbeddings: text.contextLength, dtype }),
   };
 }

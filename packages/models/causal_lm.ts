@@ -107,9 +107,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     if (load) {
       const checkpoint = await openCheckpoint(folder);
       try {
-        const { redundant, rows } = model;
+        const { redundant, copies, rows } = model;
         const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
-        await loadWeights(checkpoint, rows, variables, backend, { redundant, ...progress });
+        await loadWeights(checkpoint, rows, variables, backend, { redundant, copies, ...progress });
       } catch (error) {
         disposeValues(variables);
         throw error;
