@@ -19,12 +19,14 @@
  */
 
 export { onnxBackend } from "./backend.ts";
-export type { OnnxBackendOptions } from "./backend.ts";
+export type { OnnxBackend, OnnxBackendOptions } from "./backend.ts";
+export type { ArenaUse } from "./ffi/arena.ts";
 export type { EnvironmentOptions } from "./ffi/environment.ts";
 export { OrtError } from "./ffi/library.ts";
 export type { SessionOptions } from "./ffi/session.ts";
 export { lower, prepare } from "./lowering/lower.ts";
 export type { Lowered } from "./lowering/lower.ts";
+export { memoryOfModel, memoryOfRun } from "./memory_plan.ts";
 export { encodeModel } from "./model/encode.ts";
 export { printModel } from "./model/print.ts";
 export type { Attribute, Domain, Initializer, OnnxModel, OnnxNode, OnnxValue } from "./model/description.ts";

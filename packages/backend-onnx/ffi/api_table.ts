@@ -8,10 +8,10 @@
  */
 
 /** The API version that is asked of the library; every function in the table is older. */
-export const apiVersion = 22;
+export const apiVersion = 23;
 
 /** The library versions that the table was checked against: the major version, and the smallest minor version. */
-export const supportedLibrary = { major: 1, minMinor: 22, tested: "1.30.0" } as const;
+export const supportedLibrary = { major: 1, minMinor: 23, tested: "1.30.0" } as const;
 
 /** How one function of the table is called. Every handle and pointer crosses as a `usize`, that is, a `bigint`. */
 export interface ApiFunction {
@@ -86,6 +86,9 @@ export const apiTable = {
   createThreadingOptions: status(121, out),
   releaseThreadingOptions: release(122),
   addSessionConfigEntry: status(130, handle, "buffer", "buffer"),
+  // (session, memory info, out allocator)
+  createAllocator: status(131, handle, handle, out),
+  releaseAllocator: release(132),
   // (env, memory info, arena configuration)
   createAndRegisterAllocator: status(144, handle, handle, handle),
   setGlobalIntraOpNumThreads: status(147, handle, "i32"),
@@ -97,6 +100,11 @@ export const apiTable = {
   addRunConfigEntry: status(165, handle, "buffer", "buffer"),
   // (env, memory info)
   unregisterAllocator: status(177, handle, handle),
+  // (key-value pairs, key)
+  getKeyValue: { index: 297, parameters: [handle, "buffer"], returns: "text" },
+  releaseKeyValuePairs: release(300),
+  // (allocator, out key-value pairs)
+  allocatorGetStats: status(319, handle, out),
 } as const satisfies Record<string, ApiFunction>;
 
 /** The C function of a row of the table, as TypeScript calls it: a status becomes an exception, a result is returned. */

@@ -2,6 +2,7 @@
  * Compiled models: made from bytes, run without blocking the event loop.
  */
 
+import { type ArenaUse, arenaUse } from "./arena.ts";
 import { addressOf, type Environment, outPointer } from "./environment.ts";
 import { cString } from "./library.ts";
 import { type OrtValue, ownValue } from "./value.ts";
@@ -45,6 +46,8 @@ export interface Session {
    * An entry of `outputs` that is a value receives that output; for a `null` a new value is allocated in the arena.
    */
   run(inputs: readonly OrtValue[], outputs: readonly (OrtValue | null)[], signal?: AbortSignal): Promise<OrtValue[]>;
+  /** What the arena holds, which all sessions share. */
+  arenaUse(): ArenaUse;
   /** Frees the compiled model, after the runs under way. */
   release(): Promise<void>;
 }
@@ -164,6 +167,7 @@ function wrapSession(environment: Environment, session: bigint, signature: Sessi
       signal?.throwIfAborted();
       return run(inputs, outputs, signal);
     },
+    arenaUse: () => arenaUse(environment, session),
     async release() {
       if (released) return;
       released = true;

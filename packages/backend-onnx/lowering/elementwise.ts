@@ -13,7 +13,7 @@ function unary(op: string): Unary {
 }
 
 /** The shape that two shapes broadcast to. */
-function broadcast(a: readonly number[], b: readonly number[]): number[] {
+export function broadcast(a: readonly number[], b: readonly number[]): number[] {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
     const x = a[axis - rank + a.length] ?? 1;
