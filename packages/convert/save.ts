@@ -1,6 +1,6 @@
 /** Saving variables as a checkpoint that Transformers loads, one tensor at a time. */
 import { type FloatDType, fromFloat32, isFloat, toFloat32 } from "@tessera/core";
-import { type TensorSource, writeCheckpoint } from "@tessera/hub";
+import { type Folder, type TensorSource, writeCheckpoint } from "@tessera/hub";
 import type { Variable } from "@tessera/nn";
 import { pair, type TensorRow } from "./rows.ts";
 
@@ -18,7 +18,7 @@ export interface SaveOptions {
  * @throws {TypeError} when a variable has no value, before anything is written.
  */
 export async function saveWeights(
-  folder: string,
+  folder: string | Folder,
   rows: readonly TensorRow[],
   variables: readonly Variable[],
   options: SaveOptions = {},

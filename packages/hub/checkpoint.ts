@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { HostTensor } from "@tessera/core";
-import type { OpenOptions } from "./file_bytes.ts";
+import { type Folder, folderOf, type OpenOptions } from "./files.ts";
 import { readJson } from "./json_file.ts";
 import { didYouMean, listNames } from "./name_hints.ts";
 import {
@@ -48,18 +48,19 @@ const otherFormats: { readonly [extension: string]: string } = {
  * @throws {SyntaxError} when an index or header is malformed.
  * @throws {RangeError} when a file is damaged.
  */
-export async function openCheckpoint(folder: string, options: OpenOptions = {}): Promise<Checkpoint> {
-  const present = await listFiles(folder);
+export async function openCheckpoint(from: string | Folder, options: OpenOptions = {}): Promise<Checkpoint> {
+  const source = folderOf(from);
+  const { path: folder } = source;
+  const present = await listFiles(source);
   if (present.has(singleName)) {
     return new OpenCheckpoint(
       folder,
-      new Map([[singleName, await openSafetensors(`${folder}/${singleName}`, options)]]),
+      new Map([[singleName, await openSafetensors(source.file(singleName), options)]]),
     );
   }
   if (!present.has(indexName)) throw new Error(`Cannot open the checkpoint "${folder}": ${whatInstead(present)}`);
 
-  const indexPath = `${folder}/${indexName}`;
-  const { weight_map: weights } = await readJson(indexPath, indexSchema);
+  const { weight_map: weights } = await readJson(source.file(indexName), indexSchema);
   const names = [...new Set(Object.values(weights))];
   const missing = names.filter((name) => !present.has(name));
   if (missing.length > 0) {
@@ -70,7 +71,7 @@ export async function openCheckpoint(folder: string, options: OpenOptions = {}):
   }
   const files = new Map<string, SafetensorsFile>();
   try {
-    for (const name of names) files.set(name, await openSafetensors(`${folder}/${name}`, options));
+    for (const name of names) files.set(name, await openSafetensors(source.file(name), options));
     for (const [name, file] of files) {
       const lacking = Object.keys(weights).filter((tensor) => weights[tensor] === name && !file.tensors.has(tensor));
       if (lacking.length === 0) continue;
@@ -86,17 +87,12 @@ export async function openCheckpoint(folder: string, options: OpenOptions = {}):
   }
 }
 
-async function listFiles(folder: string): Promise<Set<string>> {
-  const names = new Set<string>();
-  try {
-    for await (const { name, isDirectory } of Deno.readDir(folder)) if (!isDirectory) names.add(name);
-  } catch (cause) {
-    const reason = cause instanceof Deno.errors.NotFound
-      ? "there is no such folder; check the path or download the model"
-      : (cause as Error).message;
-    throw new Error(`Cannot open the checkpoint "${folder}": ${reason}`, { cause });
-  }
-  return names;
+async function listFiles(folder: Folder): Promise<Set<string>> {
+  const names = await folder.list();
+  if (names !== null) return new Set(names);
+  throw new Error(
+    `Cannot open the checkpoint "${folder.path}": there is no such folder; check the path or download the model`,
+  );
 }
 
 function whatInstead(present: ReadonlySet<string>): string {

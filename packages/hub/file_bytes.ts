@@ -10,27 +10,7 @@
  * The file must not be truncated in place while it is open, as with any memory map; replacing it by a rename is safe.
  */
 
-/** Read access to the bytes of one open file. */
-export interface FileBytes {
-  /** The file. */
-  readonly path: string;
-  /** Its size when it was opened, in bytes. */
-  readonly size: number;
-  /** Whether buffers are views of a memory map. */
-  readonly mapped: boolean;
-  /** The bytes from `begin` to `end`: a view when the file is mapped and `begin` is a multiple of `alignment`, else a copy. */
-  buffer(begin: number, end: number, alignment: number): ArrayBuffer;
-  /** Fills `target` with the bytes from `begin` on. */
-  copy(begin: number, target: Uint8Array<ArrayBuffer>): void;
-  /** Gives up the file; buffers stay valid. */
-  close(): void;
-}
-
-/** How a file is opened. */
-export interface OpenOptions {
-  /** Whether to use a memory map where possible; true unless given. */
-  readonly map?: boolean;
-}
+import type { FileBytes, OpenOptions } from "./files.ts";
 
 /**
  * Opens a file for reading.

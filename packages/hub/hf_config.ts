@@ -6,7 +6,8 @@
  */
 import { z } from "zod";
 import type { DType, FloatDType } from "@tessera/core";
-import { checkJson, parseJson, readText, readTextIfPresent } from "./json_file.ts";
+import { type Folder, folderOf } from "./files.ts";
+import { checkJson, parseJson, readJson, readTextIfPresent } from "./json_file.ts";
 
 /** The `config.json` of a checkpoint, before an architecture makes sense of it. */
 export interface HfConfig {
@@ -54,10 +55,10 @@ const configSchema = z.looseObject({ model_type: z.string().min(1) });
  * @throws {SyntaxError} when it is not JSON.
  * @throws {TypeError} when it has no `model_type`.
  */
-export async function readHfConfig(folder: string): Promise<HfConfig> {
-  const path = `${folder}/config.json`;
-  const raw = checkJson(path, parseJson(path, await readText(path)), configSchema);
-  return { path, modelType: raw.model_type, raw };
+export async function readHfConfig(folder: string | Folder): Promise<HfConfig> {
+  const file = folderOf(folder).file("config.json");
+  const raw = await readJson(file, configSchema);
+  return { path: file.path, modelType: raw.model_type, raw };
 }
 
 const ropeSchema = z.looseObject({
@@ -165,11 +166,11 @@ const generationSchema = z.looseObject({
  * @throws {SyntaxError} when it is not JSON.
  * @throws {TypeError} when a field is misspelt or of the wrong kind.
  */
-export async function readGenerationConfig(folder: string): Promise<GenerationConfig | null> {
-  const path = `${folder}/generation_config.json`;
-  const text = await readTextIfPresent(path);
+export async function readGenerationConfig(folder: string | Folder): Promise<GenerationConfig | null> {
+  const file = folderOf(folder).file("generation_config.json");
+  const text = await readTextIfPresent(file);
   if (text === null) return null;
-  const config = checkJson(path, parseJson(path, text), generationSchema);
+  const config = checkJson(file.path, parseJson(file.path, text), generationSchema);
   return {
     eosTokenIds: config.eos_token_id,
     doSample: config.do_sample ?? null,

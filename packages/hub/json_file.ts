@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import { nearestName } from "@tessera/core";
+import { type FileEntry, fileOf } from "./files.ts";
 import { didYouMean } from "./name_hints.ts";
 
 /**
@@ -12,8 +13,9 @@ import { didYouMean } from "./name_hints.ts";
  * @throws {SyntaxError} when it is not JSON; the message has the line.
  * @throws {TypeError} when a field is missing, misspelt or of the wrong kind; the message has them all.
  */
-export async function readJson<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S>> {
-  return checkJson(path, parseJson(path, await readText(path)), schema);
+export async function readJson<S extends z.ZodType>(file: string | FileEntry, schema: S): Promise<z.output<S>> {
+  const { path } = fileOf(file);
+  return checkJson(path, parseJson(path, await readText(file)), schema);
 }
 
 /**
@@ -21,24 +23,16 @@ export async function readJson<S extends z.ZodType>(path: string, schema: S): Pr
  *
  * @throws {Error} when it cannot be read.
  */
-export async function readText(path: string): Promise<string> {
-  try {
-    // A byte order mark is not part of the text.
-    return (await Deno.readTextFile(path)).replace(/^\uFEFF/, "");
-  } catch (cause) {
-    const reason = cause instanceof Deno.errors.NotFound ? "there is no such file" : (cause as Error).message;
-    throw new Error(`Cannot read "${path}": ${reason}`, { cause });
-  }
+export async function readText(file: string | FileEntry): Promise<string> {
+  const text = await readTextIfPresent(file);
+  if (text === null) throw new Error(`Cannot read "${fileOf(file).path}": there is no such file`);
+  return text;
 }
 
 /** Like `readText`, but gives null for a file that is not there. */
-export async function readTextIfPresent(path: string): Promise<string | null> {
-  try {
-    return await readText(path);
-  } catch (error) {
-    if ((error as Error).cause instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+export async function readTextIfPresent(file: string | FileEntry): Promise<string | null> {
+  // A byte order mark is not part of the text.
+  return (await fileOf(file).text())?.replace(/^\uFEFF/, "") ?? null;
 }
 
 /**

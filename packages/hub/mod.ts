@@ -16,9 +16,20 @@
  *
  * @module
  */
+export { type BlobFolder, blobFolder, fetchFolder, type NamedBlob } from "./blob_folder.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 export { type ChatMessage } from "./chat_template.ts";
-export { type OpenOptions } from "./file_bytes.ts";
+export { environmentVariable, isFolder } from "./disk.ts";
+export {
+  type FileBytes,
+  type FileEntry,
+  fileOf,
+  type Folder,
+  folderOf,
+  type OpenOptions,
+  type WriteBytes,
+  writeText,
+} from "./files.ts";
 export { gemmaConfig, type HfGemmaConfig } from "./gemma_config.ts";
 export {
   type GenerationConfig,

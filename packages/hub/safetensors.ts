@@ -6,7 +6,7 @@
  * read as they are, as every system that Deno runs on is little-endian.
  */
 import { type DType, type HostArray, type HostTensor, hostTensor, sizeOf, type TensorType } from "@tessera/core";
-import { type FileBytes, openBytes, type OpenOptions } from "./file_bytes.ts";
+import { type FileBytes, type FileEntry, fileOf, type OpenOptions } from "./files.ts";
 import { didYouMean } from "./name_hints.ts";
 import {
   headerLength,
@@ -65,8 +65,11 @@ export interface SafetensorsFile extends TensorStore {
  * @throws {RangeError} when a length or offset is wrong, or the file is truncated.
  * @throws {Error} when the file cannot be opened.
  */
-export async function openSafetensors(path: string, options: OpenOptions = {}): Promise<SafetensorsFile> {
-  const bytes = await openBytes(path, options);
+export async function openSafetensors(
+  file: string | FileEntry,
+  options: OpenOptions = {},
+): Promise<SafetensorsFile> {
+  const bytes = await fileOf(file).open(options);
   try {
     return new OpenFile(bytes, readHeader(bytes));
   } catch (error) {

@@ -13,6 +13,7 @@ import {
   sameType,
   type TensorType,
 } from "@tessera/core";
+import { type FileEntry, fileOf, type Folder, folderOf, writeText } from "./files.ts";
 import { maxHeaderBytes } from "./safetensors_header.ts";
 
 /** A tensor to be written: its type is known at once, its values when its turn comes. */
@@ -46,19 +47,21 @@ const names: { readonly [D in DType]: string } = {
 };
 
 /**
- * Writes tensors as one safetensors file, which replaces `path` only when it is complete.
+ * Writes tensors as one safetensors file, which replaces the old one only when it is complete.
  *
  * @throws {RangeError} when two tensors have one name or the header is too long.
  * @throws {TypeError} when a tensor is not of the type that was announced.
  */
 export async function writeSafetensors(
-  path: string,
+  to: string | FileEntry,
   tensors: Iterable<TensorSource>,
   metadata: Readonly<Record<string, string>> = defaultMetadata,
 ): Promise<void> {
+  const file = fileOf(to);
+  const { path } = file;
   const sources = inOrder(tensors);
   const header = encodeHeader(path, sources, metadata);
-  await replaceFile(path, async (write) => {
+  await file.write(async (write) => {
     await write(header);
     for (const source of sources) {
       const { dtype, shape, data } = await source.read();
@@ -83,17 +86,17 @@ export async function writeSafetensors(
  * @throws {TypeError} when a tensor is not of the type that was announced.
  */
 export async function writeCheckpoint(
-  folder: string,
+  to: string | Folder,
   tensors: Iterable<TensorSource>,
   options: WriteCheckpointOptions = {},
 ): Promise<void> {
+  const folder = folderOf(to);
   const all = [...tensors];
-  checkNames(folder, all);
+  checkNames(folder.path, all);
   const shards = split(all, options.maxShardBytes ?? 5e9);
   const files = shards.map((_, i) => shardName(i, shards.length));
-  await Deno.mkdir(folder, { recursive: true });
   for (const [i, shard] of shards.entries()) {
-    await writeSafetensors(`${folder}/${files[i]}`, shard, options.metadata);
+    await writeSafetensors(folder.file(files[i]!), shard, options.metadata);
   }
   const kept = new Set(files);
   if (shards.length > 1) {
@@ -101,10 +104,10 @@ export async function writeCheckpoint(
     const weight_map = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ name }) => [name, files[i]])));
     const total_size = all.reduce((sum, { type }) => sum + bytesOf(type), 0);
     const index = JSON.stringify({ metadata: { total_size }, weight_map }, null, 2) + "\n";
-    await replaceFile(`${folder}/${indexName}`, (write) => write(new TextEncoder().encode(index)));
+    await writeText(folder.file(indexName), index);
   }
-  for await (const { name } of Deno.readDir(folder)) {
-    if (ownName.test(name) && !kept.has(name)) await Deno.remove(`${folder}/${name}`);
+  for (const name of await folder.list() ?? []) {
+    if (ownName.test(name) && !kept.has(name)) await folder.file(name).remove();
   }
 }
 
@@ -178,26 +181,4 @@ function encodeHeader(
 /** An object as JSON with its keys in the given order, which a JavaScript object would not keep for names such as "0". */
 function toJson(entries: readonly [string, unknown][]): string {
   return `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",")}}`;
-}
-
-type Write = (bytes: Uint8Array<ArrayBufferLike>) => Promise<void>;
-
-/** Writes a new file and puts it in the place of `path`; a failure leaves `path` as it was. */
-async function replaceFile(path: string, fill: (write: Write) => Promise<void>): Promise<void> {
-  const temporary = `${path}.tmp-${crypto.randomUUID().slice(0, 8)}`;
-  const file = await Deno.open(temporary, { write: true, createNew: true });
-  try {
-    try {
-      await fill(async (bytes) => {
-        for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-      });
-      await file.sync();
-    } finally {
-      file.close();
-    }
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
 }

@@ -5,6 +5,7 @@
 import { ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Engine } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { type ChatMessage, type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
+import { type FileEntry, type Folder, folderOf } from "./files.ts";
 import { checkJson, parseJson, readJson, readTextIfPresent } from "./json_file.ts";
 import { listNames } from "./name_hints.ts";
 
@@ -89,6 +90,8 @@ const tokenizerConfigSchema = z.looseObject({
   chat_template: z.union([z.string(), namedTemplates]).nullish(),
 });
 
+const configName = "tokenizer_config.json";
+
 /**
  * Loads the tokenizer of a checkpoint folder.
  *
@@ -97,13 +100,15 @@ const tokenizerConfigSchema = z.looseObject({
  * @throws {TypeError} when a field of a file is of the wrong kind.
  * @throws {RangeError} when a special token is not in the vocabulary.
  */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const path = `${folder}/tokenizer.json`;
-  if (!(await exists(path))) throw new Error(`Cannot load a tokenizer from "${folder}": ${await whatInstead(folder)}`);
-  const json = await readJson(path, tokenizerSchema);
-  const configPath = `${folder}/tokenizer_config.json`;
-  const config = await readIfPresent(configPath, tokenizerConfigSchema) ?? {};
-  const map = await readIfPresent(`${folder}/special_tokens_map.json`, specialTokensSchema) ?? {};
+export async function loadTokenizer(from: string | Folder): Promise<Tokenizer> {
+  const folder = folderOf(from);
+  const file = folder.file("tokenizer.json");
+  if (!(await file.exists())) {
+    throw new Error(`Cannot load a tokenizer from "${folder.path}": ${await whatInstead(folder)}`);
+  }
+  const json = await readJson(file, tokenizerSchema);
+  const config = await readIfPresent(folder.file(configName), tokenizerConfigSchema) ?? {};
+  const map = await readIfPresent(folder.file("special_tokens_map.json"), specialTokensSchema) ?? {};
   const names = Object.keys(specialTokens) as (keyof SpecialTokens)[];
   const special: SpecialTokens = Object.fromEntries(
     names.flatMap((name) => {
@@ -115,10 +120,10 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   try {
     engine = new Engine(json, { ...config, ...special });
   } catch (cause) {
-    throw new Error(`Cannot load the tokenizer "${path}": ${(cause as Error).message}`, { cause });
+    throw new Error(`Cannot load the tokenizer "${file.path}": ${(cause as Error).message}`, { cause });
   }
   correctByteFallback(engine.decoder);
-  return new FolderTokenizer(folder, engine, special, await readChatTemplate(folder, configPath, config.chat_template));
+  return new FolderTokenizer(folder.path, engine, special, await readChatTemplate(folder, config.chat_template));
 }
 
 /**
@@ -144,32 +149,28 @@ class ByteRunDecoder extends TextDecoder {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(({ isFile }) => isFile, () => false);
-}
-
-async function whatInstead(folder: string): Promise<string> {
-  if (await exists(`${folder}/tokenizer.model`)) {
+async function whatInstead(folder: Folder): Promise<string> {
+  if (await folder.file("tokenizer.model").exists()) {
     return 'found "tokenizer.model" but no "tokenizer.json"; convert it in Python with ' +
       "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)";
   }
   return 'found no "tokenizer.json"; download it from the repository that the weights came from';
 }
 
-async function readIfPresent<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | null> {
-  const text = await readTextIfPresent(path);
-  return text === null ? null : checkJson(path, parseJson(path, text), schema);
+async function readIfPresent<S extends z.ZodType>(file: FileEntry, schema: S): Promise<z.output<S> | null> {
+  const text = await readTextIfPresent(file);
+  return text === null ? null : checkJson(file.path, parseJson(file.path, text), schema);
 }
 
 /** A template in a file of its own wins over the one in the configuration, as in Transformers. */
 async function readChatTemplate(
-  folder: string,
-  configPath: string,
+  folder: Folder,
   inConfig: string | z.output<typeof namedTemplates> | null | undefined,
 ): Promise<ChatTemplate | null> {
-  const path = `${folder}/chat_template.jinja`;
-  const inFile = await readTextIfPresent(path);
-  if (inFile !== null) return compileChatTemplate(path, inFile);
+  const file = folder.file("chat_template.jinja");
+  const inFile = await readTextIfPresent(file);
+  if (inFile !== null) return compileChatTemplate(file.path, inFile);
+  const configPath = folder.file(configName).path;
   if (inConfig == null) return null;
   if (typeof inConfig === "string") return compileChatTemplate(configPath, inConfig);
   const byDefault = inConfig.find(({ name }) => name === "default");

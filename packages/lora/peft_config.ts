@@ -1,5 +1,5 @@
 /** PEFT's `adapter_config.json`: https://huggingface.co/docs/peft/developer_guides/checkpoint */
-import { checkJson, parseJson, readText } from "@tessera/hub";
+import { type Folder, folderOf, readJson } from "@tessera/hub";
 import { z } from "zod";
 
 /** What an adapter folder says of its adapter. */
@@ -42,9 +42,8 @@ const schema = z.looseObject({
  * @throws {SyntaxError} when it is not JSON.
  * @throws {TypeError} when a field is wrong, or asks for a kind of adapter that Tessera does not have.
  */
-export async function readPeftConfig(folder: string): Promise<PeftConfig> {
-  const path = `${folder}/adapter_config.json`;
-  const config = checkJson(path, parseJson(path, await readText(path)), schema);
+export async function readPeftConfig(folder: string | Folder): Promise<PeftConfig> {
+  const config = await readJson(folderOf(folder).file("adapter_config.json"), schema);
   return {
     r: config.r,
     loraAlpha: config.lora_alpha,

@@ -3,7 +3,14 @@
  * `base_model.model.<module>.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank].
  */
 import { formatType, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
-import { openSafetensors, type TensorSource, type TensorStore, writeSafetensors } from "@tessera/hub";
+import {
+  type Folder,
+  folderOf,
+  openSafetensors,
+  type TensorSource,
+  type TensorStore,
+  writeSafetensors,
+} from "@tessera/hub";
 import { disposeValues, type EinsumDense, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { type Adaptable, attachAdapters, loraAdapters, unloadLora } from "./enable.ts";
@@ -34,7 +41,7 @@ function fileShape({ stored }: Variable, factor: "A" | "B", rank: number): numbe
  * @throws {Error} when the model has no adapters, or when they have Keras's layout, which PEFT's format cannot hold.
  */
 export async function saveAdapter(
-  folder: string,
+  folder: string | Folder,
   model: Adaptable,
   names: ModuleNames,
   options: { readonly baseModel?: string } = {},
@@ -85,16 +92,12 @@ export async function saveAdapter(
     inference_mode: true,
     modules_to_save: null,
   };
-  await Deno.mkdir(folder, { recursive: true });
-  const temporary = `${folder}/.${configFile}.new`;
-  try {
-    await Deno.writeTextFile(temporary, JSON.stringify(config, null, 2) + "\n");
-    await writeSafetensors(`${folder}/${modelFile}`, sources);
-    await Deno.rename(temporary, `${folder}/${configFile}`);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
+  const to = folderOf(folder);
+  // The config is written first and put in its place last.
+  await to.file(configFile).write(async (write) => {
+    await write(new TextEncoder().encode(JSON.stringify(config, null, 2) + "\n"));
+    await writeSafetensors(to.file(modelFile), sources);
+  });
 }
 
 /**
@@ -118,14 +121,16 @@ function targetModules(modules: readonly string[], model: Adaptable, names: Modu
  * @throws {TypeError} when the adapter is of a kind that Tessera does not have, or a factor has the wrong shape.
  */
 export async function loadAdapter(
-  folder: string,
+  from: string | Folder,
   model: Adaptable,
   names: ModuleNames,
   backend: Backend,
 ): Promise<void> {
-  const config = await readPeftConfig(folder);
+  const source = folderOf(from);
+  const { path: folder } = source;
+  const config = await readPeftConfig(source);
   const alpha = config.useRslora ? config.loraAlpha * Math.sqrt(config.r) : config.loraAlpha;
-  const file = await openSafetensors(`${folder}/${modelFile}`);
+  const file = await openSafetensors(source.file(modelFile));
   const pairs: { layer: EinsumDense; adapter: LoraAdapter }[] = [];
   try {
     for (const [layer, factors] of readLayers(folder, file, model, names)) {

@@ -5,7 +5,14 @@
  */
 import { type HostTensor, hostTensor, iota, type Tensor } from "@tessera/core";
 import { layerOf, loadWeights, moduleOf, type SaveOptions, saveWeights } from "@tessera/convert";
-import { openCheckpoint, readGenerationConfig, readHfConfig, type Tokenizer } from "@tessera/hub";
+import {
+  type Folder,
+  folderOf,
+  openCheckpoint,
+  readGenerationConfig,
+  readHfConfig,
+  type Tokenizer,
+} from "@tessera/hub";
 import {
   enableLora,
   loadAdapter,
@@ -81,7 +88,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Loads a preset of that name, or a checkpoint folder in Hugging Face's format, whatever its architecture.
+   * Loads a preset of that name, or a checkpoint folder in Hugging Face's format, whatever its architecture; a browser has folders
+   * of picked files, `blobFolder(files)`.
    *
    * A preset whose files are not on this machine can still be made with `loadWeights: false`; it then has no tokenizer.
    *
@@ -90,16 +98,16 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * or when config and weights do not fit together. Nothing stays loaded.
    */
   static async fromPreset(
-    preset: PresetName | (string & NonNullable<unknown>),
+    preset: PresetName | (string & NonNullable<unknown>) | Folder,
     options: FromPresetOptions,
   ): Promise<CausalLM> {
     const { backend, seed = 0, loadWeights: load = true } = options;
-    if (!load && (await findPreset(preset)).folder === null) {
+    if (typeof preset === "string" && !load && (await findPreset(preset)).folder === null) {
       const model = buildPreset(preset, options);
       initialize(model.backbone.variables, backend, { seed });
       return new CausalLM({ model, backend, tokenizer: null });
     }
-    const folder = await folderOfPreset(preset);
+    const folder = folderOf(typeof preset === "string" ? await folderOfPreset(preset) : preset);
     const model = buildModel(await readHfConfig(folder), options);
     const tokenizer = await tokenizerOf(folder);
     const generation = await readGenerationConfig(folder);
@@ -204,17 +212,17 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /** Saves the adapters as a PEFT adapter folder. Throws when there are none, or when their layout is Keras's. */
-  async saveAdapter(folder: string): Promise<void> {
+  async saveAdapter(folder: string | Folder): Promise<void> {
     await saveAdapter(
       folder,
       this,
       this.#moduleNames(),
-      this.#parts.preset === undefined ? {} : { baseModel: this.#parts.preset },
+      this.#parts.preset === undefined ? {} : { baseModel: this.#parts.preset.path },
     );
   }
 
   /** Loads a PEFT adapter folder in place of the adapters that there are. Throws when it does not fit the model. */
-  async loadAdapter(folder: string): Promise<void> {
+  async loadAdapter(folder: string | Folder): Promise<void> {
     await loadAdapter(folder, this, this.#moduleNames(), this.backend);
     this.#dropPrograms();
   }
@@ -224,15 +232,15 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    *
    * @throws {Error} when there are adapters, which a checkpoint does not hold: merge them or save them as an adapter.
    */
-  async saveToPreset(folder: string, options: SaveOptions = {}): Promise<void> {
+  async saveToPreset(to: string | Folder, options: SaveOptions = {}): Promise<void> {
+    const folder = folderOf(to);
     if (loraAdapters(this).length > 0) {
       throw new Error(
-        `Cannot save "${this.name}" to "${folder}": it has LoRA adapters; call mergeLora() first, or saveAdapter() to save them alone`,
+        `Cannot save "${this.name}" to "${folder.path}": it has LoRA adapters; call mergeLora() first, or saveAdapter() to save them alone`,
       );
     }
     const { model, preset } = this.#parts;
     const config = model.toHf(options.dtype ?? this.backbone.variableDType);
-    await Deno.mkdir(folder, { recursive: true });
     await saveWeights(folder, model.rows, this.variables, options);
     await writeConfig(folder, config);
     if (preset !== undefined) await copyTextFiles(preset, folder);

@@ -1,5 +1,5 @@
 /** What the causal language model task takes: how it is made, how it loads, encodes and generates. */
-import type { Tokenizer } from "@tessera/hub";
+import type { Folder, Tokenizer } from "@tessera/hub";
 import type { Backend } from "@tessera/runtime";
 import type { DatasetOptions, EncodeOptions } from "@tessera/train";
 import type { BuildOptions, BuiltModel } from "./architectures.ts";
@@ -28,7 +28,7 @@ export interface CausalLMParts {
   /** Tokens that end a text by default, beside the config's. */
   readonly stopTokenIds?: readonly number[];
   /** The folder that it was loaded from. */
-  readonly preset?: string;
+  readonly preset?: Folder;
 }
 
 /** How text is generated. */

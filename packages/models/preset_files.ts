@@ -1,14 +1,14 @@
 /** The files of a checkpoint folder beside its weights. */
-import { loadTokenizer, type Tokenizer } from "@tessera/hub";
+import { type Folder, loadTokenizer, type Tokenizer, writeText } from "@tessera/hub";
 
 /**
  * The tokenizer of a checkpoint folder; `null` when it has none.
  *
  * @throws {Error} when it has one that cannot be read.
  */
-export async function tokenizerOf(folder: string): Promise<Tokenizer | null> {
-  for (const file of ["tokenizer.json", "tokenizer.model"]) {
-    if (await realPath(`${folder}/${file}`) !== null) return await loadTokenizer(folder);
+export async function tokenizerOf(folder: Folder): Promise<Tokenizer | null> {
+  for (const name of ["tokenizer.json", "tokenizer.model"]) {
+    if (await folder.file(name).exists()) return await loadTokenizer(folder);
   }
   return null;
 }
@@ -33,10 +33,8 @@ export function configText(config: Readonly<Record<string, unknown>>): string {
 }
 
 /** Writes the `config.json` of a checkpoint folder; one that is there is replaced when the new one is complete. */
-export async function writeConfig(folder: string, config: Readonly<Record<string, unknown>>): Promise<void> {
-  const temporary = `${folder}/.config.json.new`;
-  await Deno.writeTextFile(temporary, configText(config));
-  await Deno.rename(temporary, `${folder}/config.json`);
+export async function writeConfig(folder: Folder, config: Readonly<Record<string, unknown>>): Promise<void> {
+  await writeText(folder.file("config.json"), configText(config));
 }
 
 const textFiles = [
@@ -50,21 +48,16 @@ const textFiles = [
 ];
 
 /** Copies what says how text becomes tokens and how to generate, as far as it is there. */
-export async function copyTextFiles(from: string, to: string): Promise<void> {
-  for (const file of textFiles) {
-    const source = await realPath(`${from}/${file}`);
-    // A model may be saved to the folder that it came from.
-    if (source === null || source === await realPath(`${to}/${file}`)) continue;
-    await Deno.copyFile(source, `${to}/${file}`);
-  }
-}
-
-/** The path of a file without links; `null` when there is none. */
-async function realPath(path: string): Promise<string | null> {
-  try {
-    return await Deno.realPath(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
+export async function copyTextFiles(from: Folder, to: Folder): Promise<void> {
+  for (const name of textFiles) {
+    const source = from.file(name);
+    if (!(await source.exists())) continue;
+    const bytes = await source.open({ map: false });
+    try {
+      // A model may be saved to the folder that it came from, where a file is then replaced by the same.
+      await to.file(name).write((write) => write(new Uint8Array(bytes.buffer(0, bytes.size, 1))));
+    } finally {
+      bytes.close();
+    }
   }
 }

@@ -5,12 +5,11 @@
  * `TESSERA_MODELS` names, or `models` in the working folder; then the snapshot that Hugging Face's own tools have
  * downloaded, in the folder that `HF_HUB_CACHE` or `HF_HOME` names, or `.cache/huggingface` of the user's home.
  */
+import { environmentVariable, fileOf, isFolder } from "@tessera/hub";
 import { isPresetName, presetHint, presetOf } from "./presets.ts";
 
 /** Reads the environment; the process's own unless a test gives another. */
 export type EnvironmentReader = (name: string) => string | undefined;
-
-const ownEnvironment: EnvironmentReader = (name) => Deno.env.get(name);
 
 /** A folder or preset as a user names it, found. */
 export interface FoundPreset {
@@ -25,7 +24,10 @@ export interface FoundPreset {
  *
  * @throws {RangeError} when it is a bare name that neither a folder nor a preset has.
  */
-export async function findPreset(name: string, environment: EnvironmentReader = ownEnvironment): Promise<FoundPreset> {
+export async function findPreset(
+  name: string,
+  environment: EnvironmentReader = environmentVariable,
+): Promise<FoundPreset> {
   if (await isFolder(name)) return { folder: name, lookedIn: [] };
   if (!isPresetName(name)) {
     // A path gets the error of the file that is missing from it.
@@ -49,7 +51,10 @@ export async function findPreset(name: string, environment: EnvironmentReader = 
  *
  * @throws {Error} when a preset's files are not on this machine; the message says where they were looked for.
  */
-export async function folderOfPreset(name: string, environment: EnvironmentReader = ownEnvironment): Promise<string> {
+export async function folderOfPreset(
+  name: string,
+  environment: EnvironmentReader = environmentVariable,
+): Promise<string> {
   const { folder, lookedIn } = await findPreset(name, environment);
   if (folder !== null) return folder;
   throw new Error(
@@ -67,21 +72,8 @@ function hubCache(environment: EnvironmentReader): string {
 
 /** The snapshot of the main branch in a folder of Hugging Face's cache; `null` when there is none. */
 async function snapshotOf(cached: string): Promise<string | null> {
-  try {
-    const commit = (await Deno.readTextFile(`${cached}/refs/main`)).trim();
-    const folder = `${cached}/snapshots/${commit}`;
-    return await isFolder(folder) ? folder : null;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw error;
-  }
+  const commit = await fileOf(`${cached}/refs/main`).text();
+  if (commit === null) return null;
+  const folder = `${cached}/snapshots/${commit.trim()}`;
+  return await isFolder(folder) ? folder : null;
 }

@@ -5,6 +5,7 @@
  * being UTF-8.
  */
 
+import { type FileEntry, fileOf } from "@tessera/hub";
 import { type Example, parseExample } from "./example.ts";
 
 const newline = 10;
@@ -65,24 +66,6 @@ async function* parseStream(
   }
 }
 
-async function openFile(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
-  const fail = (problem: string, cause?: unknown): never => {
-    throw new Error(`Cannot read examples from "${path}": ${problem}`, { cause });
-  };
-  try {
-    const file = await Deno.open(path);
-    if ((await file.stat()).isDirectory) {
-      file.close();
-      fail("it is a folder; expected a JSONL file");
-    }
-    return file.readable;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) fail("there is no such file", error);
-    if (error instanceof Deno.errors.IsADirectory) fail("it is a folder; expected a JSONL file", error);
-    throw error;
-  }
-}
-
 /**
  * Reads examples from a JSONL file of any size, or from records in memory, one at a time.
  *
@@ -93,18 +76,19 @@ async function openFile(path: string): Promise<ReadableStream<Uint8Array<ArrayBu
  * @throws {RangeError} when there is not a single example.
  * @throws {Error} when there is no such file.
  */
-export async function* readExamples(source: string | Iterable<unknown>): AsyncGenerator<Example> {
+export async function* readExamples(source: string | FileEntry | Iterable<unknown>): AsyncGenerator<Example> {
   let count = 0;
-  if (typeof source === "string") {
-    for await (const { value, at } of parseStream(await openFile(source), source)) {
+  const file = typeof source === "string" || "stream" in source ? fileOf(source) : null;
+  if (file !== null) {
+    for await (const { value, at } of parseStream(await file.stream(), file.path)) {
       count++;
       yield parseExample(value, at);
     }
   } else {
-    for (const value of source) yield parseExample(value, `examples[${count++}]`);
+    for (const value of source as Iterable<unknown>) yield parseExample(value, `examples[${count++}]`);
   }
   if (count > 0) return;
-  const what = typeof source === "string" ? `"${source}" holds no records` : "the list is empty";
+  const what = file !== null ? `"${file.path}" holds no records` : "the list is empty";
   throw new RangeError(`Cannot use an empty data set: ${what}; expected at least one example`);
 }
 
@@ -113,6 +97,6 @@ export async function* readExamples(source: string | Iterable<unknown>): AsyncGe
  *
  * @throws {Error} as `readExamples` does.
  */
-export function loadExamples(source: string | Iterable<unknown>): Promise<Example[]> {
+export function loadExamples(source: string | FileEntry | Iterable<unknown>): Promise<Example[]> {
   return Array.fromAsync(readExamples(source));
 }

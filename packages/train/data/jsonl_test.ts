@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { blobFolder } from "@tessera/hub";
 import fc from "fast-check";
 import type { Example } from "./example.ts";
 import { loadExamples, readExamples } from "./jsonl.ts";
@@ -86,10 +87,10 @@ Deno.test("loadExamples() says where a file is malformed", async () => {
 
 Deno.test("loadExamples() says that a file is missing or a folder", async () => {
   await assert.rejects(loadExamples("no/such.jsonl"), {
-    message: 'Cannot read examples from "no/such.jsonl": there is no such file',
+    message: 'Cannot read "no/such.jsonl": there is no such file',
   });
   await assert.rejects(loadExamples("."), {
-    message: 'Cannot read examples from ".": it is a folder; expected a JSONL file',
+    message: 'Cannot read ".": it is a folder, expected a file',
   });
   await assert.rejects(loadExamples([]), { name: "RangeError", message: /the list is empty/ });
 });
@@ -108,4 +109,11 @@ Deno.test("loadExamples() gives back any text that was written", async () => {
     ),
     { seed: 1, numRuns: 50 },
   );
+});
+
+Deno.test("loadExamples() reads a file that a user picked", async () => {
+  const file = blobFolder([["mine.jsonl", new Blob(['{"text": "a"}\n{"text": 1}'])]], "picked").file("mine.jsonl");
+  await assert.rejects(loadExamples(file), { name: "TypeError", message: /picked\/mine\.jsonl:2/ });
+  const empty = blobFolder([["mine.jsonl", new Blob(["\n"])]], "picked").file("mine.jsonl");
+  await assert.rejects(loadExamples(empty), { name: "RangeError", message: /"picked\/mine\.jsonl" holds no records/ });
 });
