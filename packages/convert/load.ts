@@ -1,7 +1,16 @@
 /** Loading a checkpoint into variables, one tensor at a time. */
-import { formatType, fromFloat32, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
+import {
+  type FloatDType,
+  formatType,
+  fromFloat32,
+  type HostTensor,
+  isFloat,
+  nearestName,
+  sameShape,
+  toFloat32,
+} from "@tessera/core";
 import type { Checkpoint } from "@tessera/hub";
-import type { Variable } from "@tessera/nn";
+import { loadQuantized, type Variable } from "@tessera/nn";
 import type { Backend, Device } from "@tessera/runtime";
 import { pair, type Pairing, type TensorRow } from "./rows.ts";
 
@@ -92,9 +101,14 @@ export async function loadWeights(
   await checkCopies(checkpoint, copies);
   let loaded = 0;
   for (const { variable, tensor } of pairings) {
-    const host = inDType(checkpoint.read(tensor), variable);
-    variable.value?.dispose();
-    variable.value = backend.upload({ ...host, shape: variable.stored.shape }, options.device);
+    const read = checkpoint.read(tensor);
+    if (variable.quantization !== null) {
+      await loadQuantized(variable, requireFloats(read, variable), backend, options.device);
+    } else {
+      const host = inDType(read, variable);
+      variable.value?.dispose();
+      variable.value = backend.upload({ ...host, shape: variable.stored.shape }, options.device);
+    }
     options.onProgress?.(++loaded, pairings.length);
     // Converting a dtype takes a while on big tensors: let other work go on in between.
     if (loaded % 8 === 0) await new Promise((resolve) => setTimeout(resolve));
@@ -138,8 +152,11 @@ async function isSame(checkpoint: Checkpoint, a: string, b: string): Promise<boo
 
 function inDType(host: HostTensor, variable: Variable): HostTensor {
   if (host.dtype === variable.dtype) return host;
-  if (!isFloat(host.dtype) || !isFloat(variable.dtype)) {
-    throw new TypeError(`Cannot load ${formatType(host)} into ${variable}: both must be floating-point`);
-  }
-  return fromFloat32(variable.dtype, host.shape, toFloat32(host));
+  requireFloats(host, variable);
+  return fromFloat32(variable.dtype as FloatDType, host.shape, toFloat32(host));
+}
+
+function requireFloats(host: HostTensor, variable: Variable): HostTensor {
+  if (isFloat(host.dtype) && isFloat(variable.dtype)) return host;
+  throw new TypeError(`Cannot load ${formatType(host)} into ${variable}: both must be floating-point`);
 }

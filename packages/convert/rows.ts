@@ -68,7 +68,7 @@ export function pair(rows: readonly TensorRow[], variables: readonly Variable[])
     if (found === null) {
       throw new Error(`Cannot convert variable "${variable.path}": its architecture's table has no row for it`);
     }
-    return { variable, tensor: found.name, shape: mergedShape(variable.stored.shape, found.row.merge) };
+    return { variable, tensor: found.name, shape: mergedShape(variable.storedShape, found.row.merge) };
   });
 }
 

@@ -15,7 +15,7 @@ export interface SaveOptions {
 /**
  * Writes the values of variables into a folder as safetensors.
  *
- * @throws {TypeError} when a variable has no value, before anything is written.
+ * @throws {TypeError} when a variable has no value, or is quantised, before anything is written.
  */
 export async function saveWeights(
   folder: string | Folder,
@@ -26,6 +26,12 @@ export async function saveWeights(
   const sources = pair(rows, variables).map(({ variable, tensor, shape }): TensorSource => {
     if (variable.value === null) {
       throw new TypeError(`Cannot save ${variable}: it has no value; load or initialise it first`);
+    }
+    if (variable.quantization !== null) {
+      throw new TypeError(
+        `Cannot save ${variable}: it is stored as ${variable.quantization.name}, which checkpoints do not hold; ` +
+          "load the original without quantize to save it, or save an adapter alone",
+      );
     }
     const dtype = options.dtype ?? variable.dtype;
     const { value } = variable;

@@ -55,6 +55,8 @@ export { layerNorm, rmsNorm, softmax } from "./composites/normalization.ts";
 export { rotaryEmbedding } from "./composites/rotary.ts";
 export { codesShape, dequantize, quantizedEinsum } from "./composites/quantization.ts";
 export type { QuantizationBits } from "./composites/quantization.ts";
+export { emptyRuns, quantizeRuns } from "./quantize.ts";
+export type { QuantizedRuns } from "./quantize.ts";
 export { decompose } from "./passes/decompose.ts";
 export { eliminateDeadCode } from "./passes/dead_code.ts";
 export { eliminateCommonSubexpressions } from "./passes/common_subexpressions.ts";

@@ -8,7 +8,7 @@ import { type Adaptable, loraAdapters, unloadLora } from "./enable.ts";
  * with them, up to rounding to the kernels' dtype.
  *
  * @throws {Error} when the model has no adapters.
- * @throws {TypeError} when a kernel or a factor has no value.
+ * @throws {TypeError} when a kernel or a factor has no value, or a kernel is quantised.
  */
 export async function mergeLora(model: Adaptable, backend: Backend): Promise<void> {
   const adapters = loraAdapters(model);
@@ -22,6 +22,16 @@ export async function mergeLora(model: Adaptable, backend: Backend): Promise<voi
         `Cannot merge LoRA into "${model.name}": ${variable} has no value; load or initialise it first`,
       );
     }
+  }
+  const quantized = adapters.find(({ layer }) => layer.kernel.quantization !== null)?.layer;
+  if (quantized !== undefined) {
+    throw new TypeError(
+      `Cannot merge LoRA into "${model.name}": "${quantized.path}/kernel" is stored as ` +
+        `${
+          quantized.kernel.quantization!.name
+        }, which would round the update away; save the adapter, load the model without ` +
+        "quantize, and load and merge the adapter there",
+    );
   }
   for (const { layer: { kernel, path }, adapter } of adapters) {
     const traced = traceProgram(`merge ${path}`, {}, () => {

@@ -15,8 +15,7 @@ import {
 } from "@tessera/convert";
 import { nearestName } from "@tessera/core";
 import { gemmaConfig, type HfConfig, llamaConfig } from "@tessera/hub";
-import type { DTypePolicy, DTypePolicyName } from "@tessera/nn";
-import type { Backbone } from "./backbone.ts";
+import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { GemmaBackbone } from "./gemma.ts";
 import { Llama3Backbone } from "./llama.ts";
 
@@ -49,10 +48,7 @@ export interface BuiltModel {
 }
 
 /** How a backbone is made. */
-export interface BuildOptions {
-  /** The dtypes of weights and activations; float32 unless given. */
-  readonly dtype?: DTypePolicyName | DTypePolicy;
-}
+export interface BuildOptions extends BackboneOptions {}
 
 type Build = (config: HfConfig, options: BuildOptions) => BuiltModel;
 

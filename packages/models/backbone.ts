@@ -1,6 +1,14 @@
 /** What tasks ask of an architecture: variables, hidden states, logits, and the shape of its key/value cache. */
 import type { FloatDType, Tensor } from "@tessera/core";
-import type { EinsumDense, Variable } from "@tessera/nn";
+import type { DTypePolicy, DTypePolicyName, EinsumDense, QuantizationName, Variable } from "@tessera/nn";
+
+/** How the weights of a backbone are stored, and what it computes in. */
+export interface BackboneOptions {
+  /** The dtypes of weights and activations; float32 unless given. */
+  readonly dtype?: DTypePolicyName | DTypePolicy;
+  /** Stores dense kernels and token embeddings in 8 or 4 bits, frozen; as `dtype` says unless given. */
+  readonly quantize?: QuantizationName;
+}
 
 /** One layer's part of a key/value cache: two variables [batch, length, keyHeads, headDim]. */
 export interface CacheLayer {

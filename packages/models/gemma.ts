@@ -4,24 +4,25 @@
  * Reference: https://github.com/huggingface/transformers/tree/main/src/transformers/models/gemma2, whose logits these are.
  * What Gemma 2 adds to Gemma 1 is data: two more norms, soft caps, and a sliding window in every other layer.
  */
-import { constant, einsum, type FloatDType, gelu, rmsNorm, rotaryEmbedding, type Tensor } from "@tessera/core";
+import { constant, type FloatDType, gelu, rmsNorm, rotaryEmbedding, type Tensor } from "@tessera/core";
 import { gemmaAttentionScale, type GemmaConfig, gemmaLayerTypes } from "@tessera/convert";
 import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
 import {
   activation,
   applyDense,
-  type DTypePolicy,
+  contract,
   dtypePolicy,
-  type DTypePolicyName,
   type EinsumDense,
   einsumDense,
+  lookup,
   modelVariables,
+  quantizeVariables,
   randomNormal,
   Scope,
   type Variable,
   zeros,
 } from "@tessera/nn";
-import type { Backbone, DecoderInputs } from "./backbone.ts";
+import type { Backbone, BackboneOptions, DecoderInputs } from "./backbone.ts";
 import { attend } from "./cache.ts";
 import { gemmaLayoutMap } from "./gemma_layout.ts";
 import type { LayoutAxisOptions } from "./layout_axes.ts";
@@ -62,7 +63,7 @@ export class GemmaBackbone implements Backbone {
    *
    * @throws {RangeError} when a field is out of range or two fields contradict each other.
    */
-  constructor(config: GemmaConfig, options: { readonly dtype?: DTypePolicyName | DTypePolicy } = {}) {
+  constructor(config: GemmaConfig, options: BackboneOptions = {}) {
     checkConfig(config);
     const policy = dtypePolicy(options.dtype ?? "float32");
     this.config = config;
@@ -74,6 +75,7 @@ export class GemmaBackbone implements Backbone {
     const scope = this.#scope;
     this.#embeddings = scope.scope("token_embedding").variable("embeddings", {
       shape: [vocabularySize, hiddenDim],
+      summed: [1],
       dtype,
       initializer: randomNormal(hiddenDim ** -0.5),
     });
@@ -82,6 +84,7 @@ export class GemmaBackbone implements Backbone {
       (_, i) => makeBlock(scope.scope(`decoder_block_${i}`), config, dtype),
     );
     this.#finalNorm = makeNorm(scope, "final_normalization", hiddenDim, dtype);
+    if (options.quantize !== undefined) quantizeVariables(this.variables, options.quantize);
   }
 
   /** All variables, those of adapters included. */
@@ -122,7 +125,7 @@ export class GemmaBackbone implements Backbone {
       scale === null ? x : rmsNorm(x, scale.read(compute), { epsilon, offset: 1 });
     const kinds = gemmaLayerTypes(config);
     const frequencies = rotaryFrequencies(config);
-    const embedded = this.#embeddings.read().gather(inputs.tokenIds).cast(compute);
+    const embedded = lookup(this.#embeddings, inputs.tokenIds, compute);
     let x = activation("token_embedding", embedded).mul(Math.sqrt(config.hiddenDim));
     this.#blocks.forEach((block, layer) => {
       const a = norm(block.preAttentionNorm, x);
@@ -144,7 +147,7 @@ export class GemmaBackbone implements Backbone {
   /** The logits of hidden states, [.., hiddenDim] to [.., vocabulary]: the head is the token embedding. */
   logits(hidden: Tensor): Tensor {
     const cap = this.config.finalLogitSoftCap ?? null;
-    const logits = tiedHead(hidden, this.#embeddings.read(this.compute));
+    const logits = contract(hidden.rank === 3 ? "btd,vd->btv" : "bd,vd->bv", hidden, this.#embeddings);
     return cap === null ? logits : logits.mul(1 / cap).tanh().mul(cap);
   }
 }
@@ -211,11 +214,6 @@ function makeNorm(scope: Scope, name: string, width: number, dtype: FloatDType):
 function rotaryFrequencies({ headDim, ropeMaxWavelength = 10000 }: GemmaConfig): Tensor {
   const half = headDim / 2;
   return constant(Array.from({ length: half }, (_, i) => ropeMaxWavelength ** (-i / half)), [half]);
-}
-
-/** Hidden states [batch, time, hidden] or [batch, hidden] times the embedding [vocabulary, hidden]. */
-function tiedHead(hidden: Tensor, embeddings: Tensor): Tensor {
-  return einsum(hidden.rank === 3 ? "btd,vd->btv" : "bd,vd->bv", hidden, embeddings);
 }
 
 function checkConfig(config: GemmaConfig): void {

@@ -5,24 +5,25 @@
  * What tells the releases apart is data: rotary frequencies that are stretched for long texts from 3.1 on, and a head that is
  * the token embedding in the small models of 3.2.
  */
-import { constant, einsum, type FloatDType, rmsNorm, rotaryEmbedding, silu, type Tensor } from "@tessera/core";
+import { constant, type FloatDType, rmsNorm, rotaryEmbedding, silu, type Tensor } from "@tessera/core";
 import { type LlamaConfig, llamaHeadDim } from "@tessera/convert";
 import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
 import {
   activation,
   applyDense,
-  type DTypePolicy,
+  contract,
   dtypePolicy,
-  type DTypePolicyName,
   type EinsumDense,
   einsumDense,
+  lookup,
   modelVariables,
   ones,
+  quantizeVariables,
   randomNormal,
   Scope,
   type Variable,
 } from "@tessera/nn";
-import type { Backbone, DecoderInputs } from "./backbone.ts";
+import type { Backbone, BackboneOptions, DecoderInputs } from "./backbone.ts";
 import { attend } from "./cache.ts";
 import type { LayoutAxisOptions } from "./layout_axes.ts";
 import { llamaLayoutMap } from "./llama_layout.ts";
@@ -62,7 +63,7 @@ export class Llama3Backbone implements Backbone {
    *
    * @throws {RangeError} when a field is out of range or two fields contradict each other.
    */
-  constructor(config: LlamaConfig, options: { readonly dtype?: DTypePolicyName | DTypePolicy } = {}) {
+  constructor(config: LlamaConfig, options: BackboneOptions = {}) {
     checkConfig(config);
     const policy = dtypePolicy(options.dtype ?? "float32");
     this.config = config;
@@ -75,11 +76,13 @@ export class Llama3Backbone implements Backbone {
     const embedding = scope.scope("token_embedding");
     this.#embeddings = embedding.variable("embeddings", {
       shape: [vocabularySize, hiddenDim],
+      summed: [1],
       dtype,
       initializer: randomNormal(0.01),
     });
     this.#reverseEmbeddings = tieWordEmbeddings ? null : embedding.variable("reverse_embeddings", {
       shape: [hiddenDim, vocabularySize],
+      summed: [0],
       order: [1, 0],
       dtype,
       initializer: randomNormal(0.02),
@@ -89,6 +92,7 @@ export class Llama3Backbone implements Backbone {
       (_, i) => makeBlock(scope.scope(`transformer_layer_${i}`), config, dtype),
     );
     this.#finalNorm = makeNorm(scope, "sequence_output_layernorm", hiddenDim, dtype);
+    if (options.quantize !== undefined) quantizeVariables(this.variables, options.quantize);
   }
 
   /** All variables, those of adapters included. */
@@ -128,7 +132,7 @@ export class Llama3Backbone implements Backbone {
     const norm = (scale: Variable, x: Tensor) => rmsNorm(x, scale.read(compute), { epsilon });
     const headDim = llamaHeadDim(config);
     const frequencies = constant(llamaFrequencies(config), [headDim / 2]);
-    let x = activation("token_embedding", this.#embeddings.read().gather(inputs.tokenIds).cast(compute));
+    let x = activation("token_embedding", lookup(this.#embeddings, inputs.tokenIds, compute));
     this.#blocks.forEach((block, layer) => {
       const a = norm(block.attentionNorm, x);
       const query = rotaryEmbedding(applyDense(block.query, a), inputs.positions, frequencies);
@@ -147,8 +151,8 @@ export class Llama3Backbone implements Backbone {
   logits(hidden: Tensor): Tensor {
     const rows = hidden.rank === 3 ? "bt" : "b";
     return this.#reverseEmbeddings === null
-      ? einsum(`${rows}d,vd->${rows}v`, hidden, this.#embeddings.read(this.compute))
-      : einsum(`${rows}d,dv->${rows}v`, hidden, this.#reverseEmbeddings.read(this.compute));
+      ? contract(`${rows}d,vd->${rows}v`, hidden, this.#embeddings)
+      : contract(`${rows}d,dv->${rows}v`, hidden, this.#reverseEmbeddings);
   }
 }
 

@@ -1,5 +1,13 @@
 /** Dense layers as one einsum, and the place where an adapter is attached. */
-import { type DType, einsum, parseEinsum, type Tensor } from "@tessera/core";
+import {
+  dequantize,
+  type DType,
+  einsum,
+  type FloatDType,
+  parseEinsum,
+  quantizedEinsum,
+  type Tensor,
+} from "@tessera/core";
 import type { Initializer } from "./initializers.ts";
 import { activation } from "./program.ts";
 import type { Scope } from "./scope.ts";
@@ -41,8 +49,10 @@ export interface EinsumDense {
 
 /** Makes a dense layer whose kernel is `<name>/kernel`. */
 export function einsumDense(scope: Scope, name: string, spec: EinsumDenseSpec): EinsumDense {
-  parseEinsum(spec.equation);
-  const { equation, ...kernel } = spec;
+  const { b, out } = parseEinsum(spec.equation);
+  const summed = [...b].flatMap((letter, axis) => out.includes(letter) ? [] : [axis]);
+  const { equation, ...given } = spec;
+  const kernel = { ...given, summed };
   const inner = scope.scope(name);
   const layer: EinsumDense = { path: inner.path, equation, kernel: inner.variable("kernel", kernel), adapter: null };
   scope.registry.denses.push(layer);
@@ -51,6 +61,24 @@ export function einsumDense(scope: Scope, name: string, spec: EinsumDenseSpec): 
 
 /** The output of a dense layer, computed in the dtype of `x`. */
 export function applyDense(layer: EinsumDense, x: Tensor): Tensor {
-  const y = einsum(layer.equation, x, layer.kernel.read(x.dtype));
+  const y = contract(layer.equation, x, layer.kernel);
   return activation(layer.path, layer.adapter === null ? y : y.add(layer.adapter.apply(x)));
+}
+
+/** The einsum of a tensor and a variable in its logical axes, in the dtype of the tensor; of codes and scales where it is quantised. */
+export function contract(equation: string, x: Tensor, variable: Variable): Tensor {
+  const scheme = variable.quantization;
+  if (scheme === null) return einsum(equation, x, variable.read(x.dtype));
+  const { a, b, out } = parseEinsum(equation);
+  const stored = variable.order.map((axis) => b[axis]!).join("");
+  const weight = { codes: variable.raw(), scales: scheme.scale.raw(), bits: scheme.bits };
+  return quantizedEinsum(`${a},${stored}->${out}`, x, weight, { roundInput: true });
+}
+
+/** The rows of a table [rows, ..] at int32 positions [..], in a dtype to compute in. */
+export function lookup(table: Variable, indices: Tensor, dtype: FloatDType): Tensor {
+  const scheme = table.quantization;
+  if (scheme === null) return table.read().gather(indices).cast(dtype);
+  const [codes, scales] = [table.raw().gather(indices), scheme.scale.raw().gather(indices)];
+  return dequantize(codes, scales, { bits: scheme.bits, dtype });
 }

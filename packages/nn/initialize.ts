@@ -1,6 +1,7 @@
 /** Gives variables their first values. */
 import { foldIn, fromFloat32, hostTensor, isFloat, randomKey } from "@tessera/core";
 import type { Backend, Device } from "@tessera/runtime";
+import { setQuantized } from "./quantization.ts";
 import type { Variable } from "./variable.ts";
 
 /**
@@ -21,19 +22,24 @@ export function initialize(
   const key = randomKey(seed);
   for (const variable of variables) {
     if (variable.value !== null) continue;
-    const { shape, dtype } = variable.stored;
+    const { storedShape: shape, dtype } = variable;
     if (!isFloat(dtype)) {
       throw new TypeError(`Cannot initialise ${variable}: only floating-point variables have initialisers`);
     }
     const elements = variable.initializer(shape, foldIn(key, variable.path));
+    if (variable.quantization !== null) {
+      setQuantized(variable, hostTensor("float32", shape, elements), backend, options.device);
+      continue;
+    }
     const tensor = dtype === "float32" ? hostTensor(dtype, shape, elements) : fromFloat32(dtype, shape, elements);
     variable.value = backend.upload(tensor, options.device);
   }
 }
 
-/** Frees the values of variables. */
+/** Frees the values of variables, and of their scales. */
 export function disposeValues(variables: Iterable<Variable>): void {
   for (const variable of variables) {
+    if (variable.quantization !== null) disposeValues([variable.quantization.scale]);
     variable.value?.dispose();
     variable.value = null;
   }

@@ -1,5 +1,5 @@
 /** The table that `summary()` prints: layers, shapes and parameter counts. No weights are needed for it. */
-import { bytesPerElement, formatBytes, formatCount, formatTable } from "@tessera/core";
+import { formatBytes, formatCount, formatTable } from "@tessera/core";
 import type { Variable } from "./variable.ts";
 
 /** Parameter counts of a model. */
@@ -18,7 +18,7 @@ export function countParameters(variables: Iterable<Variable>): ParameterCounts 
   for (const variable of variables) {
     total += variable.size;
     if (variable.trainable) trainable += variable.size;
-    bytes += variable.size * bytesPerElement(variable.dtype);
+    bytes += variable.bytes;
   }
   return { total, trainable, bytes };
 }
@@ -49,12 +49,17 @@ function sectionsOf(variables: readonly Variable[]): Section[] {
       sections.push(section);
     }
     section.blocks.add(block);
-    const key = `${name} ${variable.shape} ${variable.dtype} ${variable.trainable}`;
+    const key = `${name} ${variable.shape} ${storageOf(variable)} ${variable.trainable}`;
     const group = section.groups.get(key) ?? { name, first: variable, members: [] };
     group.members.push(variable);
     section.groups.set(key, group);
   }
   return sections;
+}
+
+/** What elements are stored in, such as `float32` or `int8`. */
+function storageOf({ dtype, quantization }: Variable): string {
+  return quantization?.name ?? dtype;
 }
 
 function sectionRows({ title, blocks, groups }: Section): string[][] {
@@ -64,7 +69,7 @@ function sectionRows({ title, blocks, groups }: Section): string[][] {
     const count = title === "" || members.length === blocks.size ? "" : ` × ${members.length}`;
     return [
       `${title === "" ? "" : " "}${name}${count}`,
-      `${first.dtype}[${first.shape.join(",")}]`,
+      `${storageOf(first)}[${first.shape.join(",")}]`,
       formatCount(first.size * members.length),
       first.trainable ? "yes" : "no",
     ];

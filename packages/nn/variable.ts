@@ -5,10 +5,23 @@
  * axes in the order that the checkpoint has them, so that loading copies nothing and matrix products read the weight as it
  * lies. `read` bridges the two with a transpose that the compiler folds away.
  */
-import { type DType, inversePermutation, isIdentity, type Tensor, type TensorType } from "@tessera/core";
+import {
+  bytesOf,
+  codesShape,
+  dequantize,
+  type DType,
+  type FloatDType,
+  formatType,
+  inversePermutation,
+  isFloat,
+  isIdentity,
+  type Tensor,
+  type TensorType,
+} from "@tessera/core";
 import type { Buffer } from "@tessera/runtime";
 import type { Initializer } from "./initializers.ts";
 import { programVariable } from "./program.ts";
+import type { VariableQuantization } from "./quantization.ts";
 
 /** What a variable is made from. */
 export interface VariableSpec {
@@ -22,6 +35,8 @@ export interface VariableSpec {
   readonly initializer: Initializer;
   /** Whether training changes it; true unless given. */
   readonly trainable?: boolean;
+  /** The logical axes that its layer sums over, where the variable may be quantised; none, so that it may not, unless given. */
+  readonly summed?: readonly number[];
   /** The variable whose layout it shares on a mesh, where no key of a layout map names it; none unless given. */
   readonly follows?: Follows;
 }
@@ -47,31 +62,76 @@ export class Variable {
   readonly shape: readonly number[];
   /** The logical axis that each stored axis is. */
   readonly order: readonly number[];
-  /** The type of the stored array. */
-  readonly stored: TensorType;
   /** How values are made when no checkpoint gives them. */
   readonly initializer: Initializer;
   /** The variable whose layout it shares on a mesh; `null` for none. */
   readonly follows: Follows | null;
-  /** Whether training changes it. */
-  trainable: boolean;
+  /** The logical axes that its layer sums over; none when it may not be quantised. */
+  readonly summed: readonly number[];
   /** The value, in the stored axis order; `null` before it is loaded or initialised. */
   value: Buffer | null = null;
+  readonly #float: TensorType;
+  #quantization: VariableQuantization | null = null;
+  #trainable: boolean;
 
   /** Makes a variable without a value. */
   constructor(path: string, spec: VariableSpec) {
     this.path = path;
     this.shape = spec.shape;
     this.order = spec.order ?? spec.shape.map((_, axis) => axis);
-    this.stored = { shape: this.order.map((axis) => spec.shape[axis]!), dtype: spec.dtype ?? "float32" };
+    this.#float = { shape: this.order.map((axis) => spec.shape[axis]!), dtype: spec.dtype ?? "float32" };
     this.initializer = spec.initializer;
     this.follows = spec.follows ?? null;
-    this.trainable = spec.trainable ?? true;
+    this.summed = spec.summed ?? [];
+    this.#trainable = spec.trainable ?? true;
   }
 
-  /** The dtype of the stored array. */
+  /** The type of the stored array: of the codes where it is quantised. */
+  get stored(): TensorType {
+    const { shape } = this.#float;
+    const scheme = this.#quantization;
+    return scheme === null ? this.#float : { shape: codesShape(shape, scheme.bits), dtype: "uint8" };
+  }
+
+  /** The shape of the elements in the stored axis order. */
+  get storedShape(): readonly number[] {
+    return this.#float.shape;
+  }
+
+  /** The dtype of the elements; of those that were rounded where it is quantised. */
   get dtype(): DType {
-    return this.stored.dtype;
+    return this.#float.dtype;
+  }
+
+  /** How it is stored in fewer bits; `null` when it is not. */
+  get quantization(): VariableQuantization | null {
+    return this.#quantization;
+  }
+
+  /** The size of what is stored, scales included, in bytes. */
+  get bytes(): number {
+    return bytesOf(this.stored) + (this.#quantization === null ? 0 : this.#quantization.scale.bytes);
+  }
+
+  /** Whether training changes it; never where it is quantised, whatever was asked for. */
+  get trainable(): boolean {
+    return this.#trainable && this.#quantization === null;
+  }
+
+  set trainable(trainable: boolean) {
+    this.#trainable = trainable;
+  }
+
+  /**
+   * Stores the value in fewer bits from now on.
+   *
+   * @throws {TypeError} when it has a value already.
+   */
+  quantize(scheme: VariableQuantization): void {
+    if (this.value !== null) {
+      throw new TypeError(`Cannot quantize ${this}: it has a value already; quantize while loading, before it has one`);
+    }
+    this.#quantization = scheme;
   }
 
   /** The number of elements. */
@@ -86,12 +146,19 @@ export class Variable {
 
   /** The variable in its logical shape, in a dtype to compute in, within the program that is being traced. */
   read(dtype: DType = this.dtype): Tensor {
-    const stored = this.raw().cast(dtype);
+    const stored = this.#elements(dtype);
     return isIdentity(this.order) ? stored : stored.transpose(inversePermutation(this.order));
+  }
+
+  #elements(dtype: DType): Tensor {
+    const scheme = this.#quantization;
+    if (scheme === null) return this.raw().cast(dtype);
+    const float: FloatDType = isFloat(dtype) ? dtype : "float32";
+    return dequantize(this.raw(), scheme.scale.raw(), { bits: scheme.bits, dtype: float }).cast(dtype);
   }
 
   /** The path and the logical type, such as `final_normalization/scale float32[64]`. */
   toString(): string {
-    return `${this.path} ${this.dtype}[${this.shape.join(",")}]`;
+    return `${this.path} ${formatType({ dtype: this.dtype, shape: this.shape })}`;
   }
 }

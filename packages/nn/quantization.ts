@@ -1,0 +1,147 @@
+/** Storing weights in fewer bits. */
+import {
+  emptyRuns,
+  type HostTensor,
+  hostTensor,
+  isFloat,
+  type QuantizationBits,
+  type QuantizedRuns,
+  quantizeRuns,
+  toFloat32,
+} from "@tessera/core";
+import type { Backend, Device } from "@tessera/runtime";
+import { Variable } from "./variable.ts";
+import { zeros } from "./initializers.ts";
+
+/** How weights are stored in fewer bits, by Keras's names: in 8 with a scale per output, or in 4 with a scale per 32 inputs. */
+export type QuantizationName = "int8" | "int4";
+
+/** How one variable is stored in fewer bits. */
+export interface VariableQuantization {
+  /** The scheme. */
+  readonly name: QuantizationName;
+  /** The bits per element. */
+  readonly bits: QuantizationBits;
+  /** The scales, with the variable's axes; an axis that shares them is shorter. */
+  readonly scale: Variable;
+  /** How many stored neighbours share a scale. */
+  readonly run: number;
+}
+
+/** The most inputs that share a scale in 4 bits, as in ONNX Runtime's and llama.cpp's formats. */
+const mostPerBlock = 32;
+
+/** The names of all schemes. */
+const quantizationNames: readonly QuantizationName[] = ["int8", "int4"];
+
+/** How many neighbours on the last stored axis share a scale in 4 bits; `null` when they do not pair up. */
+function blockOf(length: number): number | null {
+  if (length % 2 !== 0) return null;
+  for (let block = Math.min(mostPerBlock, length); block > 0; block -= 2) {
+    if (length % block === 0) return block;
+  }
+  return null;
+}
+
+/** The scheme for a variable; `null` for one that no layer sums over in a way that suits it, which stays as it is. */
+function schemeFor(variable: Variable, name: QuantizationName): VariableQuantization | null {
+  const { order, shape, summed } = variable;
+  if (summed.length === 0 || !isFloat(variable.dtype)) return null;
+  // A scale belongs to neighbours in memory, so what is summed over must be stored last.
+  if (!order.slice(-summed.length).every((axis) => summed.includes(axis))) return null;
+  const last = order.at(-1)!;
+  const block = name === "int8" ? null : blockOf(shape[last]!);
+  if (name === "int4" && block === null) return null;
+  const scaleShape = shape.map((length, axis) =>
+    block === null ? (summed.includes(axis) ? 1 : length) : axis === last ? length / block : length
+  );
+  const scale = new Variable(`${variable.path}_scale`, {
+    shape: scaleShape,
+    order,
+    initializer: zeros(),
+    trainable: false,
+    follows: { variable, axes: scaleShape.map((length, axis) => length === 1 ? null : axis) },
+  });
+  const run = variable.size / scale.size;
+  return { name, bits: name === "int8" ? 8 : 4, scale, run };
+}
+
+/**
+ * Makes variables store their values in fewer bits: the kernels of dense layers and token embeddings. The others, and those whose
+ * axes do not suit it, stay as they are.
+ *
+ * @throws {RangeError} when there is no scheme of that name.
+ * @throws {TypeError} when a variable has a value already.
+ */
+export function quantizeVariables(variables: Iterable<Variable>, name: QuantizationName): void {
+  if (!quantizationNames.includes(name)) {
+    throw new RangeError(`Cannot quantize to "${name}": the schemes are ${quantizationNames.join(", ")}`);
+  }
+  for (const variable of variables) {
+    const scheme = schemeFor(variable, name);
+    if (scheme !== null) variable.quantize(scheme);
+  }
+}
+
+/** Elements that are rounded at a time: a few milliseconds' worth. */
+const elementsAtATime = 1 << 20;
+
+/** Rounds elements a piece at a time, so that the event loop can run in between and no second copy of them is made. */
+function* quantizing(
+  { run, bits }: VariableQuantization,
+  { data, dtype }: HostTensor,
+): Generator<undefined, QuantizedRuns> {
+  const into = emptyRuns(data.length, run, bits);
+  const step = run * Math.max(1, Math.floor(elementsAtATime / run));
+  for (let start = 0; start < data.length; start += step) {
+    const piece = data.subarray(start, Math.min(data.length, start + step));
+    quantizeRuns(toFloat32({ dtype, shape: [piece.length], data: piece }), run, bits, into, start);
+    yield;
+  }
+  return into;
+}
+
+function setValue(variable: Variable, { codes, scales }: QuantizedRuns, backend: Backend, device?: Device): void {
+  const { scale } = variable.quantization!;
+  variable.value?.dispose();
+  scale.value?.dispose();
+  variable.value = backend.upload(hostTensor("uint8", variable.stored.shape, codes), device);
+  scale.value = backend.upload(hostTensor("float32", scale.stored.shape, scales), device);
+}
+
+function schemeOf(variable: Variable): VariableQuantization {
+  if (variable.quantization !== null) return variable.quantization;
+  throw new TypeError(`Cannot quantize the value of ${variable}: it is not stored in fewer bits`);
+}
+
+/**
+ * Gives a quantised variable its value, at once: floating-point elements in the stored axis order.
+ *
+ * @throws {TypeError} when the variable is not quantised.
+ */
+export function setQuantized(variable: Variable, elements: HostTensor, backend: Backend, device?: Device): void {
+  const rounding = quantizing(schemeOf(variable), elements);
+  let next = rounding.next();
+  while (next.done !== true) next = rounding.next();
+  setValue(variable, next.value, backend, device);
+}
+
+/**
+ * Gives a quantised variable its value, letting the event loop run in between: floating-point elements in the stored axis order.
+ *
+ * @throws {TypeError} when the variable is not quantised.
+ */
+export async function loadQuantized(
+  variable: Variable,
+  elements: HostTensor,
+  backend: Backend,
+  device?: Device,
+): Promise<void> {
+  const rounding = quantizing(schemeOf(variable), elements);
+  let next = rounding.next();
+  while (next.done !== true) {
+    await new Promise((resolve) => setTimeout(resolve));
+    next = rounding.next();
+  }
+  setValue(variable, next.value, backend, device);
+}
