@@ -21,6 +21,7 @@ export const layers: readonly (readonly string[])[] = [
   ["packages/train"],
   ["packages/models"],
   ["packages/tessera"],
+  ["packages/cli"],
   ["apps/*"],
   ["test", "tools"],
 ];

@@ -101,24 +101,3 @@ export type Config = z.output<typeof configSchema>;
 export function defineConfig(config: ConfigInput): ConfigInput {
   return config;
 }
-
-/** A part of a JSON Schema. */
-export interface JsonSchema {
-  /** The kind of value. */
-  readonly type?: string;
-  /** What the value means. */
-  readonly description?: string;
-  /** The value when it is absent. */
-  readonly default?: unknown;
-  /** The values that are allowed. */
-  readonly enum?: readonly string[];
-  /** The fields of an object. */
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  /** The schemas of which one must fit. */
-  readonly anyOf?: readonly JsonSchema[];
-}
-
-/** Makes the JSON Schema of a job, from which editors complete and flags are made. */
-export function configJsonSchema(): JsonSchema {
-  return z.toJSONSchema(configSchema, { io: "input" }) as JsonSchema;
-}

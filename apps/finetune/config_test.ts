@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { configJsonSchema, configSchema, type JsonSchema } from "./config.ts";
+import { type JsonSchema, jsonSchemaOf } from "@tessera/cli";
+import { configSchema } from "./config.ts";
 import { schemaText } from "./make_schema.ts";
 
 const least = { preset: "model", data: { train: "train.jsonl" } };
@@ -50,5 +51,5 @@ Deno.test("every field is described", () => {
     }
     for (const one of anyOf) check(one, path);
   }
-  check(configJsonSchema(), "");
+  check(jsonSchemaOf(configSchema), "");
 });

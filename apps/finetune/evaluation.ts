@@ -1,7 +1,7 @@
 /** How good a model is on held-out examples: its loss, and how many answers are right to the character. */
 import type { CausalLM, Evaluation } from "tessera";
 import type { Config } from "./config.ts";
-import type { Console } from "./console.ts";
+import type { Console } from "@tessera/cli";
 import type { Prepared, Question } from "./data.ts";
 import type { Score } from "./record.ts";
 

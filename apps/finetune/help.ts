@@ -1,32 +1,9 @@
 /** The help text, whose flags come from the schema. */
-import { displayWidth } from "tessera";
-import { type Flag, listFlags, switches } from "./flags.ts";
-import { type Styles, wrap } from "./terminal.ts";
+import { type Flag, formatFlags, formatSwitches, listFlags, type Styles, wrap } from "@tessera/cli";
+import { commandLine, switches } from "./command_line.ts";
 import { tinyPath } from "./tiny_config.ts";
 
 const command = "deno task finetune";
-
-function formatFallback(value: unknown): string {
-  if (value === undefined) return "";
-  if (value === null) return " [none]";
-  return ` [${Array.isArray(value) ? value.join(",") : String(value)}]`;
-}
-
-interface Entry {
-  readonly name: string;
-  readonly text: string;
-}
-
-function formatEntries(entries: readonly Entry[], width: number): string {
-  const indent = 38;
-  return entries.map(({ name, text }) => {
-    const head = `  ${name}`;
-    const lines = wrap(text, width - indent);
-    const isLong = displayWidth(head) > indent - 2;
-    const first = isLong ? `${head}\n${" ".repeat(indent)}${lines[0]}` : head.padEnd(indent) + lines[0];
-    return [first, ...lines.slice(1).map((line) => " ".repeat(indent) + line)].join("\n");
-  }).join("\n");
-}
 
 function groupOf({ path }: Flag): string {
   return path === "lora" ? "lora" : path.includes(".") ? path.slice(0, path.indexOf(".")) : "";
@@ -42,20 +19,10 @@ const titles: Readonly<Record<string, string>> = {
 
 /** Writes the help text for a terminal of some width. */
 export function formatHelp(width: number, styles: Styles): string {
-  const flags = listFlags();
-  const groups = Object.keys(titles).map((group) => {
-    const entries = flags.filter((flag) => groupOf(flag) === group).map((flag) => ({
-      name: `--${flag.shortest} ${flag.kinds.has("boolean") ? "" : `<${flag.takes}>`}`.trimEnd(),
-      // On the command line null is written as "none".
-      text: flag.description.replaceAll(/\bnull\b/g, "none") +
-        formatFallback(flag.kinds.size === 1 && flag.kinds.has("null") ? undefined : flag.fallback),
-    }));
-    return `${styles.bold(titles[group]!)}\n${formatEntries(entries, width)}`;
-  });
-  const own = Object.entries(switches).map(([name, value]) => ({
-    name: `--${name}${"takes" in value ? ` <${value.takes}>` : ""}`,
-    text: value.description,
-  }));
+  const flags = listFlags(commandLine);
+  const groups = Object.keys(titles).map((group) =>
+    `${styles.bold(titles[group]!)}\n${formatFlags(flags.filter((flag) => groupOf(flag) === group), width)}`
+  );
   const purpose = wrap(
     "Teaches a language model from examples, on this machine. It is scored on held-out examples before and after; the adapter, " +
       "a report and all measurements go to a folder of their own.",
@@ -79,7 +46,7 @@ ${styles.bold("Examples")}
       shows what a job would do: parameters, memory, tokens, steps
 
 ${styles.bold("Program")}
-${formatEntries(own, width)}
+${formatSwitches(switches, width)}
 
 ${groups.join("\n\n")}
 

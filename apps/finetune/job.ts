@@ -3,7 +3,8 @@ import { checkJson, parseJson } from "tessera";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
-import { type Arguments, nest, UsageError } from "./flags.ts";
+import { nest, UsageError } from "@tessera/cli";
+import type { Arguments } from "./command_line.ts";
 import { tinyConfig, tinyFolder } from "./tiny_config.ts";
 
 /** A job to run. */
@@ -106,7 +107,8 @@ function checkTogether({ training }: Config, source: string): void {
  * @throws {UsageError} when the file cannot be read, or a field is missing, misspelt or wrong; the message has them all.
  */
 export async function readJob(args: Arguments): Promise<Job> {
-  const { config: path, fields } = args;
+  const { fields } = args;
+  const path = args.given.get("config") ?? null;
   const base = path === null ? chooseBase(args) : resolvePaths(await readConfigFile(path), dirname(path));
   let config: Config;
   try {

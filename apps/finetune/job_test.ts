@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parseArguments, UsageError } from "./flags.ts";
+import { UsageError } from "@tessera/cli";
+import { parseArguments } from "./command_line.ts";
 import { isTiny, type Job, readJob } from "./job.ts";
 import { finetuning } from "./tiny/recipe.ts";
 

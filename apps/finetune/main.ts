@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { openConsole } from "./console.ts";
-import { type Arguments, parseArguments, UsageError } from "./flags.ts";
+import { openConsole, UsageError } from "@tessera/cli";
+import { type Arguments, parseArguments } from "./command_line.ts";
 import { formatHelp } from "./help.ts";
 import { readJob } from "./job.ts";
 import { runJob, type RunResult } from "./run.ts";

@@ -1,12 +1,12 @@
 /** What a person reads about the outcome of a run: scores, answers, and where the results are. */
 import { formatBytes, formatCount, formatDuration, formatNumber } from "tessera";
 import type { Config } from "./config.ts";
-import type { Console } from "./console.ts";
+import { type Console, formatFacts } from "@tessera/cli";
 import type { Question } from "./data.ts";
 import type { Scored } from "./evaluation.ts";
 import { outputNames } from "./output_folder.ts";
 import type { RunRecord, SavedFiles, Score } from "./record.ts";
-import { formatAnswer, formatFacts } from "./terminal.ts";
+import { formatAnswer } from "./answers.ts";
 
 /** What scores say to people, the earlier before the later. */
 function describeScores(scores: readonly Score[]): [label: string, value: string][] {

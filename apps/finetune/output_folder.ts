@@ -1,6 +1,6 @@
 /** Where results go, and that the results of another run are never lost. */
 import { join } from "node:path";
-import { UsageError } from "./flags.ts";
+import { UsageError } from "@tessera/cli";
 
 /** The files and folders that a run may write, by what they are. */
 export const outputNames = {

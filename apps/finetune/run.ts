@@ -5,9 +5,9 @@
  * results is chosen before anything is computed.
  */
 import { adamW, type Backend, CausalLM, openBackend, type Progress } from "tessera";
+import { type Console, formatFacts } from "@tessera/cli";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
-import type { Console } from "./console.ts";
 import type { Question } from "./data.ts";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
 import { type Scored, scoreModel } from "./evaluation.ts";
@@ -18,7 +18,6 @@ import { loraOptions, prepareJob } from "./prepare.ts";
 import type { Generation, Plan, RunRecord, SavedFiles } from "./record.ts";
 import { renderReport } from "./report/report.ts";
 import { printAnswers, printResults, printScores } from "./outcome.ts";
-import { formatFacts } from "./terminal.ts";
 import { trainModel } from "./training.ts";
 
 /** How a job is run. */

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { CausalLM, openBackend, type Progress } from "tessera";
 import { join } from "node:path";
 import { type ConfigInput, configSchema } from "./config.ts";
-import type { Console } from "./console.ts";
+import { type Console, makeStyles } from "@tessera/cli";
 import { main } from "./main.ts";
 import { runJob, type RunOptions, type RunResult } from "./run.ts";
-import { makeStyles } from "./terminal.ts";
 import { tinyFolder } from "./tiny_config.ts";
 
 /** A console that keeps what is printed. */

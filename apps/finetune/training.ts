@@ -1,7 +1,7 @@
 /** Training with a progress bar, and what it measured. */
 import { type CausalLM, type Evaluation, formatCount } from "tessera";
 import type { Config } from "./config.ts";
-import type { Console } from "./console.ts";
+import type { Console } from "@tessera/cli";
 import type { Prepared } from "./data.ts";
 import type { Scored } from "./evaluation.ts";
 import type { HeldOutPoint, Plan, TrainingFacts } from "./record.ts";

@@ -1,27 +1,11 @@
 import assert from "node:assert/strict";
+import { listFlags, makeStyles } from "@tessera/cli";
 import { displayWidth } from "tessera";
+import { formatAnswer } from "./answers.ts";
+import { commandLine } from "./command_line.ts";
 import { formatHelp } from "./help.ts";
-import { listFlags } from "./flags.ts";
-import { formatAnswer, formatFacts, makeStyles, oneLine, wrap } from "./terminal.ts";
 
 const plain = makeStyles(false);
-
-Deno.test("wrap() breaks between words and cuts words that are too long", () => {
-  assert.deepEqual(wrap("one two three", 8), ["one two", "three"]);
-  assert.deepEqual(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
-  assert.deepEqual(wrap("日本語 x", 4), ["日本", "語 x"]);
-  assert.deepEqual(wrap("", 4), [""]);
-});
-
-Deno.test("oneLine() lets nothing move the cursor", () => {
-  assert.equal(oneLine("a\nb\r\nc\td"), "a⏎b⏎c d");
-  assert.equal(oneLine("\x1b[2Jboo\x07\u202e"), "�[2Jboo��");
-});
-
-Deno.test("formatFacts() lines up values and wraps under them", () => {
-  const text = formatFacts([["Model", "tiny"], ["", "one two three four five six"]], 30, plain);
-  assert.deepEqual(text.split("\n"), ["  Model  tiny", "         one two three four", "         five six"]);
-});
 
 Deno.test("formatAnswer() marks right and wrong answers and cuts long ones", () => {
   const shown = {
@@ -44,7 +28,7 @@ Deno.test("formatAnswer() marks right and wrong answers and cuts long ones", () 
 Deno.test("formatHelp() has every flag and fits the terminal", () => {
   for (const width of [80, 120]) {
     const lines = formatHelp(width, plain).split("\n");
-    for (const { shortest } of listFlags()) {
+    for (const { shortest } of listFlags(commandLine)) {
       assert.ok(lines.some((line) => line.startsWith(`  --${shortest}`)), shortest);
     }
     for (const line of lines) assert.ok(displayWidth(line) <= width, line);

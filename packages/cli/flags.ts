@@ -1,9 +1,9 @@
 /**
- * Flags from the schema of a job: each field is a flag named by its path, and may go without its group where no other group
- * has a field of that name, so that flags and configuration never drift apart.
+ * Flags from a schema: each field is a flag named by its path, and may go without its group where no other group has a field
+ * of that name, so that flags and configuration never drift apart.
  */
-import { nearestName } from "tessera";
-import { configJsonSchema, configSchema, type JsonSchema } from "./config.ts";
+import { z } from "zod";
+import { nearestName } from "@tessera/core";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */
 export class UsageError extends Error {
@@ -34,29 +34,50 @@ export interface Switch {
   readonly takes?: string;
 }
 
-/** The flags of the program itself, by name. */
-export const switches = {
-  config: { takes: "file", description: "Reads the job from a JSON or TypeScript file; other flags override it." },
-  plan: { description: "Prints what would be done, and stops." },
-  overwrite: { description: "Lets --output name a folder that holds another run." },
-  json: { description: "Prints one JSON object on standard output at the end, and all else on standard error." },
-  quiet: { description: "Prints nothing but errors and where the results are." },
-  debug: { description: "Prints the stack of an error." },
-  help: { description: "Prints this text." },
-} as const satisfies Readonly<Record<string, Switch>>;
+/** What a command line may say. */
+export interface CommandLine<Name extends string = string> {
+  /** The schema of the fields, an object. */
+  readonly schema: z.ZodType;
+  /** The flags of the program itself, by name. */
+  readonly switches: Readonly<Record<Name, Switch>>;
+  /** Names for fields that are used so often that they are worth one. */
+  readonly shorthands?: Readonly<Record<string, string>>;
+  /** What to write instead of an argument that is no flag, such as a file; `null` where that is not known. */
+  readonly hint?: (argument: string) => string | null;
+  /** A flag that most people use, as an example. */
+  readonly example: string;
+}
 
 /** What a command line says. */
-export interface Arguments {
-  /** The configuration file. */
-  readonly config: string | null;
+export interface Arguments<Name extends string = string> {
   /** The switches that are on. */
-  readonly switches: ReadonlySet<keyof typeof switches>;
+  readonly switches: ReadonlySet<Name>;
+  /** The values of switches that take one. */
+  readonly given: ReadonlyMap<Name, string>;
   /** The values of fields by path. */
   readonly fields: ReadonlyMap<string, unknown>;
 }
 
-/** Names for fields that are used so often that they are worth one. */
-const shorthands: Readonly<Record<string, string>> = { data: "data.train" };
+/** A part of a JSON Schema. */
+export interface JsonSchema {
+  /** The kind of value. */
+  readonly type?: string;
+  /** What the value means. */
+  readonly description?: string;
+  /** The value when it is absent. */
+  readonly default?: unknown;
+  /** The values that are allowed. */
+  readonly enum?: readonly string[];
+  /** The fields of an object. */
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  /** The schemas of which one must fit. */
+  readonly anyOf?: readonly JsonSchema[];
+}
+
+/** Makes the JSON Schema of what a schema takes, from which editors complete and flags are made. */
+export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
+}
 
 function alternatives(schema: JsonSchema): JsonSchema[] {
   return schema.anyOf ? schema.anyOf.flatMap(alternatives) : [schema];
@@ -96,8 +117,8 @@ function lastName(path: string): string {
 }
 
 /** Makes the flags of all fields, in the order of the schema. */
-export function listFlags(schema: JsonSchema = configJsonSchema()): Flag[] {
-  const fields = listFields(schema, "");
+export function listFlags({ schema, shorthands = {} }: Pick<CommandLine, "schema" | "shorthands">): Flag[] {
+  const fields = listFields(jsonSchemaOf(schema), "");
   return fields.map((field) => {
     const name = lastName(field.path);
     const isUnique = fields.filter(({ path }) => lastName(path) === name).length === 1 && !(name in shorthands);
@@ -129,7 +150,7 @@ function parseValue({ kinds, takes }: Flag, text: string, given: string): unknow
   );
 }
 
-function unknownFlag(given: string, flags: readonly Flag[]): never {
+function unknownFlag(given: string, { switches }: CommandLine, flags: readonly Flag[]): never {
   const names = [...Object.keys(switches), ...flags.flatMap(({ path, shortest }) => [path, shortest])];
   const name = camelCase(given.slice(2));
   const near = nearestName(name, names) ?? flags.find(({ path }) => lastName(path) === lastName(name))?.path ?? null;
@@ -154,8 +175,12 @@ export function nest(fields: ReadonlyMap<string, unknown>): Record<string, unkno
 }
 
 /** Checks the values of flags against the schema; what else is missing or wrong is not their fault. */
-function checkFields(fields: ReadonlyMap<string, unknown>, given: ReadonlyMap<string, string>): void {
-  const issues = configSchema.safeParse(nest(fields)).error?.issues ?? [];
+function checkFields(
+  schema: z.ZodType,
+  fields: ReadonlyMap<string, unknown>,
+  given: ReadonlyMap<string, string>,
+): void {
+  const issues = schema.safeParse(nest(fields)).error?.issues ?? [];
   for (const { path, message } of issues) {
     const flag = [...fields.keys()].find((field) => field === path.join(".") || path.join(".").startsWith(`${field}.`));
     if (flag === undefined) continue;
@@ -169,25 +194,25 @@ function checkFields(fields: ReadonlyMap<string, unknown>, given: ReadonlyMap<st
  *
  * @throws {UsageError} when a flag is unknown, lacks its value or has a wrong one.
  */
-export function parseArguments(args: readonly string[]): Arguments {
-  const flags = listFlags();
+export function parseArguments<Name extends string>(
+  args: readonly string[],
+  line: CommandLine<Name>,
+): Arguments<Name> {
+  const flags = listFlags(line);
   const byName = new Map(flags.flatMap((flag) => [[flag.path, flag], [flag.shortest, flag]]));
-  const on = new Set<keyof typeof switches>();
+  const isSwitch = (name: string): name is Name => Object.hasOwn(line.switches, name);
+  const on = new Set<Name>();
+  const values = new Map<Name, string>();
   const fields = new Map<string, unknown>();
   const given = new Map<string, string>();
-  let config: string | null = null;
 
   for (let i = 0; i < args.length; i++) {
     const argument = args[i]! === "-h" ? "--help" : args[i]!;
     if (!argument.startsWith("--")) {
-      const hint = argument.endsWith(".json") || argument.endsWith(".ts")
-        ? `--config ${argument}`
-        : argument.endsWith(".jsonl")
-        ? `--data ${argument}`
-        : null;
+      const hint = line.hint?.(argument) ?? null;
       throw new UsageError(
         `Cannot understand "${argument}": ` +
-          (hint === null ? "expected a flag, such as --preset; --help lists them" : `did you mean ${hint}?`),
+          (hint === null ? `expected a flag, such as ${line.example}; --help lists them` : `did you mean ${hint}?`),
       );
     }
     const equals = argument.indexOf("=");
@@ -201,22 +226,24 @@ export function parseArguments(args: readonly string[]): Arguments {
       i++;
       return next;
     };
-    if (key === "config") {
-      config = takeValue();
-    } else if (key in switches) {
+    if (isSwitch(key)) {
+      if (line.switches[key].takes !== undefined) {
+        values.set(key, takeValue());
+        continue;
+      }
       if (inline !== null) throw new UsageError(`${name} takes no value`);
-      on.add(key as keyof typeof switches);
+      on.add(key);
     } else {
       const isOff = !byName.has(key) && /^no[A-Z]/.test(key);
       const plain = isOff ? key.charAt(2).toLowerCase() + key.slice(3) : key;
       const flag = byName.get(plain);
-      if (!flag || (isOff && !flag.kinds.has("boolean"))) unknownFlag(name, flags);
+      if (!flag || (isOff && !flag.kinds.has("boolean"))) unknownFlag(name, line, flags);
       const isBare = flag.kinds.has("boolean") && inline === null && !/^(true|false)$/.test(args[i + 1] ?? "");
       const value = isOff ? false : isBare ? true : parseValue(flag, takeValue(), name);
       fields.set(flag.path, value);
       given.set(flag.path, name);
     }
   }
-  checkFields(fields, given);
-  return { config, switches: on, fields };
+  checkFields(line.schema, fields, given);
+  return { switches: on, given: values, fields };
 }

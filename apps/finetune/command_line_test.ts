@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { listFlags, nest, parseArguments, UsageError } from "./flags.ts";
+import { listFlags, nest, UsageError } from "@tessera/cli";
+import { commandLine, parseArguments } from "./command_line.ts";
 
 function fieldsOf(...line: string[]): Record<string, unknown> {
   return Object.fromEntries(parseArguments(line).fields);
@@ -40,8 +41,8 @@ Deno.test("parseArguments() tells a file from a share of held-out examples", () 
 });
 
 Deno.test("parseArguments() keeps switches and the configuration file apart from fields", () => {
-  const { config, switches, fields } = parseArguments(["--config", "job.json", "--json", "--quiet", "-h"]);
-  assert.equal(config, "job.json");
+  const { given, switches, fields } = parseArguments(["--config", "job.json", "--json", "--quiet", "-h"]);
+  assert.equal(given.get("config"), "job.json");
   assert.deepEqual([...switches], ["json", "quiet", "help"]);
   assert.equal(fields.size, 0);
 });
@@ -63,7 +64,7 @@ Deno.test("parseArguments() says what is wrong and what would be right", () => {
 });
 
 Deno.test("listFlags() has one name for one flag", () => {
-  const flags = listFlags();
+  const flags = listFlags(commandLine);
   const names = flags.flatMap(({ path, shortest }) => path === shortest ? [path] : [path, shortest]);
   assert.equal(new Set(names).size, names.length);
 });
