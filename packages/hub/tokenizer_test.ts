@@ -25,7 +25,7 @@ async function readJsonFile(name: string): Promise<Record<string, unknown>> {
   return JSON.parse(await Deno.readTextFile(`${testdata}/${name}`));
 }
 
-for (const name of ["gemma", "llama"]) {
+for (const name of ["gemma", "llama", "llama3", "hermes"]) {
   const golden = await readJsonFile(`${name}/golden.json`) as unknown as Golden;
 
   Deno.test(`encode() and decode() agree with the Python tokenizer, ${name}`, async (t) => {
@@ -50,7 +50,9 @@ for (const name of ["gemma", "llama"]) {
       assert.equal(tokenizer.applyChatTemplate(messages, { addGenerationPrompt: add_generation_prompt }), text);
     }
   });
+}
 
+for (const name of ["gemma", "llama"]) {
   Deno.test(`loadTokenizer() finds the special tokens, ${name}`, async () => {
     const tokenizer = await loadTokenizer(`${testdata}/${name}`);
     assert.deepEqual([tokenizer.padId, tokenizer.eosId, tokenizer.bosId], [0, 1, 2]);
@@ -63,6 +65,25 @@ for (const name of ["gemma", "llama"]) {
     assert.equal(tokenizer.decode([]), "");
   });
 }
+
+Deno.test("loadTokenizer() finds the special tokens where they stand behind the others and none pads", async () => {
+  const tokenizer = await loadTokenizer(`${testdata}/llama3`);
+  const id = (token: string) => tokenizer.tokenToId(token);
+  assert.deepEqual([tokenizer.bosId, tokenizer.eosId, tokenizer.padId], [400, id("<|eot_id|>"), null]);
+  assert.equal(id("<|begin_of_text|>"), 400);
+  assert.equal(tokenizer.vocabularySize, 408);
+  assert.deepEqual(tokenizer.encode("<|eot_id|>"), [406]);
+  assert.equal(id("<|im_end|>"), null);
+});
+
+Deno.test("loadTokenizer() finds tokens that a fine-tune added, special or not", async () => {
+  const tokenizer = await loadTokenizer(`${testdata}/hermes`);
+  assert.equal(tokenizer.eosId, tokenizer.tokenToId("<|im_end|>"));
+  const [start, end] = [tokenizer.tokenToId("<|im_start|>")!, tokenizer.tokenToId("<|im_end|>")!];
+  assert.deepEqual(tokenizer.encode("<|im_start|><|im_end|>"), [start, end]);
+  assert.equal(tokenizer.decode([start, end], { skipSpecialTokens: true }), "<|im_start|>");
+  assert.equal(tokenizer.vocabularySize, 411);
+});
 
 /** A folder with the tiny Llama tokenizer; a null leaves a file out. */
 async function withTokenizer(changes: Files, run: (folder: string) => Promise<void>): Promise<void> {

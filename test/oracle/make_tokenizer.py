@@ -1,6 +1,6 @@
-"""Makes two tiny tokenizers, each with what Hugging Face Tokenizers and Transformers do with awkward texts.
+"""Makes tiny tokenizers, each with what Hugging Face Tokenizers and Transformers do with awkward texts.
 
-    python make_tokenizer.py
+    python make_tokenizer.py [name ...]
 
 Writes `packages/hub/testdata/tokenizer/<name>/`: `tokenizer.json` and `tokenizer_config.json` as a checkpoint has them, and
 
@@ -8,11 +8,14 @@ Writes `packages/hub/testdata/tokenizer/<name>/`: `tokenizer.json` and `tokenize
                    "decodes": [{"ids", "text"}], "chats": [{"messages", "add_generation_prompt", "text"}]}
 
 `gemma` is a BPE with byte fallback over text whose spaces are replaced by U+2581, as Gemma's; `llama` is a byte-level BPE
-behind a regular expression, as Llama 3's. Both are trained here, on the text below.
+behind a regular expression; `llama3` is such a one with Llama 3's own special tokens, which stand behind the others and of
+which none pads, and a template in the manner of Llama 3.1's; `hermes` is `llama3` with the tokens and the template of
+ChatML added on top, as fine-tunes do. All are trained here, on the text below.
 """
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from common import made_with, quiet_transformers, write_json
@@ -77,8 +80,55 @@ TEMPLATE = """{{ bos_token }}
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<turn>", "<end>"]
 
 
-def bos_template() -> processors.TemplateProcessing:
-    return processors.TemplateProcessing(single="<bos> $A", pair="<bos> $A <bos> $B", special_tokens=[("<bos>", 2)])
+LLAMA3_SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|start_header_id|>",
+                  "<|end_header_id|>", "<|eom_id|>", "<|eot_id|>", "<|python_tag|>"]
+
+LLAMA3_TEXTS = [
+    "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>",
+    "a<|eot_id|> b<|reserved_special_token_0|>\n<|eom_id|><|unknown|>",
+    "<|im_start|>user\nHi<|im_end|>\n",
+]
+
+LLAMA3_CHATS = CHATS + [
+    ([{"role": "system", "content": " Be brief.\n"}, {"role": "user", "content": "Hi"}], True),
+    ([{"role": "user", "content": "{{ bos_token }} <|eot_id|>"}, {"role": "assistant", "content": ""}], False),
+]
+
+LLAMA3_TEMPLATE = """{{- bos_token }}
+{%- if not date_string is defined %}
+    {%- set date_string = "26 Jul 2024" %}
+{%- endif %}
+{%- if messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content'] | trim %}
+    {%- set messages = messages[1:] %}
+{%- else %}
+    {%- set system_message = "" %}
+{%- endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
+{%- if tools is defined and tools is not none %}
+    {{- "Functions: " + (tools | tojson(indent=4)) + "\\n\\n" }}
+{%- endif %}
+{{- "Today: " + date_string + "\\n\\n" }}
+{{- system_message }}
+{{- "<|eot_id|>" }}
+{%- for message in messages %}
+    {%- if not (message.role == 'ipython' or 'tool_calls' in message) %}
+        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
+{%- endif %}
+"""
+
+CHATML_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
+    "+ '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+def bos_template(bos: str = "<bos>", index: int = 2) -> processors.TemplateProcessing:
+    return processors.TemplateProcessing(single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, index)])
 
 
 def train(tokenizer: Tokenizer, **options: object) -> tuple[dict[str, int], list[list[str]]]:
@@ -110,7 +160,7 @@ def gemma() -> Tokenizer:
     return tokenizer
 
 
-def llama() -> Tokenizer:
+def byte_level(**options: object) -> Tokenizer:
     words = Regex(
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
@@ -118,15 +168,38 @@ def llama() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(words, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
-    train(tokenizer, vocab_size=420, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), bos_template()])
+    trainer = trainers.BpeTrainer(show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **options)
+    tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
-def golden(tokenizer: Tokenizer, fast: PreTrainedTokenizerFast) -> dict[str, object]:
+def llama() -> Tokenizer:
+    tokenizer = byte_level(vocab_size=420, special_tokens=SPECIAL)
+    tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), bos_template()])
+    return tokenizer
+
+
+def llama3(added: tuple[str, ...] = ()) -> Tokenizer:
+    tokenizer = byte_level(vocab_size=400)
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in LLAMA3_SPECIAL])
+    bos = LLAMA3_SPECIAL[0]
+    start = bos_template(bos, tokenizer.token_to_id(bos))
+    tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), start])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in added])
+    return tokenizer
+
+
+def hermes() -> Tokenizer:
+    # One of the two is special and the other is not, as in fine-tunes that add only the end of a turn to the special tokens.
+    tokenizer = llama3(("<|im_start|>", "<tool_call>"))
+    tokenizer.add_special_tokens([AddedToken("<|im_end|>", normalized=False)])
+    return tokenizer
+
+
+def golden(tokenizer: Tokenizer, fast: PreTrainedTokenizerFast, texts_in: list, chats_in: list) -> dict[str, object]:
     texts = []
-    for text in TEXTS:
+    for text in texts_in:
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         with_special = tokenizer.encode(text).ids
         texts.append({
@@ -147,22 +220,44 @@ def golden(tokenizer: Tokenizer, fast: PreTrainedTokenizerFast) -> dict[str, obj
             "add_generation_prompt": prompt,
             "text": fast.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt),
         }
-        for messages, prompt in CHATS
+        for messages, prompt in chats_in
     ]
     return {"made_with": made_with("tokenizers", "transformers"), "texts": texts, "decodes": decodes, "chats": chats}
 
 
-for name, make in {"gemma": gemma, "llama": llama}.items():
+ROLES = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
+LLAMA3_ROLES = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"}
+
+KINDS = {
+    "gemma": (gemma, ROLES, TEMPLATE, TEXTS, CHATS),
+    "llama": (llama, ROLES, TEMPLATE, TEXTS, CHATS),
+    "llama3": (llama3, LLAMA3_ROLES, LLAMA3_TEMPLATE, TEXTS + LLAMA3_TEXTS, LLAMA3_CHATS),
+    "hermes": (hermes, LLAMA3_ROLES | {"eos_token": "<|im_end|>"}, CHATML_TEMPLATE, LLAMA3_TEXTS, LLAMA3_CHATS),
+}
+
+
+def make(name: str) -> None:
+    """Writes one tokenizer with its golden."""
+    build, roles, template, texts, chats = KINDS[name]
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
-    tokenizer = make()
-    roles = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=TEMPLATE, **roles)
-    write_json(folder / "golden.json", golden(tokenizer, fast))
+    tokenizer = build()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=template, **roles)
+    write_json(folder / "golden.json", golden(tokenizer, fast, texts, chats))
     (folder / "tokenizer.json").write_text(json.dumps(json.loads(tokenizer.to_str())) + "\n")
-    config = {**roles, "tokenizer_class": "PreTrainedTokenizerFast", "chat_template": TEMPLATE}
+    config = {**roles, "tokenizer_class": "PreTrainedTokenizerFast", "chat_template": template}
     if name == "gemma":
         # The older spelling, an object for a token.
         config["bos_token"] = {"__type": "AddedToken", "content": "<bos>", "special": True}
+    if roles is not ROLES:
+        config |= {"clean_up_tokenization_spaces": True, "model_max_length": 131072}
     write_json(folder / "tokenizer_config.json", config)
     print(folder.name, tokenizer.get_vocab_size(), "tokens")
+
+
+if __name__ == "__main__":
+    unknown = set(sys.argv[1:]) - set(KINDS)
+    if unknown:
+        sys.exit(f"No such tokenizer: {', '.join(sorted(unknown))}")
+    for each in sys.argv[1:] or KINDS:
+        make(each)
