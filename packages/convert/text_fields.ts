@@ -14,12 +14,12 @@ export interface TextFields {
   readonly dtype: string;
 }
 
-/** The fields as Transformers 5 spells them; one end token stands alone, several are a list. */
+/** The fields as Transformers 5 spells them; one end token stands alone, several are a list, none is null. */
 export function textFieldsToHf(text: TextFields): Record<string, unknown> {
   return {
     max_position_embeddings: text.maxPositionEmbeddings,
     bos_token_id: text.bosTokenId,
-    eos_token_id: text.eosTokenIds.length === 1 ? text.eosTokenIds[0] : text.eosTokenIds,
+    eos_token_id: text.eosTokenIds.length > 1 ? text.eosTokenIds : text.eosTokenIds[0] ?? null,
     pad_token_id: text.padTokenId,
     dtype: text.dtype,
   };
