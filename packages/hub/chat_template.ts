@@ -6,6 +6,12 @@ export interface ChatMessage {
   readonly role: string;
   /** What they say. */
   readonly content: string;
+  /** The calls of tools that they ask for, in the form that the template wants. */
+  readonly tool_calls?: readonly object[];
+  /** The call that the content is the result of. */
+  readonly tool_call_id?: string;
+  /** The name of the speaker or of the tool. */
+  readonly name?: string;
 }
 
 /** What a template may refer to beside the messages. */
@@ -14,6 +20,10 @@ export interface ChatContext {
   readonly addGenerationPrompt: boolean;
   /** The text of each special token, by the name that templates use, such as `bos_token`. */
   readonly specialTokens: Readonly<Record<string, string>>;
+  /** The tools that the model may call, in the form that the template wants; `null` for none. */
+  readonly tools: readonly object[] | null;
+  /** What else the template asks for, by name. */
+  readonly variables: Readonly<Record<string, unknown>>;
 }
 
 /** Turns a conversation into the text that a model was trained on. */
@@ -31,10 +41,11 @@ export function compileChatTemplate(path: string, source: string): ChatTemplate 
   } catch (cause) {
     throw new SyntaxError(`Cannot compile the chat template of "${path}": ${(cause as Error).message}`, { cause });
   }
-  return (messages, { addGenerationPrompt, specialTokens }) => {
+  return (messages, { addGenerationPrompt, specialTokens, tools, variables }) => {
     try {
       // The engine brings `raise_exception`, with which templates refuse messages.
-      return template.render({ ...specialTokens, messages, add_generation_prompt: addGenerationPrompt });
+      const own = { messages, tools, add_generation_prompt: addGenerationPrompt };
+      return template.render({ ...specialTokens, ...variables, ...own });
     } catch (cause) {
       const roles = messages.map(({ role }) => role).join(", ");
       throw new Error(

@@ -44,6 +44,10 @@ export interface GenerationConfig {
   readonly topK: number | null;
   /** The probability mass of likeliest tokens to sample from. */
   readonly topP: number | null;
+  /** The share of the likeliest token's probability that others to sample from have. */
+  readonly minP: number | null;
+  /** How much less likely tokens are that are there already; 1 for not at all. */
+  readonly repetitionPenalty: number | null;
 }
 
 const configSchema = z.looseObject({ model_type: z.string().min(1) });
@@ -158,6 +162,8 @@ const generationSchema = z.looseObject({
   temperature: z.number().nonnegative().nullish(),
   top_k: z.number().int().nonnegative().nullish(),
   top_p: z.number().min(0).max(1).nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  repetition_penalty: z.number().positive().nullish(),
 });
 
 /**
@@ -177,5 +183,7 @@ export async function readGenerationConfig(folder: string | Folder): Promise<Gen
     temperature: config.temperature ?? null,
     topK: config.top_k ?? null,
     topP: config.top_p ?? null,
+    minP: config.min_p ?? null,
+    repetitionPenalty: config.repetition_penalty ?? null,
   };
 }

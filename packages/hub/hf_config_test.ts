@@ -57,7 +57,15 @@ Deno.test("layerTypesOf() reads the list or applies the default", () => {
 
 Deno.test("readGenerationConfig() reads one end token or several, or nothing", async () => {
   await withFolder({}, async (folder) => assert.equal(await readGenerationConfig(folder), null));
-  const unsaid = { eosTokenIds: [], doSample: null, temperature: null, topK: null, topP: null };
+  const unsaid = {
+    eosTokenIds: [],
+    doSample: null,
+    temperature: null,
+    topK: null,
+    topP: null,
+    minP: null,
+    repetitionPenalty: null,
+  };
   const cases: [object, object][] = [
     [{}, unsaid],
     [{ eos_token_id: 1, top_h: 3 }, { ...unsaid, eosTokenIds: [1] }],

@@ -60,6 +60,7 @@ export {
   type WriteCheckpointOptions,
   writeSafetensors,
 } from "./safetensors_writer.ts";
+export { type TextStream, textStream } from "./text_stream.ts";
 export {
   type ChatOptions,
   type DecodeOptions,

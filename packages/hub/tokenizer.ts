@@ -25,6 +25,10 @@ export interface DecodeOptions {
 export interface ChatOptions {
   /** Whether to end with the start of the model's turn; false unless given. */
   readonly addGenerationPrompt?: boolean;
+  /** The tools that the model may call, in the form that the template wants, mostly JSON schemas of functions; none unless given. */
+  readonly tools?: readonly object[];
+  /** What else the template asks for, by name, such as `date_string`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 /** Turns text into token ids and back. */
@@ -173,12 +177,19 @@ async function readChatTemplate(
   const configPath = folder.file(configName).path;
   if (inConfig == null) return null;
   if (typeof inConfig === "string") return compileChatTemplate(configPath, inConfig);
-  const byDefault = inConfig.find(({ name }) => name === "default");
-  if (byDefault !== undefined) return compileChatTemplate(configPath, byDefault.template);
-  throw new TypeError(
-    `Cannot use "${configPath}": "chat_template" has none called "default", ` +
-      `found ${listNames(inConfig.map(({ name }) => name))}`,
-  );
+  const named = (wanted: string) => {
+    const found = inConfig.find(({ name }) => name === wanted);
+    return found === undefined ? null : compileChatTemplate(configPath, found.template);
+  };
+  const byDefault = named("default");
+  if (byDefault === null) {
+    throw new TypeError(
+      `Cannot use "${configPath}": "chat_template" has none called "default", ` +
+        `found ${listNames(inConfig.map(({ name }) => name))}`,
+    );
+  }
+  const withTools = named("tool_use") ?? byDefault;
+  return (messages, context) => (context.tools === null ? byDefault : withTools)(messages, context);
 }
 
 class FolderTokenizer implements Tokenizer {
@@ -243,8 +254,8 @@ class FolderTokenizer implements Tokenizer {
           `checkpoint, or add a "chat_template.jinja" to the folder`,
       );
     }
-    const context = { addGenerationPrompt: options.addGenerationPrompt ?? false, specialTokens: this.#special };
-    return this.#chat(messages, context);
+    const { addGenerationPrompt = false, tools = null, variables = {} } = options;
+    return this.#chat(messages, { addGenerationPrompt, tools, variables, specialTokens: this.#special });
   }
 
   #specialId(name: keyof SpecialTokens): number | null {
