@@ -71,8 +71,9 @@ Deno.test("readGenerationConfig() reads one end token or several, or nothing", a
     [{ eos_token_id: 1, top_h: 3 }, { ...unsaid, eosTokenIds: [1] }],
     [
       { eos_token_id: [1, 107], do_sample: true, temperature: 0.7, top_k: 64, top_p: 0.95 },
-      { eosTokenIds: [1, 107], doSample: true, temperature: 0.7, topK: 64, topP: 0.95 },
+      { ...unsaid, eosTokenIds: [1, 107], doSample: true, temperature: 0.7, topK: 64, topP: 0.95 },
     ],
+    [{ min_p: 0.1, repetition_penalty: 1.05 }, { ...unsaid, minP: 0.1, repetitionPenalty: 1.05 }],
   ];
   for (const [file, expected] of cases) {
     await withFolder({ "generation_config.json": file }, async (folder) => {

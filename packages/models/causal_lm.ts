@@ -3,9 +3,10 @@
  *
  * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
  */
-import { type HostTensor, hostTensor, iota, type Tensor } from "@tessera/core";
+import { type HostTensor, iota, type Tensor } from "@tessera/core";
 import { layerOf, loadWeights, moduleOf, type SaveOptions, saveWeights } from "@tessera/convert";
 import {
+  type ChatMessage,
   type Folder,
   folderOf,
   openCheckpoint,
@@ -22,16 +23,7 @@ import {
   saveAdapter,
   unloadLora,
 } from "@tessera/lora";
-import {
-  compileProgram,
-  disposeValues,
-  type EinsumDense,
-  formatSummary,
-  initialize,
-  type Program,
-  traceProgram,
-  type Variable,
-} from "@tessera/nn";
+import { disposeValues, type EinsumDense, formatSummary, initialize, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import {
   type CompileSettings,
@@ -49,17 +41,19 @@ import {
 import { buildModel, type TextConfig } from "./architectures.ts";
 import type { Backbone } from "./backbone.ts";
 import { shownPositions } from "./cache.ts";
-import type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm_options.ts";
-import { Generator } from "./generate.ts";
+import type {
+  CausalLMParts,
+  ChatGenerateOptions,
+  DataOptions,
+  FromPresetOptions,
+  GenerateOptions,
+} from "./causal_lm_options.ts";
+import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
 import { buildPreset, type PresetName } from "./presets/presets.ts";
-import { samplingOf } from "./sampling.ts";
-
-/** The token that ends a turn in a chat, by the names that checkpoints give it. */
-const endsOfTurn = ["<end_of_turn>", "<|eot_id|>", "<|im_end|>"];
-
-const defaultNewTokens = 256;
+import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
+import { checkTokens, TextGenerator } from "./text_generation.ts";
 
 /** A causal language model: generates, scores, and is fine-tuned. */
 export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
@@ -72,8 +66,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /** What the checkpoint's config says of texts. */
   readonly text: TextConfig;
   readonly #parts: CausalLMParts;
-  readonly #generator: Generator;
-  readonly #scorers = new Map<string, Promise<Program>>();
+  readonly #generator: TextGenerator;
+  readonly #scorer: Scorer;
   #trainer: Trainer | null = null;
   #evaluator: Evaluator | null = null;
 
@@ -84,7 +78,11 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     this.backend = parts.backend;
     this.text = parts.model.text;
     this.#parts = parts;
-    this.#generator = new Generator(this.backbone, this.backend);
+    const { backbone, backend, name, text } = this;
+    const defaults = parts.generation ?? generationDefaults(null);
+    this.#generator = new TextGenerator({ name, backbone, backend, text, tokenizer: parts.tokenizer, defaults });
+    const logits = (hidden: Tensor) => backbone.logits(hidden);
+    this.#scorer = new Scorer({ hidden: (inputs) => this.#hidden(inputs), logits }, backend);
   }
 
   /**
@@ -110,7 +108,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const folder = folderOf(typeof preset === "string" ? await folderOfPreset(preset) : preset);
     const model = buildModel(await readHfConfig(folder), options);
     const tokenizer = await tokenizerOf(folder);
-    const generation = await readGenerationConfig(folder);
+    const generation = generationDefaults(await readGenerationConfig(folder));
     const { variables } = model.backbone;
     if (load) {
       const checkpoint = await openCheckpoint(folder);
@@ -127,8 +125,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     } else {
       initialize(variables, backend, { seed });
     }
-    const stopTokenIds = generation?.eosTokenIds ?? [];
-    return new CausalLM({ model, backend, tokenizer, stopTokenIds, preset: folder });
+    return new CausalLM({ model, backend, tokenizer, generation, preset: folder });
   }
 
   /** All variables, those of adapters included. */
@@ -157,10 +154,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when the checkpoint has no tokenizer.
    */
   get tokenizer(): Tokenizer {
-    if (this.#parts.tokenizer === null) {
-      throw new Error(`Cannot read or write text with "${this.name}": its checkpoint has no tokenizer.json`);
-    }
-    return this.#parts.tokenizer;
+    return this.#generator.tokenizer;
   }
 
   /** The trainer that `compile` made; `null` before. */
@@ -170,9 +164,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /** The logits [batch, time, vocabulary] of tokens [batch, time], within a program that is being traced. */
   forward({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor {
-    const positions = iota(tokenIds.shape, 1);
-    const keyPositions = shownPositions(paddingMask);
-    return this.backbone.logits(this.backbone.hidden({ tokenIds, positions, keyPositions, cache: null }));
+    return this.backbone.logits(this.#hidden({ tokenIds, paddingMask }));
   }
 
   /** The table of variables and parameter counts. */
@@ -286,91 +278,76 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /**
    * Continues prompts: one text for one prompt, a list for a list.
    *
-   * @throws {RangeError} when a prompt leaves no room in the context, or a sampling option is out of range.
+   * @throws {RangeError} when a prompt leaves no room in the context, or an option is unknown or out of range.
    */
   async generate(prompt: string, options?: GenerateOptions): Promise<string>;
   async generate(prompts: readonly string[], options?: GenerateOptions): Promise<string[]>;
   async generate(prompts: string | readonly string[], options: GenerateOptions = {}): Promise<string | string[]> {
     const list = typeof prompts === "string" ? [prompts] : prompts;
-    const { tokenizer } = this;
-    const start = tokenizer.bosId === null ? [] : [tokenizer.bosId];
-    const encoded = list.map((text) => [...start, ...tokenizer.encode(text)]);
-    const answers = await this.generateTokens(encoded, options);
-    const texts = answers.map((answer, row) =>
-      tokenizer.decode((options.stripPrompt ?? false) ? answer : [...encoded[row]!, ...answer], {
-        skipSpecialTokens: true,
-      })
-    );
+    const texts = await this.#generator.generate(list.map((text) => this.#generator.encode(text)), options);
     return typeof prompts === "string" ? texts[0]! : texts;
   }
 
   /**
-   * Continues prompts given as tokens; gives the new tokens only, without the one that ended them.
+   * Continues prompts given as tokens; gives the new tokens only, without the one that ended them, but with those of a stop string.
    *
-   * @throws {RangeError} when a prompt is empty or leaves no room in the context, or a sampling option is out of range.
+   * @throws {RangeError} when a prompt is empty or leaves no room in the context, or an option is unknown or out of range.
    */
   async generateTokens(prompts: readonly (readonly number[])[], options: GenerateOptions = {}): Promise<number[][]> {
-    const { maxLength = this.contextLength } = options;
-    if (!Number.isInteger(maxLength) || maxLength < 2) {
-      throw new RangeError(`Cannot generate: maxLength must be a whole number of at least 2, found ${maxLength}`);
-    }
-    const limit = Math.min(maxLength, this.contextLength);
-    const sampling = samplingOf(options);
-    prompts.forEach((prompt, row) => this.#checkPrompt(prompt, row, limit));
-    this.#checkTokens(options.stopTokenIds ?? []);
-    const { maxNewTokens = defaultNewTokens } = options;
-    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
-      throw new RangeError(`Cannot generate: maxNewTokens must be a whole number of at least 1, found ${maxNewTokens}`);
-    }
-    if (prompts.length === 0) return [];
-    const request = {
-      prompts,
-      maxNewTokens,
-      maxLength: limit,
-      stopTokenIds: new Set(options.stopTokenIds ?? this.#defaultStops()),
-      sampling,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    };
-    return await this.#generator.generate(request, ({ done, total }) => options.onToken?.(done, total));
+    return await this.#generator.generateTokens(prompts, options);
   }
 
   /**
-   * The logits of every token, float32 [batch, time, vocabulary]. Rows may be padded on the right; say where by a padding mask.
+   * Continues a prompt and gives the text as it comes, in pieces that never break a character and that together are what
+   * `generate` gives. To end the loop ends generation. A search that settles its answer at the end gives it then.
+   *
+   * @throws what `generate` throws, when the first piece is asked for.
+   */
+  async *stream(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void> {
+    yield* this.#generator.stream(this.#generator.encode(prompt), options);
+  }
+
+  /**
+   * Answers a conversation, or a text, which stands for a user's message; the checkpoint's own template makes it the prompt.
+   *
+   * @throws {Error} when the checkpoint has no chat template, or its template refuses the messages.
+   * @throws what `generate` throws.
+   */
+  async chat(messages: readonly ChatMessage[] | string, options: ChatGenerateOptions = {}): Promise<string> {
+    const prompt = this.#generator.encodeChat(messages, options);
+    const [answer] = await this.#generator.generate([prompt], { ...options, stripPrompt: true });
+    return answer!;
+  }
+
+  /**
+   * Answers a conversation and gives the text as it comes, as `stream` does.
+   *
+   * @throws what `chat` throws, when the first piece is asked for.
+   */
+  async *streamChat(
+    messages: readonly ChatMessage[] | string,
+    options: ChatGenerateOptions = {},
+  ): AsyncGenerator<string, void> {
+    const prompt = this.#generator.encodeChat(messages, options);
+    yield* this.#generator.stream(prompt, { ...options, stripPrompt: true });
+  }
+
+  /**
+   * The logits of every token, float32 [batch, time, vocabulary], or, by `mode: "loss"`, the negative log-probability of every
+   * token given those before it, float32 [batch, time]: 0 for the first token and for padding.
    *
    * @throws {RangeError} when a token is not in the vocabulary or a row is longer than the context.
    */
   async score(
-    { tokenIds, paddingMask }: {
-      readonly tokenIds: HostTensor<"int32"> | readonly (readonly number[])[];
-      readonly paddingMask?: HostTensor<"bool">;
-    },
+    { tokenIds, paddingMask, mode = "logits" }: ScoreInputs & { readonly mode?: ScoreMode },
   ): Promise<HostTensor<"float32">> {
     const tokens = "data" in tokenIds ? tokenIds : tokenTensor(tokenIds);
-    const [batch, time] = tokens.shape as [number, number];
+    const time = tokens.shape[1]!;
     if (time > this.contextLength) {
       throw new RangeError(`Cannot score ${time} tokens with "${this.name}": its context holds ${this.contextLength}`);
     }
-    this.#checkTokens(tokens.data);
-    const key = `${batch}x${time}`;
-    const type = { shape: [batch, time] };
-    const program = this.#scorers.get(key) ?? compileProgram(
-      traceProgram(
-        "score",
-        { tokenIds: { ...type, dtype: "int32" }, paddingMask: { ...type, dtype: "bool" } },
-        (inputs) => ({ logits: this.forward(inputs).cast("float32") }),
-      ),
-      this.backend,
-    );
-    this.#scorers.set(key, program);
-    const mask = paddingMask ?? hostTensor("bool", [batch, time], new Uint8Array(batch * time).fill(1));
-    const { logits } = await (await program).run({ tokenIds: tokens, paddingMask: mask }) as {
-      logits: Awaited<ReturnType<Backend["upload"]>>;
-    };
-    try {
-      return await logits.read() as HostTensor<"float32">;
-    } finally {
-      logits.dispose();
-    }
+    checkTokens(tokens.data, this.backbone, this.name);
+    return await this.#scorer.score(tokens, paddingMask, mode);
   }
 
   /** Frees weights, slots, caches and programs. */
@@ -395,55 +372,17 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     return { moduleOf: (path: string) => moduleOf(rows, path), layerOf: (module: string) => layerOf(rows, module) };
   }
 
-  #defaultStops(): number[] {
-    const { tokenizer, stopTokenIds = [] } = this.#parts;
-    const turns = endsOfTurn.flatMap((token) => tokenizer?.tokenToId(token) ?? []);
-    const eos = tokenizer?.eosId ?? null;
-    return [...this.text.eosTokenIds, ...stopTokenIds, ...(eos === null ? [] : [eos]), ...turns];
-  }
-
-  #checkPrompt(prompt: readonly number[], row: number, limit: number): void {
-    if (prompt.length === 0) throw new RangeError(`Cannot generate: prompt ${row} has no tokens; give at least one`);
-    if (prompt.length >= limit) {
-      throw new RangeError(
-        `Cannot generate: prompt ${row} has ${prompt.length} tokens, which leaves no room in a context of ${limit}; ` +
-          "shorten the prompt" + (limit < this.contextLength ? " or raise maxLength" : ""),
-      );
-    }
-    this.#checkTokens(prompt);
-  }
-
-  #checkTokens(tokens: Iterable<number>): void {
-    const size = this.vocabularySize;
-    for (const token of tokens) {
-      if (!Number.isInteger(token) || token < 0 || token >= size) {
-        throw new RangeError(
-          `Cannot use token ${token} with "${this.name}": its vocabulary has the tokens 0 to ${size - 1}`,
-        );
-      }
-    }
+  #hidden({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor {
+    const positions = iota(tokenIds.shape, 1);
+    return this.backbone.hidden({ tokenIds, positions, keyPositions: shownPositions(paddingMask), cache: null });
   }
 
   /** Programs were compiled for the variables of before; the next call compiles new ones. */
   #dropPrograms(): void {
     this.#generator.dispose();
-    // A program that failed to compile has told its caller so already.
-    for (const program of this.#scorers.values()) void program.then((compiled) => compiled.dispose(), () => {});
-    this.#scorers.clear();
+    this.#scorer.dispose();
     this.#evaluator?.dispose();
     this.#evaluator = null;
     this.#trainer?.dropPrograms();
   }
-}
-
-/** Rows of tokens of one length as a tensor. */
-function tokenTensor(rows: readonly (readonly number[])[]): HostTensor<"int32"> {
-  const time = rows[0]?.length ?? 0;
-  if (time === 0 || rows.some((row) => row.length !== time)) {
-    throw new RangeError(
-      `Cannot score rows of ${rows.map((row) => row.length).join(", ") || "no"} tokens: ` +
-        "give at least one token, and pad rows to one length, with a padding mask",
-    );
-  }
-  return hostTensor("int32", [rows.length, time], Int32Array.from(rows.flat()));
 }

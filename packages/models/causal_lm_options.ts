@@ -3,6 +3,7 @@ import type { Folder, Tokenizer } from "@tessera/hub";
 import type { Backend } from "@tessera/runtime";
 import type { DatasetOptions, EncodeOptions } from "@tessera/train";
 import type { BuildOptions, BuiltModel } from "./architectures.ts";
+import type { GenerationDefaults } from "./generation_defaults.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /** How a checkpoint is loaded. */
@@ -25,26 +26,41 @@ export interface CausalLMParts {
   readonly backend: Backend;
   /** Turns text into tokens; `null` when the checkpoint has none, so that only tokens can be given. */
   readonly tokenizer: Tokenizer | null;
-  /** Tokens that end a text by default, beside the config's. */
-  readonly stopTokenIds?: readonly number[];
+  /** How it generates unless it is told otherwise. */
+  readonly generation?: GenerationDefaults;
   /** The folder that it was loaded from. */
   readonly preset?: Folder;
 }
 
-/** How text is generated. */
+/** How text is generated. What is left out is as the checkpoint's `generation_config.json` says, and otherwise as said here. */
 export interface GenerateOptions extends SamplingOptions {
   /** The most tokens to add to each prompt; what the context has room for, but at most 256, unless given. */
   readonly maxNewTokens?: number;
   /** The most tokens of prompt and answer together; the model's context unless given. */
   readonly maxLength?: number;
-  /** Tokens that end a text; the checkpoint's unless given, none when empty. */
+  /** Tokens that end a text; those that end texts and turns by the checkpoint unless given, none when empty. */
   readonly stopTokenIds?: readonly number[];
+  /** Strings that end a text, wherever tokens begin and end; the text is cut before them. */
+  readonly stopStrings?: readonly string[];
+  /** Whether to cut after the stop string instead; false unless given. */
+  readonly keepStopString?: boolean;
   /** Whether to leave the prompt out of the result; false unless given, as in Keras. */
   readonly stripPrompt?: boolean;
-  /** Ends generation after the token under way. */
+  /**
+   * Ends generation. Aborted before the first step, the call throws the signal's reason; aborted later, also while the prompt is
+   * read, it ends after the token under way and gives what there is so far.
+   */
   readonly signal?: AbortSignal;
   /** Called after each token with the number of tokens so far and the most that there can be. */
   readonly onToken?: (done: number, total: number) => void;
+}
+
+/** How a chat is answered. */
+export interface ChatGenerateOptions extends Omit<GenerateOptions, "stripPrompt"> {
+  /** The tools that the model may call, in the form that its template wants, mostly JSON schemas of functions. */
+  readonly tools?: readonly object[];
+  /** What else the template asks for, by name, such as `date_string`. */
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
 }
 
 /** How records become a data set. */

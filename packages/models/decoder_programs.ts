@@ -101,7 +101,8 @@ export function traceDecode(backbone: Backbone, shape: CacheShape): Open {
     const prediction = predict(backbone, hidden, positions.mul(0));
     if (history === null) return prediction;
     const direction = unit(hidden);
-    const cosines = einsum("bth,bsh->bs", direction.reshape([batch, 1, -1]), writeAt(history, direction, positions));
+    const all = writeAt(history, direction, positions);
+    const cosines = einsum("bh,bsh->bs", direction.reshape([batch, -1]), all);
     // The token itself is not before it, nor is what an earlier use of the cache may have left behind it.
     const before = iota([batch, length], 1).less(at);
     const lowest = apply("full", [], { shape: [], dtype: "float32", value: -1 });

@@ -1,6 +1,8 @@
 /** Text generation, as tokens: which search runs when. */
 import type { Backend } from "@tessera/runtime";
 import type { Backbone } from "./backbone.ts";
+import { beamSearch } from "./beam_search.ts";
+import { contrastiveSearch } from "./contrastive_search.ts";
 import { Decoder } from "./decoder.ts";
 import { sampleSearch } from "./sample_search.ts";
 import type { SearchName } from "./sampling.ts";
@@ -8,8 +10,8 @@ import type { GenerateTokens, Search, SearchStep } from "./search.ts";
 
 const searches: Readonly<Record<SearchName, Search>> = {
   sample: sampleSearch,
-  beam: sampleSearch,
-  contrastive: sampleSearch,
+  beam: beamSearch,
+  contrastive: contrastiveSearch,
 };
 
 /** Generates with one model. */

@@ -8,11 +8,19 @@ export type { BuildOptions, BuiltModel, TextConfig } from "./architectures.ts";
 export type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
 export { allocateCache, attend, cacheVariables, disposeCache, shownPositions, writeAt } from "./cache.ts";
 export { CausalLM } from "./causal_lm.ts";
-export type { CausalLMParts, DataOptions, FromPresetOptions, GenerateOptions } from "./causal_lm_options.ts";
+export type {
+  CausalLMParts,
+  ChatGenerateOptions,
+  DataOptions,
+  FromPresetOptions,
+  GenerateOptions,
+} from "./causal_lm_options.ts";
 export { GemmaBackbone } from "./gemma.ts";
 export { GemmaCausalLM } from "./gemma_causal_lm.ts";
 export { gemmaLayoutMap } from "./gemma_layout.ts";
 export { Generator } from "./generate.ts";
+export { generationDefaults } from "./generation_defaults.ts";
+export type { GenerationDefaults } from "./generation_defaults.ts";
 export type { LayoutAxisOptions } from "./layout_axes.ts";
 export { Llama3CausalLM } from "./llama3_causal_lm.ts";
 export { Llama3Backbone, llamaFrequencies } from "./llama.ts";
@@ -22,6 +30,9 @@ export type { EnvironmentReader, FoundPreset } from "./presets/find_folder.ts";
 export type { Preset, PresetTable } from "./presets/preset.ts";
 export { buildPreset, presetOf, presets } from "./presets/presets.ts";
 export type { PresetName } from "./presets/presets.ts";
+export { filterLogits, logitFilters, penalizeRepetition } from "./logit_filters.ts";
+export type { FilterSettings, Logits } from "./logit_filters.ts";
 export { samplers, sampleToken, samplingOf } from "./sampling.ts";
 export type { SamplerName, Sampling, SamplingOptions } from "./sampling.ts";
 export type { GenerateTokens, SearchStep } from "./search.ts";
+export type { ScoreInputs, ScoreMode } from "./scoring.ts";

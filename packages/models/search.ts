@@ -53,3 +53,57 @@ export async function logitRows({ logits }: Prediction): Promise<Logits[]> {
   const [batch, width] = logits.type.shape as [number, number];
   return Array.from({ length: batch }, (_, row) => values.subarray(row * width, (row + 1) * width));
 }
+
+/** The answers of some rows, to which one token per row is added at a time. */
+export class Answers {
+  /** The tokens of each answer, without those that ended it. */
+  readonly tokens: readonly number[][];
+  /** The position of each row's last token. */
+  readonly positions: Int32Array<ArrayBuffer>;
+  readonly #request: GenerateTokens;
+  readonly #room: readonly number[];
+  readonly #ended: boolean[];
+
+  /** Starts with empty answers. */
+  constructor(request: GenerateTokens) {
+    this.#request = request;
+    this.#room = roomOf(request);
+    this.tokens = request.prompts.map(() => []);
+    this.positions = Int32Array.from(request.prompts, (prompt) => prompt.length - 1);
+    this.#ended = request.prompts.map(() => false);
+  }
+
+  /** The most tokens that a row can get. */
+  get most(): number {
+    return Math.max(...this.#room);
+  }
+
+  /** Whether all rows have ended. */
+  get ended(): boolean {
+    return this.#ended.every(Boolean);
+  }
+
+  /** The position of each row's next token. A row that has ended goes on with the others, at a place that it has no more use for. */
+  nextPositions(): Int32Array<ArrayBuffer> {
+    return this.positions.map((position, row) => this.#ended[row] ? position : position + 1);
+  }
+
+  /** What a row has so far, prompt and answer. */
+  textOf(row: number): number[] {
+    return [...this.#request.prompts[row]!, ...this.tokens[row]!];
+  }
+
+  /** Adds a token to each row that has not ended; gives what was added. */
+  add(next: ArrayLike<number>): (number | null)[] {
+    const { stopTokenIds, endsWith } = this.#request;
+    this.positions.set(this.nextPositions());
+    return this.tokens.map((answer, row) => {
+      if (this.#ended[row]) return null;
+      const token = next[row]!;
+      const stops = stopTokenIds.has(token);
+      if (!stops) answer.push(token);
+      this.#ended[row] = stops || answer.length >= this.#room[row]! || (endsWith?.(answer, row) ?? false);
+      return stops ? null : token;
+    });
+  }
+}
