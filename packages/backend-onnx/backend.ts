@@ -52,7 +52,7 @@ export function onnxBackend(options: OnnxBackendOptions = {}): OnnxBackend {
       return new OnnxBuffer(environment, own(device), value);
     },
     compile: (graph, compileOptions) => {
-      own(compileOptions.device);
+      [compileOptions.device, ...compileOptions.alsoOn ?? []].forEach(own);
       return compileGraph(environment, graph, compileOptions, session);
     },
     arenaUse: () => readArena(environment),

@@ -2,7 +2,7 @@
 
 import type { Graph } from "@tessera/core";
 import type { Buffer, CompileOptions, Device, Executable } from "@tessera/runtime";
-import { checkDonations, checkInputs, pause, runPhases, whenAllFree } from "@tessera/runtime/support";
+import { checkDonations, checkInputs, deviceOfRun, pause, runPhases, whenAllFree } from "@tessera/runtime/support";
 import { OnnxBuffer } from "./buffer.ts";
 import { memorySharing } from "./donation.ts";
 import type { Environment } from "./ffi/environment.ts";
@@ -28,9 +28,10 @@ interface OutputPlan {
 export async function compileGraph(
   environment: Environment,
   graph: Graph,
-  { device, donate }: CompileOptions,
+  compileOptions: CompileOptions,
   options: SessionOptions,
 ): Promise<Executable> {
+  const { device, donate } = compileOptions;
   checkDonations(graph, donate);
   const prepared = await runPhases(graph, preparations(cpuSupport));
   const { model, inputNames, outputNames } = lower(prepared);
@@ -52,7 +53,10 @@ export async function compileGraph(
   }
   return {
     graph,
-    run: (inputs) => runSession(environment, session, graph, device, plans, inputs),
+    run: (inputs) => {
+      const where = deviceOfRun(compileOptions, inputs);
+      return runSession(environment, session, graph, where, plans, inputs);
+    },
     dispose: () => void session.release(),
   };
 }

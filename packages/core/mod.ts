@@ -16,6 +16,8 @@
  * @module
  */
 export * from "./dtype.ts";
+export { contiguousRuns } from "./runs.ts";
+export type { Runs } from "./runs.ts";
 export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor, withOrigin } from "./tensor.ts";
 export type { Attrs, Graph, Node, Returned, Trace } from "./tensor.ts";
 export { constant, full, graphInput, iota, trace, where } from "./trace.ts";
@@ -69,6 +71,7 @@ export type { DTypeSupport } from "./passes/legalize.ts";
 export { optimizations, optimize } from "./passes/optimize.ts";
 export { rewrite } from "./passes/rewrite.ts";
 export type { RewriteRule } from "./passes/rewrite.ts";
+export { attrsKey } from "./attrs.ts";
 export { print } from "./print.ts";
 export { verify } from "./verify.ts";
 export { evaluate, evaluateExactly, evaluateNode, fromElements, toElements } from "./reference/evaluate.ts";

@@ -5,7 +5,15 @@
  * `file_bytes.ts` for who owns a map and what happens where there is none. Values are little-endian in the file and are
  * read as they are, as every system that Deno runs on is little-endian.
  */
-import { type DType, type HostArray, type HostTensor, hostTensor, sizeOf, type TensorType } from "@tessera/core";
+import {
+  contiguousRuns,
+  type DType,
+  type HostArray,
+  type HostTensor,
+  hostTensor,
+  sizeOf,
+  type TensorType,
+} from "@tessera/core";
 import { type FileBytes, type FileEntry, fileOf, type OpenOptions } from "./files.ts";
 import { didYouMean } from "./name_hints.ts";
 import {
@@ -127,7 +135,7 @@ class OpenFile implements SafetensorsFile {
     const spans = this.#spans(name, info.shape, ranges);
     const shape = spans.map(([begin, end]) => end - begin);
     const bytes = safetensorsDTypes[info.dtype].bytes;
-    const { starts, length } = runs(info.shape, spans);
+    const { starts, length } = contiguousRuns(info.shape, spans);
     const only = starts.length === 1 ? info.begin + starts[0]! * bytes : null;
     if (only !== null) {
       return this.#decode(name, info.dtype, dtype, shape, this.#bytes.buffer(only, only + length * bytes, bytes));
@@ -209,28 +217,4 @@ function readable(dtype: SafetensorsDType): string {
   if (dtype === "I64") return "64-bit integers are read only with { narrow: true }, as int32";
   const names = Object.entries(safetensorsDTypes).filter(([, row]) => row.host !== null).map(([name]) => name);
   return `convert it to one of ${names.join(", ")} first`;
-}
-
-/** The contiguous runs that a slice of a row-major array consists of: where each starts, and their common length. */
-function runs(
-  shape: readonly number[],
-  spans: readonly (readonly [number, number])[],
-): { starts: number[]; length: number } {
-  // From the last axis inwards, a run goes on through whole axes and ends with the first partial one.
-  let axis = shape.length - 1;
-  let stride = 1; // elements per step along `axis`
-  while (axis >= 0 && spans[axis]![0] === 0 && spans[axis]![1] === shape[axis]) stride *= shape[axis--]!;
-  if (axis < 0) return { starts: [0], length: stride };
-  const [begin, end] = spans[axis]!;
-  let starts = [begin * stride];
-  const length = (end - begin) * stride;
-  stride *= shape[axis]!;
-  while (--axis >= 0) {
-    const [from, to] = spans[axis]!;
-    const inner = starts;
-    const step = stride;
-    starts = Array.from({ length: to - from }, (_, i) => inner.map((start) => (from + i) * step + start)).flat();
-    stride *= shape[axis]!;
-  }
-  return { starts, length };
 }

@@ -41,6 +41,8 @@ export {
   partsOf,
   replicated,
   sameSharding,
+  wholeType,
+  withoutTrivialAxes,
 } from "./sharding.ts";
 export type { Block, MeshShape, Sharding } from "./sharding.ts";
 export type { DrawableMesh } from "./sharding_grid.ts";

@@ -118,6 +118,11 @@ export function localType(type: TensorType, sharding: Sharding, mesh: MeshShape,
   return { dtype: type.dtype, shape: type.shape.map((length, axis) => length / partsOf(mesh, sharding.dims[axis]!)) };
 }
 
+/** The type of the whole tensor of which each device holds a part. */
+export function wholeType(local: TensorType, { dims }: Sharding, mesh: MeshShape): TensorType {
+  return { dtype: local.dtype, shape: local.shape.map((length, axis) => length * partsOf(mesh, dims[axis]!)) };
+}
+
 /** The position of a device along each mesh axis. */
 export function coordinatesOf(mesh: MeshShape, device: number): ReadonlyMap<string, number> {
   const found = new Map<string, number>();

@@ -22,6 +22,7 @@ import {
   groupOf,
   type MeshShape,
   type Sharding,
+  wholeType,
 } from "./sharding.ts";
 
 type Elements = Float64Array;
@@ -157,16 +158,9 @@ export function simulate(
   wholes: readonly Elements[],
 ): Elements[] {
   const flat = decompose(graph);
-  const wholeType = (tensor: Tensor, sharding: Sharding): TensorType => ({
-    dtype: tensor.dtype,
-    shape: tensor.shape.map((length, axis) =>
-      length *
-      sharding.dims[axis]!.reduce((product, name) => product * mesh.axes.find((own) => own.name === name)!.size, 1)
-    ),
-  });
   const devices = Array.from({ length: deviceCount(mesh) }, (_, device) =>
     new Map(flat.inputs.map((input, i) => {
-      const part = partOf(wholeType(input, inputs[i]!), wholes[i]!, inputs[i]!, mesh, device);
+      const part = partOf(wholeType(input.type, inputs[i]!, mesh), wholes[i]!, inputs[i]!, mesh, device);
       const { partial } = inputs[i]!;
       const own = groupIndex(mesh, partial, device);
       const share = input.dtype === "int32" ? integerShare : floatShare;
@@ -178,7 +172,7 @@ export function simulate(
     );
   }
   return flat.outputs.map((output, i) => {
-    const type = wholeType(output, outputs[i]!);
+    const type = wholeType(output.type, outputs[i]!, mesh);
     const whole = empty(type.shape);
     const written = empty(type.shape);
     const { dims, partial } = outputs[i]!;

@@ -1,11 +1,13 @@
 /** Gives variables their first values. */
 import { foldIn, fromFloat32, hostTensor, isFloat, randomKey } from "@tessera/core";
 import type { Backend, Device } from "@tessera/runtime";
+import { putValue, whereOf } from "./placement.ts";
 import { setQuantized } from "./quantization.ts";
 import type { Variable } from "./variable.ts";
 
 /**
- * Initialises variables that have no value yet, each from the seed and its own path.
+ * Initialises variables that have no value yet, each from the seed and its own path. Unless a device is given they come to lie
+ * as the distribution that is set says, and those that follow a variable as that one does.
  *
  * @throws {RangeError} when the seed is not a whole number of at least 0.
  * @throws {TypeError} when a variable is not of a floating-point dtype.
@@ -32,7 +34,7 @@ export function initialize(
       continue;
     }
     const tensor = dtype === "float32" ? hostTensor(dtype, shape, elements) : fromFloat32(dtype, shape, elements);
-    variable.value = backend.upload(tensor, options.device);
+    putValue(variable, tensor, backend, options.device ?? whereOf(variable));
   }
 }
 

@@ -5,9 +5,12 @@
  */
 export { Variable } from "./variable.ts";
 export type { Follows, VariableSpec } from "./variable.ts";
-export { activation, assign, compileProgram, programVariable, traceProgram } from "./program.ts";
-export type { Activation, Program, TracedProgram } from "./program.ts";
-export { layoutOf, storedSharding } from "./placement.ts";
+export { activation, assign, programVariable, traceProgram } from "./program.ts";
+export type { Activation, TracedProgram } from "./program.ts";
+export { compileProgram } from "./compile_program.ts";
+export type { Program } from "./compile_program.ts";
+export { distributionOf, layoutOf, moveValue, putValue, putZeros, storedSharding, whereOf } from "./placement.ts";
+export type { Where } from "./placement.ts";
 export { shardProgram } from "./shard_program.ts";
 export { modelVariables, Scope } from "./scope.ts";
 export type { Registry } from "./scope.ts";

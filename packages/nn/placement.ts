@@ -5,7 +5,9 @@
  * momentum as its weight, a low-rank factor as its kernel, a cache as the projection that fills it. What follows nothing is
  * copied to every device.
  */
-import { type Distribution, type Sharding, TensorLayout } from "@tessera/mesh";
+import { type HostTensor, hostZeros } from "@tessera/core";
+import { type Distribution, distribution as current, type Sharding, TensorLayout } from "@tessera/mesh";
+import { type Backend, type Device, scatter, scatterZeros, ShardedBuffer } from "@tessera/runtime";
 import type { Follows, Variable } from "./variable.ts";
 
 /**
@@ -45,4 +47,68 @@ function followed<Axis extends string>(follows: Follows, distribution: Distribut
 export function storedSharding(variable: Variable, distribution: Distribution): Sharding {
   const { dims } = layoutOf(variable, distribution);
   return { dims: variable.order.map((axis) => dims[axis] ?? []), partial: [] };
+}
+
+/** The variable that decides where another one lies: the last of those that follow each other. */
+function leaderOf(variable: Variable): Variable {
+  return variable.follows === null ? variable : leaderOf(variable.follows.variable);
+}
+
+/** Where values lie: on a device, or split over the mesh of a distribution. */
+export type Where = Device | Distribution;
+
+function isDistribution(where: Where): where is Distribution {
+  return "mesh" in where;
+}
+
+/** Where a variable lies, or is to lie: with its leader, where that has a value, else by the distribution that is set, if any. */
+export function whereOf(variable: Variable): Where | undefined {
+  const value = leaderOf(variable).value ?? variable.value;
+  if (value === null) return current() ?? undefined;
+  return value instanceof ShardedBuffer ? value.distribution : value.device;
+}
+
+/** The distribution by which variables lie on a mesh, `null` where they lie on one device; the first that has a value tells. */
+export function distributionOf(variables: readonly Variable[]): Distribution | null {
+  for (const variable of variables) {
+    const value = leaderOf(variable).value ?? variable.value;
+    if (value !== null) return value instanceof ShardedBuffer ? value.distribution : null;
+  }
+  return null;
+}
+
+/**
+ * Gives a variable a value, in its stored axis order; on the backend's first device unless it is said where.
+ *
+ * @throws what `storedSharding` throws.
+ */
+export function putValue(variable: Variable, tensor: HostTensor, backend: Backend, where?: Where): void {
+  const value = where !== undefined && isDistribution(where)
+    ? scatter(tensor, backend, { distribution: where, sharding: storedSharding(variable, where) })
+    : backend.upload(tensor, where);
+  variable.value?.dispose();
+  variable.value = value;
+}
+
+/**
+ * Gives a variable zeros; on the backend's first device unless it is said where.
+ *
+ * @throws what `storedSharding` throws.
+ */
+export function putZeros(variable: Variable, backend: Backend, where?: Where): void {
+  const { stored } = variable;
+  const value = where !== undefined && isDistribution(where)
+    ? scatterZeros(stored, backend, { distribution: where, sharding: storedSharding(variable, where) })
+    : backend.upload(hostZeros(stored.dtype, stored.shape), where);
+  variable.value?.dispose();
+  variable.value = value;
+}
+
+/**
+ * Moves the value of a variable, if it has one.
+ *
+ * @throws what `storedSharding` throws; the value then stays where it was.
+ */
+export async function moveValue(variable: Variable, backend: Backend, where?: Where): Promise<void> {
+  if (variable.value !== null) putValue(variable, await variable.value.read(), backend, where);
 }

@@ -2,17 +2,7 @@
  * Programs over variables: a traced function whose graph has, beside its batch inputs, one input per variable that it reads,
  * and one output per variable that it updates.
  */
-import {
-  formatType,
-  type Graph,
-  graphInput,
-  type HostTensor,
-  sameType,
-  type Tensor,
-  type TensorType,
-  trace,
-} from "@tessera/core";
-import type { Backend, Buffer, Device, Executable } from "@tessera/runtime";
+import { formatType, type Graph, graphInput, sameType, type Tensor, type TensorType, trace } from "@tessera/core";
 import type { Variable } from "./variable.ts";
 
 /** A graph, and which of its inputs and outputs are variables. */
@@ -118,71 +108,5 @@ export function traceProgram<I extends Readonly<Record<string, TensorType>>>(
     };
   } finally {
     recordings.pop();
-  }
-}
-
-/** A compiled program over variables. */
-export interface Program {
-  /** What was traced. */
-  readonly traced: TracedProgram;
-  /**
-   * Runs on a batch, given by name, and returns the outputs by name, which the caller disposes. Host tensors of the batch are
-   * uploaded for the run. Throws when a batch entry is missing, when one fits no input, or when a variable has no value.
-   */
-  run(batch: Readonly<Record<string, HostTensor | Buffer>>): Promise<Record<string, Buffer>>;
-  /** Frees the compiled code; variables live on. */
-  dispose(): void;
-}
-
-/** Compiles a traced program for a device; updated variables are donated. */
-export async function compileProgram(traced: TracedProgram, backend: Backend, device?: Device): Promise<Program> {
-  const { graph, batch, variables, outputs, updated } = traced;
-  const where = device ?? backend.devices[0]!;
-  const donate = new Map(
-    updated.map((variable, i) => [batch.length + variables.indexOf(variable), outputs.length + i] as const),
-  );
-  // Tracing took a while, and compiling will: let other work go on in between.
-  await new Promise((resolve) => setTimeout(resolve));
-  const executable = await backend.compile(graph, { device: where, donate });
-  return {
-    traced,
-    run: (given) => runProgram(traced, executable, backend, where, given),
-    dispose: () => executable.dispose(),
-  };
-}
-
-async function runProgram(
-  { graph, batch, variables, outputs }: TracedProgram,
-  executable: Executable,
-  backend: Backend,
-  device: Device,
-  given: Readonly<Record<string, HostTensor | Buffer>>,
-): Promise<Record<string, Buffer>> {
-  const extra = Object.keys(given).find((name) => !batch.includes(name));
-  if (extra !== undefined) {
-    throw new TypeError(`Cannot run "${graph.name}": it has no input "${extra}"; its inputs are ${batch.join(", ")}`);
-  }
-  const temporary: Buffer[] = [];
-  const inputs = batch.map((name) => {
-    const value = given[name];
-    if (value === undefined) throw new TypeError(`Cannot run "${graph.name}": input "${name}" is missing`);
-    if (!("data" in value)) return value;
-    const buffer = backend.upload(value, device);
-    temporary.push(buffer);
-    return buffer;
-  });
-  for (const variable of variables) {
-    if (variable.value === null) {
-      throw new TypeError(
-        `Cannot run "${graph.name}": variable "${variable.path}" has no value; load or initialise it first`,
-      );
-    }
-    inputs.push(variable.value);
-  }
-  try {
-    const results = await executable.run(inputs);
-    return Object.fromEntries(outputs.map((name, i) => [name, results[i]!]));
-  } finally {
-    temporary.forEach((buffer) => buffer.dispose());
   }
 }

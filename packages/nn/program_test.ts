@@ -4,7 +4,8 @@ import { full, hostTensor, toFloat32 } from "@tessera/core";
 import { applyDense, einsumDense } from "./dense.ts";
 import { disposeValues, initialize } from "./initialize.ts";
 import { heUniform, kaimingUniform, ones, randomNormal, randomUniform, zeros } from "./initializers.ts";
-import { assign, compileProgram, traceProgram } from "./program.ts";
+import { compileProgram } from "./compile_program.ts";
+import { assign, traceProgram } from "./program.ts";
 import { Scope } from "./scope.ts";
 import { Variable } from "./variable.ts";
 

@@ -33,6 +33,8 @@ export interface Buffer {
 export interface CompileOptions {
   /** The device that will run the program. */
   readonly device: Device;
+  /** Other devices that may run it too: what is compiled once serves all, and each run is on the device of its inputs. */
+  readonly alsoOn?: readonly Device[];
   /** Input index → output index: that input's buffer receives that output, in place where the backend can. */
   readonly donate?: ReadonlyMap<number, number>;
 }

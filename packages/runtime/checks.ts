@@ -1,7 +1,7 @@
 /** What every backend checks before it compiles or runs a graph. */
 
 import { formatType, type Graph, sameType } from "@tessera/core";
-import type { Buffer, Device } from "./backend.ts";
+import type { Buffer, CompileOptions, Device } from "./backend.ts";
 
 /**
  * Checks that every donated input can receive its output.
@@ -27,6 +27,11 @@ export function checkDonations(graph: Graph, donate: ReadonlyMap<number, number>
       );
     }
   }
+}
+
+/** The device that a run is on: that of its first input where the program may run there, else the one it was compiled for. */
+export function deviceOfRun({ device, alsoOn = [] }: CompileOptions, inputs: readonly Buffer[]): Device {
+  return alsoOn.find((other) => other === inputs[0]?.device) ?? device;
 }
 
 /** A buffer that knows whether it was disposed, as those of a backend do. */

@@ -1,6 +1,15 @@
 /**
- * The interface between programs and what runs them.
+ * The interface between programs and what runs them, and the executor that runs a partitioned program over several devices.
  *
  * @module
  */
 export type { Backend, Buffer, CompileOptions, Device, Executable } from "./backend.ts";
+export { cutBlock } from "./blocks.ts";
+export type { Communicator, Exchange, ExchangeName, Exchanges } from "./communicator.ts";
+export { compileSharded } from "./executor.ts";
+export type { ShardedCompileOptions, ShardedExecutable } from "./executor.ts";
+export { localCommunicator } from "./local_communicator.ts";
+export { meshDevices, scatter, scatterFrom, scatterZeros, ShardedBuffer } from "./sharded_buffer.ts";
+export type { Placement, ShardedBufferParts } from "./sharded_buffer.ts";
+export { cutSteps } from "./steps.ts";
+export type { ExchangeStep, Segment, Step, Steps } from "./steps.ts";

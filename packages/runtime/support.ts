@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { checkDevice, checkDonations, checkInputs, virtualDevices } from "./checks.ts";
+export { checkDevice, checkDonations, checkInputs, deviceOfRun, virtualDevices } from "./checks.ts";
 export { planEinsum } from "./einsum_plan.ts";
 export type { BroadcastPlan, OperandPlan, ProductPlan } from "./einsum_plan.ts";
 export { pause, runPhases } from "./phases.ts";

@@ -7,8 +7,8 @@
  * Momentum and velocity are float32 whatever the weights are. A weight that is stored in fewer bits gets a float32 master
  * copy as a third slot, because updates that are small beside it would otherwise round away.
  */
-import { fromFloat32, hostZeros, type Tensor, toFloat32 } from "@tessera/core";
-import { assign, disposeValues, Variable, zeros } from "@tessera/nn";
+import { fromFloat32, type Tensor, toFloat32 } from "@tessera/core";
+import { assign, disposeValues, putValue, putZeros, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { createPacer } from "./data/pace.ts";
 import { checkSchedule, learningRateAt, type Schedule } from "./schedules.ts";
@@ -173,11 +173,12 @@ function makeSlots(variable: Variable): Slots {
 async function fillSlots(variable: Variable, { momentum, velocity, master }: Slots, backend: Backend): Promise<void> {
   const { value } = variable;
   if (value === null) throw new TypeError(`Cannot train ${variable}: it has no value; load or initialise it first`);
+  const where = whereOf(variable);
   for (const slot of [momentum, velocity]) {
-    slot.value ??= backend.upload(hostZeros("float32", slot.stored.shape), value.device);
+    if (slot.value === null) putZeros(slot, backend, where);
   }
   if (master !== null && master.value === null) {
     const wide = fromFloat32("float32", master.stored.shape, toFloat32(await value.read()));
-    master.value = backend.upload(wide, value.device);
+    putValue(master, wide, backend, where);
   }
 }

@@ -5,8 +5,8 @@
  * gradient of the *summed* loss to accumulators, the other divides by the number of tokens of all micro-batches and updates,
  * so that every token weighs the same however the batch was cut.
  */
-import { type DType, full, gradients, type HostTensor, hostZeros, type Tensor, type TensorType } from "@tessera/core";
-import { assign, type TracedProgram, traceProgram, Variable, zeros } from "@tessera/nn";
+import { type DType, full, gradients, type HostTensor, type Tensor, type TensorType } from "@tessera/core";
+import { assign, putZeros, type TracedProgram, traceProgram, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { correctPredictions, languageModelLoss, perToken } from "./losses.ts";
 import type { Optimizer, StepScalars } from "./optimizer.ts";
@@ -87,7 +87,7 @@ export function makeAccumulators(model: TrainableModel, backend: Backend): Map<V
         trainable: false,
         follows: { variable, axes: [...variable.shape.keys()] },
       });
-      accumulator.value = backend.upload(hostZeros("float32", accumulator.stored.shape), variable.value!.device);
+      putZeros(accumulator, backend, whereOf(variable));
       return [variable, accumulator];
     }),
   );

@@ -1,7 +1,7 @@
 /** Computes at compile time what depends on no input. */
 import { sizeOf } from "../dtype.ts";
 import { evaluateNode, roundElements } from "../reference/evaluate.ts";
-import { isComposite } from "../ops/table.ts";
+import { isCollective, isComposite } from "../ops/table.ts";
 import { emit, type Graph, type Tensor } from "../tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
@@ -14,7 +14,7 @@ export function foldConstants(graph: Graph): Graph {
   const isKnown = (tensor: Tensor) => tensor.producer?.operands.length === 0;
   const isSmall = (tensor: Tensor) => sizeOf(tensor.shape) <= maxElements;
   return rewrite(graph, (node, operands) => {
-    if (operands.length === 0 || isComposite(node.op) || !operands.every(isKnown)) return null;
+    if (operands.length === 0 || isComposite(node.op) || isCollective(node.op) || !operands.every(isKnown)) return null;
     if (!operands.every(isSmall) || !node.results.every(isSmall)) return null;
     const values = operands.map(({ producer, index, dtype }) =>
       roundElements(dtype, evaluateNode(producer!, [])[index]!)
