@@ -10,8 +10,8 @@ import {
   toFloat32,
 } from "@tessera/core";
 import type { Checkpoint } from "@tessera/hub";
-import { loadQuantized, type Variable } from "@tessera/nn";
-import type { Backend, Device } from "@tessera/runtime";
+import { loadQuantized, putBlocks, type Variable, type Where } from "@tessera/nn";
+import { type Backend, cutBlock } from "@tessera/runtime";
 import { pair, type Pairing, type TensorRow } from "./rows.ts";
 
 /** How a checkpoint is loaded. */
@@ -20,8 +20,8 @@ export interface LoadOptions {
   readonly redundant?: readonly RegExp[];
   /** Tensors that the checkpoint may hold a second time under another name: that name, and the tensor's own. */
   readonly copies?: Readonly<Record<string, string>>;
-  /** The device that receives the values; the backend's first unless given. */
-  readonly device?: Device;
+  /** The device that receives the values, or the distribution by which they are split; the backend's first device unless given. */
+  readonly where?: Where;
   /** Called after each tensor with the number loaded so far and the number in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
@@ -79,8 +79,8 @@ export function checkCheckpoint(
 }
 
 /**
- * Gives variables the values of a checkpoint. A tensor that has its variable's dtype is not copied: it stays a view of the file
- * where the backend computes in host memory.
+ * Gives variables the values of a checkpoint, to each device of a mesh its part and no more. A part that has its variable's dtype
+ * and lies in one piece is not copied: it stays a view of the file where the backend computes in host memory.
  *
  * @throws what `checkCheckpoint` throws, before anything is loaded.
  * @throws {TypeError} when the checkpoint holds a tensor twice, with other values the second time.
@@ -103,11 +103,10 @@ export async function loadWeights(
   for (const { variable, tensor } of pairings) {
     const read = checkpoint.read(tensor);
     if (variable.quantization !== null) {
-      await loadQuantized(variable, requireFloats(read, variable), backend, options.device);
+      await loadQuantized(variable, requireFloats(read, variable), backend, options.where);
     } else {
-      const host = inDType(read, variable);
-      variable.value?.dispose();
-      variable.value = backend.upload({ ...host, shape: variable.stored.shape }, options.device);
+      const whole = { ...read, shape: variable.stored.shape };
+      putBlocks(variable, (block) => inDType(cutBlock(whole, block), variable), backend, options.where);
     }
     options.onProgress?.(++loaded, pairings.length);
     // Converting a dtype takes a while on big tensors: let other work go on in between.

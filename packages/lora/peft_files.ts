@@ -11,7 +11,7 @@ import {
   type TensorStore,
   writeSafetensors,
 } from "@tessera/hub";
-import { disposeValues, type EinsumDense, type Variable } from "@tessera/nn";
+import { disposeValues, type EinsumDense, putValue, type Variable, whereOf } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { type Adaptable, attachAdapters, loraAdapters, unloadLora } from "./enable.ts";
 import { type LoraAdapter, peft } from "./layouts.ts";
@@ -140,7 +140,8 @@ export async function loadAdapter(
         const tensor = file.read(factors[factor]);
         checkFactor(folder, factors[factor], tensor, fileShape(variable, factor, config.r));
         // Factors are trained in place, so they must not be views of the file.
-        variable.value = backend.upload({ ...variable.stored, dtype: "float32", data: toFloat32(tensor).slice() });
+        const value = { ...variable.stored, dtype: "float32", data: toFloat32(tensor).slice() } as const;
+        putValue(variable, value, backend, whereOf(variable));
       }
     }
   } catch (error) {

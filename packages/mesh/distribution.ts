@@ -7,7 +7,7 @@
  */
 import type { LayoutVariable } from "./axis_roles.ts";
 import { DeviceMesh, type DeviceRef, formatAxes, noAxis } from "./device_mesh.ts";
-import { fitLayout, type FitOptions } from "./fit_layout.ts";
+import { fitLayout, type IndivisibleOptions } from "./fit_layout.ts";
 import type { CheckOptions, LayoutMap } from "./layout_map.ts";
 import { TensorLayout } from "./tensor_layout.ts";
 
@@ -87,7 +87,7 @@ export class DataParallel<Axis extends string = "batch"> implements Distribution
 }
 
 /** What model parallelism runs on. */
-export interface ModelParallelOptions<Axis extends string> extends FitOptions {
+export interface ModelParallelOptions<Axis extends string> extends IndivisibleOptions {
   /** The layouts of variables and activations, and with them the mesh. */
   readonly layoutMap: LayoutMap<Axis>;
   /** The mesh axis that the batch is split over, or several; the first axis of the mesh unless given. */
@@ -100,7 +100,7 @@ export class ModelParallel<Axis extends string = string> implements Distribution
   readonly layoutMap: LayoutMap<Axis>;
   /** The mesh axes that the batch is split over, the outermost first. */
   readonly batchAxes: readonly Axis[];
-  readonly #fit: FitOptions;
+  readonly #fit: IndivisibleOptions;
 
   /**
    * Splits variables as a layout map says.

@@ -6,7 +6,7 @@ import { TensorLayout } from "./tensor_layout.ts";
 export type Indivisible = "error" | "replicate";
 
 /** What happens to dimensions that do not divide. */
-export interface FitOptions {
+export interface IndivisibleOptions {
   /** For the key/value heads of attention, of which a model has few; as `indivisible` unless given. */
   readonly kvHeads?: Indivisible;
   /** For any dimension; an error unless given. */
@@ -21,7 +21,7 @@ export interface FitOptions {
 export function fitLayout<Axis extends string>(
   layout: TensorLayout<Axis>,
   variable: LayoutVariable,
-  options: FitOptions = {},
+  options: IndivisibleOptions = {},
 ): TensorLayout<Axis> {
   const { path, shape } = variable;
   const { indivisible = "error", kvHeads = indivisible } = options;

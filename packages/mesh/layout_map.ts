@@ -7,7 +7,7 @@
  */
 import type { LayoutVariable } from "./axis_roles.ts";
 import type { DeviceMesh } from "./device_mesh.ts";
-import { fitLayout, type FitOptions } from "./fit_layout.ts";
+import { fitLayout, type IndivisibleOptions } from "./fit_layout.ts";
 import { nearestPath } from "./nearest_path.ts";
 import { type LayoutSpec, TensorLayout } from "./tensor_layout.ts";
 
@@ -21,7 +21,7 @@ export interface LayoutKeyOptions {
 }
 
 /** How variables are checked against a map. */
-export interface CheckOptions extends FitOptions {
+export interface CheckOptions extends IndivisibleOptions {
   /** The paths of activations, such as `decoder_block_0/output`; keys that end in `output` are checked only if given. */
   readonly activations?: Iterable<string>;
 }

@@ -19,7 +19,7 @@ export type { DeviceRef, DeviceSource } from "./device_mesh.ts";
 export { DataParallel, distribution, ModelParallel, setDistribution, withDistribution } from "./distribution.ts";
 export type { BatchDimName, DataParallelOptions, Distribution, ModelParallelOptions } from "./distribution.ts";
 export { fitLayout } from "./fit_layout.ts";
-export type { FitOptions, Indivisible } from "./fit_layout.ts";
+export type { Indivisible, IndivisibleOptions } from "./fit_layout.ts";
 export { LayoutMap } from "./layout_map.ts";
 export type { CheckOptions, LayoutKey, LayoutKeyOptions, LayoutTable } from "./layout_map.ts";
 export { partition, shardGraph } from "./partition.ts";

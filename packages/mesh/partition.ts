@@ -26,6 +26,7 @@ import { copiedHeads, withCopiedHeads } from "./grouped_heads.ts";
 import { ruleOf } from "./node_rule.ts";
 import { propagate } from "./propagate.ts";
 import { reshardCost } from "./reshard.ts";
+import { gatherStored, scatterEarly } from "./schedule.ts";
 import {
   localType,
   type MeshShape,
@@ -95,8 +96,8 @@ export function partition(
     return Object.fromEntries(locals.map((local, i) => [`${i}`, local]));
   });
   const local = { ...traced, outputNames: graph.outputNames };
-  const once = eliminateCommonSubexpressions(eliminateDeadCode(local));
-  return { graph: fuseAllReduces(once), inputs, outputs: found };
+  const once = eliminateCommonSubexpressions(gatherStored(eliminateDeadCode(local)));
+  return { graph: scatterEarly(fuseAllReduces(eliminateDeadCode(once))), inputs, outputs: found };
 }
 
 /**

@@ -9,14 +9,13 @@ import {
   attention,
   type AttentionAttrs,
   type FloatDType,
-  hostZeros,
   inversePermutation,
   iota,
   parseEinsum,
   type Tensor,
   where,
 } from "@tessera/core";
-import { assign, type Follows, Variable, zeros } from "@tessera/nn";
+import { assign, type Follows, putZeros, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend, Device } from "@tessera/runtime";
 import type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
 
@@ -64,7 +63,7 @@ export function allocateCache(
 ): CacheLayer[] {
   const layers = cacheVariables(backbone, batch, length, options);
   for (const variable of layers.flatMap(({ key, value }) => [key, value])) {
-    variable.value = backend.upload(hostZeros(variable.dtype, variable.stored.shape), options.device);
+    putZeros(variable, backend, options.device ?? whereOf(variable));
   }
   return layers;
 }

@@ -23,6 +23,7 @@ import {
   saveAdapter,
   unloadLora,
 } from "@tessera/lora";
+import { distribution } from "@tessera/mesh";
 import { disposeValues, type EinsumDense, formatSummary, initialize, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import {
@@ -48,6 +49,7 @@ import type {
   FromPresetOptions,
   GenerateOptions,
 } from "./causal_lm_options.ts";
+import { checkDistribution, distribute } from "./distribute.ts";
 import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
@@ -70,6 +72,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   readonly #scorer: Scorer;
   #trainer: Trainer | null = null;
   #evaluator: Evaluator | null = null;
+  /** The end of the moves before this one. */
+  #moved: Promise<void> = Promise.resolve();
 
   /** Makes a task from its parts; variables may still be without values. */
   constructor(parts: CausalLMParts & { readonly model: { readonly backbone: B } }) {
@@ -100,22 +104,29 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     options: FromPresetOptions,
   ): Promise<CausalLM> {
     const { backend, seed = 0, loadWeights: load = true } = options;
+    const chosen = options.distribution === undefined ? distribution() : options.distribution;
+    const where = chosen ?? backend.devices[0]!;
+    const follow = options.distribution === undefined ? {} : { distribution: options.distribution };
     if (typeof preset === "string" && !load && (await findPreset(preset)).folder === null) {
       const model = buildPreset(preset, options);
-      initialize(model.backbone.variables, backend, { seed });
-      return new CausalLM({ model, backend, tokenizer: null });
+      const lm = new CausalLM({ model, backend, tokenizer: null, ...follow });
+      if (chosen !== null) checkDistribution(lm, chosen);
+      initialize(lm.variables, backend, { seed, where });
+      return lm;
     }
     const folder = folderOf(typeof preset === "string" ? await folderOfPreset(preset) : preset);
     const model = buildModel(await readHfConfig(folder), options);
     const tokenizer = await tokenizerOf(folder);
     const generation = generationDefaults(await readGenerationConfig(folder));
     const { variables } = model.backbone;
+    const lm = new CausalLM({ model, backend, tokenizer, generation, preset: folder, ...follow });
+    if (chosen !== null) checkDistribution(lm, chosen);
     if (load) {
       const checkpoint = await openCheckpoint(folder);
       try {
         const { redundant, copies, rows } = model;
         const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
-        await loadWeights(checkpoint, rows, variables, backend, { redundant, copies, ...progress });
+        await loadWeights(checkpoint, rows, variables, backend, { redundant, copies, where, ...progress });
       } catch (error) {
         disposeValues(variables);
         throw error;
@@ -123,9 +134,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
         checkpoint.close();
       }
     } else {
-      initialize(variables, backend, { seed });
+      initialize(variables, backend, { seed, where });
     }
-    return new CausalLM({ model, backend, tokenizer, generation, preset: folder });
+    return lm;
   }
 
   /** All variables, those of adapters included. */
@@ -193,6 +204,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /** Folds the adapters into the weights. Throws when there are none. */
   async mergeLora(): Promise<void> {
+    await this.#distribute();
     await mergeLora(this, this.backend);
     this.#dropPrograms();
   }
@@ -215,6 +227,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /** Loads a PEFT adapter folder in place of the adapters that there are. Throws when it does not fit the model. */
   async loadAdapter(folder: string | Folder): Promise<void> {
+    await this.#distribute();
     await loadAdapter(folder, this, this.#moduleNames(), this.backend);
     this.#dropPrograms();
   }
@@ -266,11 +279,14 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when `compile` was not called, when nothing is trainable, or when the loss stops being a number.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
-    return await this.#compiled("fit").fit(dataset, options);
+    const trainer = this.#compiled("fit");
+    await this.#distribute();
+    return await trainer.fit(dataset, options);
   }
 
   /** The loss and accuracy over a data set. Works before `compile`, too. */
   async evaluate(dataset: Dataset, options: Parameters<Evaluator["evaluate"]>[1] = {}): Promise<Evaluation> {
+    await this.#distribute();
     this.#evaluator ??= new Evaluator(this, this.backend);
     return await this.#evaluator.evaluate(dataset, options);
   }
@@ -284,6 +300,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   async generate(prompts: readonly string[], options?: GenerateOptions): Promise<string[]>;
   async generate(prompts: string | readonly string[], options: GenerateOptions = {}): Promise<string | string[]> {
     const list = typeof prompts === "string" ? [prompts] : prompts;
+    await this.#distribute();
     const texts = await this.#generator.generate(list.map((text) => this.#generator.encode(text)), options);
     return typeof prompts === "string" ? texts[0]! : texts;
   }
@@ -294,6 +311,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {RangeError} when a prompt is empty or leaves no room in the context, or an option is unknown or out of range.
    */
   async generateTokens(prompts: readonly (readonly number[])[], options: GenerateOptions = {}): Promise<number[][]> {
+    await this.#distribute();
     return await this.#generator.generateTokens(prompts, options);
   }
 
@@ -304,6 +322,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws what `generate` throws, when the first piece is asked for.
    */
   async *stream(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void> {
+    await this.#distribute();
     yield* this.#generator.stream(this.#generator.encode(prompt), options);
   }
 
@@ -315,6 +334,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    */
   async chat(messages: readonly ChatMessage[] | string, options: ChatGenerateOptions = {}): Promise<string> {
     const prompt = this.#generator.encodeChat(messages, options);
+    await this.#distribute();
     const [answer] = await this.#generator.generate([prompt], { ...options, stripPrompt: true });
     return answer!;
   }
@@ -329,6 +349,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     options: ChatGenerateOptions = {},
   ): AsyncGenerator<string, void> {
     const prompt = this.#generator.encodeChat(messages, options);
+    await this.#distribute();
     yield* this.#generator.stream(prompt, { ...options, stripPrompt: true });
   }
 
@@ -347,6 +368,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
       throw new RangeError(`Cannot score ${time} tokens with "${this.name}": its context holds ${this.contextLength}`);
     }
     checkTokens(tokens.data, this.backbone, this.name);
+    await this.#distribute();
     return await this.#scorer.score(tokens, paddingMask, mode);
   }
 
@@ -356,6 +378,17 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     this.#trainer?.dispose();
     this.#evaluator?.dispose();
     disposeValues(this.variables);
+  }
+
+  /** Puts the model where the distribution wants it, because that may have been set after the model was loaded. */
+  async #distribute(): Promise<void> {
+    const given = this.#parts.distribution;
+    const result = this.#moved.then(async () => {
+      const wanted = given === undefined ? distribution() : given;
+      if (await distribute(this, this.backend, wanted)) this.#dropPrograms();
+    });
+    this.#moved = result.catch(() => {});
+    await result;
   }
 
   #compiled(what: string): Trainer {

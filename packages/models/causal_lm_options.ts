@@ -1,5 +1,6 @@
 /** What the causal language model task takes: how it is made, how it loads, encodes and generates. */
 import type { Folder, Tokenizer } from "@tessera/hub";
+import type { Distribution } from "@tessera/mesh";
 import type { Backend } from "@tessera/runtime";
 import type { DatasetOptions, EncodeOptions } from "@tessera/train";
 import type { BuildOptions, BuiltModel } from "./architectures.ts";
@@ -14,6 +15,8 @@ export interface FromPresetOptions extends BuildOptions {
   readonly loadWeights?: boolean;
   /** The seed of weights that are not loaded; 0 unless given. */
   readonly seed?: number;
+  /** The mesh that the model lies on and how; the one that `setDistribution` sets unless given, `null` for one device. */
+  readonly distribution?: Distribution | null;
   /** Called after each tensor with the number loaded so far and the number in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
@@ -28,6 +31,8 @@ export interface CausalLMParts {
   readonly tokenizer: Tokenizer | null;
   /** How it generates unless it is told otherwise. */
   readonly generation?: GenerationDefaults;
+  /** The mesh that the model lies on and how; the one that is set when it is used unless given, `null` for one device. */
+  readonly distribution?: Distribution | null;
   /** The folder that it was loaded from. */
   readonly preset?: Folder;
 }

@@ -1,13 +1,13 @@
 /** Gives variables their first values. */
 import { foldIn, fromFloat32, hostTensor, isFloat, randomKey } from "@tessera/core";
-import type { Backend, Device } from "@tessera/runtime";
-import { putValue, whereOf } from "./placement.ts";
+import type { Backend } from "@tessera/runtime";
+import { putValue, type Where, whereOf } from "./placement.ts";
 import { setQuantized } from "./quantization.ts";
 import type { Variable } from "./variable.ts";
 
 /**
- * Initialises variables that have no value yet, each from the seed and its own path. Unless a device is given they come to lie
- * as the distribution that is set says, and those that follow a variable as that one does.
+ * Initialises variables that have no value yet, each from the seed and its own path. Unless it is said where, they come to
+ * lie as the distribution that is set says, and those that follow a variable as that one does.
  *
  * @throws {RangeError} when the seed is not a whole number of at least 0.
  * @throws {TypeError} when a variable is not of a floating-point dtype.
@@ -15,7 +15,7 @@ import type { Variable } from "./variable.ts";
 export function initialize(
   variables: Iterable<Variable>,
   backend: Backend,
-  options: { seed: number; device?: Device },
+  options: { seed: number; where?: Where },
 ): void {
   const { seed } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -29,12 +29,13 @@ export function initialize(
       throw new TypeError(`Cannot initialise ${variable}: only floating-point variables have initialisers`);
     }
     const elements = variable.initializer(shape, foldIn(key, variable.path));
+    const where = options.where ?? whereOf(variable);
     if (variable.quantization !== null) {
-      setQuantized(variable, hostTensor("float32", shape, elements), backend, options.device);
+      setQuantized(variable, hostTensor("float32", shape, elements), backend, where);
       continue;
     }
     const tensor = dtype === "float32" ? hostTensor(dtype, shape, elements) : fromFloat32(dtype, shape, elements);
-    putValue(variable, tensor, backend, options.device ?? whereOf(variable));
+    putValue(variable, tensor, backend, where);
   }
 }
 

@@ -9,7 +9,17 @@ export { activation, assign, programVariable, traceProgram } from "./program.ts"
 export type { Activation, TracedProgram } from "./program.ts";
 export { compileProgram } from "./compile_program.ts";
 export type { Program } from "./compile_program.ts";
-export { distributionOf, layoutOf, moveValue, putValue, putZeros, storedSharding, whereOf } from "./placement.ts";
+export {
+  distributionOf,
+  layoutOf,
+  moveValue,
+  putBlocks,
+  putValue,
+  putZeros,
+  rowMultiple,
+  storedSharding,
+  whereOf,
+} from "./placement.ts";
 export type { Where } from "./placement.ts";
 export { shardProgram } from "./shard_program.ts";
 export { modelVariables, Scope } from "./scope.ts";

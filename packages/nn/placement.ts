@@ -6,8 +6,15 @@
  * copied to every device.
  */
 import { type HostTensor, hostZeros } from "@tessera/core";
-import { type Distribution, distribution as current, type Sharding, TensorLayout } from "@tessera/mesh";
-import { type Backend, type Device, scatter, scatterZeros, ShardedBuffer } from "@tessera/runtime";
+import {
+  type Block,
+  type Distribution,
+  distribution as current,
+  partsOf,
+  type Sharding,
+  TensorLayout,
+} from "@tessera/mesh";
+import { type Backend, cutBlock, type Device, scatterFrom, scatterZeros, ShardedBuffer } from "@tessera/runtime";
 import type { Follows, Variable } from "./variable.ts";
 
 /**
@@ -24,17 +31,23 @@ export function layoutOf<Axis extends string>(
   if (follows === null || distribution.getTensorLayout(variable.path) !== undefined) {
     return distribution.getVariableLayout(variable);
   }
-  return followed(follows, distribution);
+  return followed(variable, follows, distribution);
 }
 
-function followed<Axis extends string>(follows: Follows, distribution: Distribution<Axis>): TensorLayout<Axis> {
+function followed<Axis extends string>(
+  { shape }: Variable,
+  follows: Follows,
+  distribution: Distribution<Axis>,
+): TensorLayout<Axis> {
   const { batchAxes, mesh } = distribution;
+  const divides = (length: number, names: readonly Axis[]) => length % partsOf(mesh, names) === 0;
   const leader = layoutOf(follows.variable, distribution);
   const spared = follows.spareBatchAxes ?? false;
-  const dims = follows.axes.map((axis) => {
+  const dims = follows.axes.map((axis, i) => {
     if (axis === null) return [];
-    if (axis === "batch") return batchAxes;
-    return (leader.dims[axis] ?? []).filter((name) => !spared || !batchAxes.includes(name));
+    if (axis === "batch") return divides(shape[i]!, batchAxes) ? batchAxes : [];
+    const own = (leader.dims[axis] ?? []).filter((name) => !spared || !batchAxes.includes(name));
+    return divides(shape[i]!, own) ? own : [];
   });
   return new TensorLayout(dims, mesh);
 }
@@ -83,9 +96,24 @@ export function distributionOf(variables: readonly Variable[]): Distribution | n
  * @throws what `storedSharding` throws.
  */
 export function putValue(variable: Variable, tensor: HostTensor, backend: Backend, where?: Where): void {
+  putBlocks(variable, (block) => cutBlock(tensor, block), backend, where);
+}
+
+/**
+ * The same for a value that is made in blocks, each of them once; the block is the whole where the variable is not split.
+ *
+ * @throws what `storedSharding` throws.
+ */
+export function putBlocks(
+  variable: Variable,
+  blockOf: (block: Block) => HostTensor,
+  backend: Backend,
+  where?: Where,
+): void {
+  const { stored } = variable;
   const value = where !== undefined && isDistribution(where)
-    ? scatter(tensor, backend, { distribution: where, sharding: storedSharding(variable, where) })
-    : backend.upload(tensor, where);
+    ? scatterFrom(stored, backend, { distribution: where, sharding: storedSharding(variable, where) }, blockOf)
+    : backend.upload(blockOf({ starts: stored.shape.map(() => 0), shape: stored.shape }), where);
   variable.value?.dispose();
   variable.value = value;
 }
@@ -111,4 +139,9 @@ export function putZeros(variable: Variable, backend: Backend, where?: Where): v
  */
 export async function moveValue(variable: Variable, backend: Backend, where?: Where): Promise<void> {
   if (variable.value !== null) putValue(variable, await variable.value.read(), backend, where);
+}
+
+/** Of how many rows a batch should have a multiple, so that each device that has a share of it has the same. */
+export function rowMultiple(variables: readonly Variable[]): number {
+  return distributionOf(variables)?.numModelReplicas ?? 1;
 }

@@ -9,7 +9,8 @@ import {
   quantizeRuns,
   toFloat32,
 } from "@tessera/core";
-import type { Backend, Device } from "@tessera/runtime";
+import type { Backend } from "@tessera/runtime";
+import { putValue, type Where } from "./placement.ts";
 import { Variable } from "./variable.ts";
 import { zeros } from "./initializers.ts";
 
@@ -101,12 +102,10 @@ function* quantizing(
   return into;
 }
 
-function setValue(variable: Variable, { codes, scales }: QuantizedRuns, backend: Backend, device?: Device): void {
+function setValue(variable: Variable, { codes, scales }: QuantizedRuns, backend: Backend, where?: Where): void {
   const { scale } = variable.quantization!;
-  variable.value?.dispose();
-  scale.value?.dispose();
-  variable.value = backend.upload(hostTensor("uint8", variable.stored.shape, codes), device);
-  scale.value = backend.upload(hostTensor("float32", scale.stored.shape, scales), device);
+  putValue(variable, hostTensor("uint8", variable.stored.shape, codes), backend, where);
+  putValue(scale, hostTensor("float32", scale.stored.shape, scales), backend, where);
 }
 
 function schemeOf(variable: Variable): VariableQuantization {
@@ -119,11 +118,11 @@ function schemeOf(variable: Variable): VariableQuantization {
  *
  * @throws {TypeError} when the variable is not quantised.
  */
-export function setQuantized(variable: Variable, elements: HostTensor, backend: Backend, device?: Device): void {
+export function setQuantized(variable: Variable, elements: HostTensor, backend: Backend, where?: Where): void {
   const rounding = quantizing(schemeOf(variable), elements);
   let next = rounding.next();
   while (next.done !== true) next = rounding.next();
-  setValue(variable, next.value, backend, device);
+  setValue(variable, next.value, backend, where);
 }
 
 /**
@@ -135,7 +134,7 @@ export async function loadQuantized(
   variable: Variable,
   elements: HostTensor,
   backend: Backend,
-  device?: Device,
+  where?: Where,
 ): Promise<void> {
   const rounding = quantizing(schemeOf(variable), elements);
   let next = rounding.next();
@@ -143,5 +142,5 @@ export async function loadQuantized(
     await new Promise((resolve) => setTimeout(resolve));
     next = rounding.next();
   }
-  setValue(variable, next.value, backend, device);
+  setValue(variable, next.value, backend, where);
 }

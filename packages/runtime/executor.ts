@@ -76,20 +76,13 @@ export async function compileSharded(
   const devices = meshDevices(backend, mesh);
   const plan = cutSteps(partitioned.graph, donate);
   const [device, ...alsoOn] = devices as [Device, ...Device[]];
-  const byKey = new Map<string, Executable>();
-  const programs = new Map<Step, Executable>();
-  try {
-    for (const step of plan.steps) {
-      if (step.kind !== "segment") continue;
-      const known = byKey.get(step.key);
-      const program = known ?? await backend.compile(step.graph, { device, alsoOn, donate: step.donate });
-      byKey.set(step.key, program);
-      programs.set(step, program);
-    }
-  } catch (error) {
-    byKey.forEach((program) => program.dispose());
-    throw error;
-  }
+  const segments = plan.steps.filter((step) => step.kind === "segment");
+  const distinct = new Map(segments.map((segment) => [segment.key, segment]));
+  const programs = await allOrNone(
+    [...distinct.values()],
+    ({ graph, donate }) => backend.compile(graph, { device, alsoOn, donate }),
+  );
+  const byKey = new Map([...distinct.keys()].map((key, i) => [key, programs[i]!]));
   const places = new Map(
     [...plan.places].map(([value, meshAxes]) => [value, placesOf(meshAxes, mesh, backend, devices)]),
   );
@@ -99,7 +92,7 @@ export async function compileSharded(
     devices,
     backend,
     plan,
-    programs,
+    programs: new Map(segments.map((segment) => [segment, byKey.get(segment.key)!])),
     freed: lastUses(plan),
     places,
     donate,
@@ -108,13 +101,27 @@ export async function compileSharded(
   return {
     graph: partitioned.graph,
     steps: plan.steps,
-    compiled: byKey.size,
+    compiled: programs.length,
     run: (inputs) => run(compiled, inputs),
     dispose() {
-      byKey.forEach((program) => program.dispose());
+      programs.forEach((program) => program.dispose());
       for (const buffers of places.values()) buffers.forEach((buffer) => buffer.dispose());
     },
   };
+}
+
+/** Compiles several things at once; when one fails, frees the others and fails. */
+async function allOrNone<T>(
+  items: readonly T[],
+  compile: (item: T) => Promise<Executable>,
+): Promise<readonly Executable[]> {
+  const found = await Promise.allSettled(items.map(compile));
+  const failed = found.find((result) => result.status === "rejected");
+  if (failed !== undefined) {
+    for (const result of found) if (result.status === "fulfilled") result.value.dispose();
+    throw failed.reason;
+  }
+  return found.map((result) => (result as PromiseFulfilledResult<Executable>).value);
 }
 
 /** The place of each device in its group along some mesh axes, on that device. */

@@ -5,7 +5,15 @@
  * writing takes the tensor apart.
  */
 import { formatType, type HostTensor, hostZeros, sameType, type TensorType } from "@tessera/core";
-import { blockOf, type DeviceMesh, type Distribution, groupIndex, localType, type Sharding, withoutTrivialAxes } from "@tessera/mesh";
+import {
+  blockOf,
+  type DeviceMesh,
+  type Distribution,
+  groupIndex,
+  localType,
+  type Sharding,
+  withoutTrivialAxes,
+} from "@tessera/mesh";
 import type { Backend, Buffer, Device } from "./backend.ts";
 import { cutBlock, pasteBlock } from "./blocks.ts";
 import { newTurns, type Turns, whenFree } from "./turns.ts";

@@ -11,8 +11,10 @@
  */
 import assert from "node:assert/strict";
 import {
+  einsum,
   emit,
   evaluate,
+  gradients,
   type Graph,
   type HostTensor,
   hostTensor,
@@ -21,12 +23,19 @@ import {
   trace,
 } from "@tessera/core";
 import { allSamples, assertAllClose, sampleOperands, type Tolerance, tolerances } from "@tessera/core/testing";
+import { DataParallel, DeviceMesh, shardGraph, type Sharding } from "@tessera/mesh";
 import type { Backend } from "./backend.ts";
+import { compileSharded } from "./executor.ts";
+import { scatter } from "./sharded_buffer.ts";
+
+export { referenceBackend } from "./reference_backend.ts";
 
 /** What a suite needs to know of a backend. */
 export interface ConformanceOptions {
   /** How far results may be from the reference's, where float32's own tolerance is too narrow for the hardware. */
   readonly tolerance?: Tolerance;
+  /** Opens the backend with a number of devices, virtual or not, where it can have several: a mesh of 2×2 is tried then. */
+  readonly openDevices?: (deviceCount: number) => Backend | Promise<Backend>;
 }
 
 /** The outputs of a graph, computed by a backend. */
@@ -55,6 +64,58 @@ function graphOf(
     const results = emit(op, Object.values(symbols), attrs as Record<string, unknown>);
     return Object.fromEntries(results.map((result, i) => [`y${i}`, result]));
   });
+}
+
+/** A lookup in a split table and two split layers, forward, backward and an update: every kind of collective but one. */
+function meshProgram(): Graph {
+  const types = {
+    tokens: { shape: [4, 2], dtype: "int32" },
+    table: { shape: [8, 4], dtype: "float32" },
+    up: { shape: [4, 8], dtype: "float32" },
+    down: { shape: [8, 4], dtype: "float32" },
+  } as const;
+  return trace("mesh_step", types, ({ tokens, table, up, down }) => {
+    const x = table.gather(tokens);
+    const y = einsum("btf,fd->btd", einsum("btd,df->btf", x, up).tanh(), down);
+    const loss = y.square().mean();
+    const [dtable, dup, ddown] = gradients(loss, [table, up, down]);
+    return { loss, next: tokens.add(1), table: table.sub(dtable!), up: up.sub(dup!), down: down.sub(ddown!) };
+  });
+}
+
+/** Runs it twice on a mesh, its state donated, and compares with the reference. */
+async function runOnMesh(backend: Backend, tolerance: Tolerance): Promise<void> {
+  const distribution = new DataParallel({
+    mesh: new DeviceMesh([2, 2], ["batch", "model"], backend.devices.slice(0, 4)),
+    batchDimName: "batch",
+  });
+  const graph = meshProgram();
+  const dims = [[["batch"], []], [["model"], ["batch"]], [["batch"], ["model"]], [["model"], []]];
+  const shardings = dims.map((own): Sharding => ({ dims: own, partial: [] }));
+  const known = new Map(graph.inputs.map((input, i) => [input, shardings[i]!]));
+  const partitioned = shardGraph(graph, distribution.mesh, known, [null, null, ...shardings.slice(1)]);
+  const donate = new Map([[1, 2], [2, 3], [3, 4]]);
+  const program = await compileSharded(partitioned, { backend, distribution, donate });
+  const operands = graph.inputs.map(({ type }) => ({
+    type,
+    fill: (uniform: Float32Array) => Array.from(uniform, (u) => type.dtype === "int32" ? Math.floor(8 * u) : 2 * u - 1),
+  }));
+  let hosts: readonly HostTensor[] = sampleOperands({ operands }, 3);
+  // A backend may keep what is uploaded and update it.
+  const inputs = hosts.map((host, i) =>
+    scatter({ ...host, data: host.data.slice() }, backend, { distribution, sharding: shardings[i]! })
+  );
+  for (let run = 0; run < 2; run++) {
+    const expected = evaluate(graph, hosts);
+    const found = await program.run(inputs);
+    assert.deepEqual(found.slice(2), inputs.slice(1), "state must stay in its buffers");
+    for (const [i, buffer] of found.entries()) {
+      assertAllClose(toElements(await buffer.read()), toElements(expected[i]!), tolerance);
+    }
+    found.slice(0, 2).forEach((buffer) => buffer.dispose());
+    hosts = [hosts[0]!, ...expected.slice(2)];
+  }
+  [...inputs, program].forEach((one) => one.dispose());
 }
 
 const vector: TensorType = { shape: [3], dtype: "float32" };
@@ -127,6 +188,18 @@ export function conformance(
       assert.deepEqual([...(await buffer.read()).data], [7, 8, 9]);
       buffer.dispose();
     }));
+
+  const { openDevices } = options;
+  if (openDevices !== undefined) {
+    Deno.test(`${name} runs a program on a mesh of 2×2 as on one device`, async () => {
+      const backend = await openDevices(4);
+      try {
+        await runOnMesh(backend, options.tolerance ?? { absolute: 1e-4, relative: 1e-4 });
+      } finally {
+        backend.dispose();
+      }
+    });
+  }
 
   Deno.test(`${name} names the input that does not fit`, () =>
     withBackend(async (backend) => {

@@ -6,6 +6,8 @@ import { nearestName } from "@tessera/core";
 export interface BackendOptions {
   /** The number of threads that one run may use, where the backend runs on the processor; all cores unless given. */
   readonly threads?: number;
+  /** The number of virtual devices, which share the threads, for meshes on one computer; 1 unless given. */
+  readonly deviceCount?: number;
 }
 
 /** One row per backend. A backend's code is loaded when it is first asked for. */

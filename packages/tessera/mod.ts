@@ -20,6 +20,7 @@
 export { backendNames, openBackend } from "./backends.ts";
 export type { BackendName, BackendOptions } from "./backends.ts";
 export * from "@tessera/core";
+export * from "@tessera/mesh";
 export * from "@tessera/runtime";
 export * from "@tessera/nn";
 export * from "@tessera/lora";

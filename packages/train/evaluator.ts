@@ -1,6 +1,6 @@
 /** Evaluation over data sets, and how batches enter programs. */
-import { toFloat32 } from "@tessera/core";
-import { compileProgram, type Program } from "@tessera/nn";
+import { type DType, type HostTensor, hostZeros, toFloat32 } from "@tessera/core";
+import { compileProgram, type Program, rowMultiple } from "@tessera/nn";
 import type { Backend, Buffer } from "@tessera/runtime";
 import { checkTokens } from "./check.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
@@ -22,11 +22,21 @@ export interface EvaluateOptions {
   readonly onBatch?: (done: number, total: number) => void;
 }
 
-/** The inputs of a program that a batch gives. */
+/** The inputs of a program that a batch gives, filled up with empty rows, which count for nothing, to a multiple of `rows`. */
 export function inputsOf(
   { tokenIds, lossMask, paddingMask }: Batch,
+  rows: number,
 ): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask"> {
-  return { tokenIds, lossMask, paddingMask };
+  return { tokenIds: filled(tokenIds, rows), lossMask: filled(lossMask, rows), paddingMask: filled(paddingMask, rows) };
+}
+
+function filled<D extends DType>(tensor: HostTensor<D>, rows: number): HostTensor<D> {
+  const [batch, ...rest] = tensor.shape as [number, ...number[]];
+  const missing = (rows - batch % rows) % rows;
+  if (missing === 0) return tensor;
+  const whole = hostZeros(tensor.dtype, [batch + missing, ...rest]);
+  whole.data.set(tensor.data);
+  return whole;
 }
 
 /** Reads scalar outputs and frees them. */
@@ -69,8 +79,9 @@ export class Evaluator {
     await checkTokens(this.#model, dataset);
     let [loss, tokens, correct, done] = [0, 0, 0, 0];
     for (const batch of batches(dataset)) {
-      const program = await this.#program(...batch.tokenIds.shape as [number, number]);
-      const sums = await numbers(await program.run(inputsOf(batch)));
+      const inputs = inputsOf(batch, rowMultiple(this.#model.variables));
+      const program = await this.#program(...inputs.tokenIds.shape as [number, number]);
+      const sums = await numbers(await program.run(inputs));
       loss += sums.loss!;
       tokens += sums.tokens!;
       correct += sums.correct!;

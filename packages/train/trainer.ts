@@ -1,6 +1,15 @@
 /** Training and evaluation over data sets: what `compile`, `fit` and `evaluate` of a model do. */
 import { bytesOf } from "@tessera/core";
-import { compileProgram, disposeValues, type Program, type TracedProgram, type Variable } from "@tessera/nn";
+import type { Distribution } from "@tessera/mesh";
+import {
+  compileProgram,
+  disposeValues,
+  distributionOf,
+  type Program,
+  rowMultiple,
+  type TracedProgram,
+  type Variable,
+} from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { checkTokens } from "./check.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
@@ -93,6 +102,7 @@ export class Trainer {
   readonly #evaluator: Evaluator;
   readonly #programs = new Map<string, Promise<Program>>();
   #trained: readonly Variable[] = [];
+  #distribution: Distribution | null = null;
   #accumulators = new Map<Variable, Variable>();
   #updates = 0;
 
@@ -203,7 +213,16 @@ export class Trainer {
     this.#evaluator.dispose();
   }
 
-  /** Makes slots, and drops programs that were compiled for other trainable variables. */
+  /**
+   * Makes the optimizer's variables and the accumulators now; `fit` makes them otherwise.
+   *
+   * @throws {Error} when nothing is trainable, or when a variable has no value.
+   */
+  async build(): Promise<void> {
+    await this.#prepare();
+  }
+
+  /** Makes slots, and drops programs that were compiled for other trainable variables or for where they lay before. */
   async #prepare(): Promise<void> {
     const variables = trainableVariables(this.#model);
     if (variables.length === 0) {
@@ -213,6 +232,9 @@ export class Trainer {
     }
     const same = variables.length === this.#trained.length &&
       variables.every((variable, i) => variable === this.#trained[i]);
+    const distribution = distributionOf(variables);
+    if (same && distribution !== this.#distribution) this.dropPrograms();
+    this.#distribution = distribution;
     if (!same) {
       this.dropPrograms();
       disposeValues(this.#accumulators.values());
@@ -231,30 +253,36 @@ export class Trainer {
     return known;
   }
 
+  #inputs(batch: Batch) {
+    return inputsOf(batch, rowMultiple(this.#model.variables));
+  }
+
   #scalars() {
     const scalars = this.settings.optimizer.scalars(this.#updates++);
     return Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, hostScalar(value)]));
   }
 
   async #update(batch: Batch): Promise<{ loss: number; counted: number; gradientNorm: number }> {
-    const [rows, time] = batch.tokenIds.shape as [number, number];
+    const inputs = this.#inputs(batch);
+    const [rows, time] = inputs.tokenIds.shape as [number, number];
     const program = await this.#program(
       `train ${rows}x${time}`,
       () => traceTrainStep(this.#model, this.settings.optimizer, rows, time),
     );
-    const found = await numbers(await program.run({ ...inputsOf(batch), ...this.#scalars() }));
+    const found = await numbers(await program.run({ ...inputs, ...this.#scalars() }));
     return { loss: found.loss!, counted: found.tokens!, gradientNorm: found.gradientNorm! };
   }
 
   async #accumulate(group: readonly Batch[]): Promise<{ loss: number; counted: number; gradientNorm: number }> {
     let [loss, tokens] = [0, 0];
     for (const batch of group) {
-      const [rows, time] = batch.tokenIds.shape as [number, number];
+      const inputs = this.#inputs(batch);
+      const [rows, time] = inputs.tokenIds.shape as [number, number];
       const program = await this.#program(
         `accumulate ${rows}x${time}`,
         () => traceAccumulate(this.#model, this.#accumulators, rows, time),
       );
-      const sums = await numbers(await program.run(inputsOf(batch)));
+      const sums = await numbers(await program.run(inputs));
       loss += sums.loss!;
       tokens += sums.tokens!;
     }

@@ -1,0 +1,48 @@
+/**
+ * When and on what the collectives of a local graph work, so that devices hold and send less.
+ *
+ * Gradients are scattered as soon as they are computed: until then each device holds all of them, afterwards its part. A weight is
+ * gathered as it is stored, and brought into another axis order or a wider dtype afterwards: where that is part of a product, as
+ * transposes are, it costs nothing, and a narrow dtype is less to send.
+ */
+import { bytesPerElement, emit, type Graph, type Node, rewrite, type Tensor } from "@tessera/core";
+
+/** A graph in which sums of which each device keeps a part are taken right after what they sum. */
+export function scatterEarly(graph: Graph): Graph {
+  const after = new Map<Node, Node[]>();
+  for (const node of graph.nodes) {
+    const producer = node.op === "reduceScatter" ? node.operands[0]!.producer : null;
+    if (producer === null) continue;
+    const list = after.get(producer);
+    if (list === undefined) after.set(producer, [node]);
+    else list.push(node);
+  }
+  const moved = new Set([...after.values()].flat());
+  const withFollowers = (node: Node): Node[] => [node, ...(after.get(node) ?? []).flatMap(withFollowers)];
+  return { ...graph, nodes: graph.nodes.filter((node) => !moved.has(node)).flatMap(withFollowers) };
+}
+
+/** A graph in which inputs are gathered as they are, and what only puts them into another form comes after. */
+export function gatherStored(graph: Graph): Graph {
+  const inputs = new Set(graph.inputs);
+  return rewrite(graph, ({ op, attrs }, operands) => {
+    if (op !== "allGather" || !isForm(operands[0]!, inputs)) return null;
+    return [gathered(operands[0]!, attrs.axis as number, attrs)];
+  });
+}
+
+/** Whether a value is an input in another axis order or a wider dtype. */
+function isForm(tensor: Tensor, inputs: ReadonlySet<Tensor>): boolean {
+  const node = tensor.producer;
+  if (node === null) return false;
+  const [from] = node.operands;
+  const isWider = node.op === "cast" && bytesPerElement(from!.dtype) <= bytesPerElement(tensor.dtype);
+  return (node.op === "transpose" || isWider) && (inputs.has(from!) || isForm(from!, inputs));
+}
+
+function gathered(tensor: Tensor, axis: number, attrs: Node["attrs"]): Tensor {
+  const node = tensor.producer;
+  if (node === null) return emit("allGather", [tensor], { ...attrs, axis })[0]!;
+  const permutation = node.attrs.permutation as readonly number[] | undefined;
+  return emit(node.op, [gathered(node.operands[0]!, permutation?.[axis] ?? axis, attrs)], node.attrs)[0]!;
+}

@@ -1,0 +1,3 @@
+import { conformance, referenceBackend } from "./testing.ts";
+
+conformance("reference", () => referenceBackend(), { openDevices: (deviceCount) => referenceBackend({ deviceCount }) });
