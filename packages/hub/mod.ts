@@ -45,6 +45,7 @@ export {
 export { checkJson, parseJson, readJson, readText } from "./json_file.ts";
 export { type HfLlama3Rope, type HfLlamaConfig, llamaConfig } from "./llama_config.ts";
 export { didYouMean, listNames } from "./name_hints.ts";
+export { type HfPaliGemmaConfig, type HfSiglipConfig, paliGemmaConfig } from "./pali_gemma_config.ts";
 export {
   hostTypeOf,
   openSafetensors,
