@@ -7,10 +7,11 @@ import { OnnxBuffer } from "./buffer.ts";
 import { memorySharing } from "./donation.ts";
 import type { Environment } from "./ffi/environment.ts";
 import { newSession, type Session, type SessionOptions } from "./ffi/session.ts";
-import { bindResidents } from "./residents.ts";
+
 import type { OrtValue } from "./ffi/value.ts";
 import { cpuSupport, lower, preparations } from "./lowering/lower.ts";
 import { encodeModel } from "./model/encode.ts";
+import { bindResidents } from "./residents.ts";
 
 /** How one output of a program reaches its buffer. */
 interface OutputPlan {
