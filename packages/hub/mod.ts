@@ -19,7 +19,7 @@
 export { type BlobFolder, blobFolder, fetchFolder, type NamedBlob } from "./blob_folder.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 export { type ChatMessage } from "./chat_template.ts";
-export { environmentVariable, isFolder } from "./disk.ts";
+export { environmentVariable, isFolder, pathBeside } from "./disk.ts";
 export {
   type FileBytes,
   type FileEntry,

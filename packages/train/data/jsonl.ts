@@ -5,8 +5,7 @@
  * being UTF-8.
  */
 
-import { dirname, isAbsolute, join } from "node:path";
-import { type FileEntry, fileOf } from "@tessera/hub";
+import { type FileEntry, fileOf, pathBeside } from "@tessera/hub";
 import { type Example, parseExample } from "./example.ts";
 
 const newline = 10;
@@ -95,8 +94,8 @@ export async function* readExamples(source: string | FileEntry | Iterable<unknow
 
 /** An example whose picture's path, unless it is absolute, starts at the folder of the JSONL file that names it. */
 function fromFolder(example: Example, file: string): Example {
-  if (example.kind !== "prompt" || typeof example.image !== "string" || isAbsolute(example.image)) return example;
-  return { ...example, image: join(dirname(file), example.image) };
+  if (example.kind !== "prompt" || typeof example.image !== "string") return example;
+  return { ...example, image: pathBeside(file, example.image) };
 }
 
 /**
