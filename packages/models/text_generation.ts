@@ -159,12 +159,14 @@ export class TextGenerator {
   /** Tells after each token whether a stop string came up. */
   #stopCheck(stopStrings: readonly string[], { search }: Sampling): NonNullable<GenerateTokens["endsWith"]> {
     const { tokenizer } = this;
-    // Beams go on from each other, so none can be followed token by token.
+    // Beams go on from each other, so none can be followed token by token. A stop string that the last token completes has no more
+    // tokens than bytes; some that come before are read for what they say of the first ones.
     if (search === "beam") {
+      const longest = Math.max(...stopStrings.map((stop) => new TextEncoder().encode(stop).length));
       return (answer) => {
-        const scanner = stopScanner(stopStrings);
-        scanner.push(tokenizer.decode(answer, { skipSpecialTokens: true }));
-        return scanner.stopped;
+        const text = answerText(tokenizer, [], { stopStrings, stripPrompt: true });
+        answer.slice(-longest - 8).forEach((token) => text.push(token));
+        return text.stopped;
       };
     }
     const texts = new Map<number, ReturnType<typeof answerText>>();
@@ -229,7 +231,7 @@ export function checkImages(given: HostTensor<"float32"> | undefined, { images }
   );
 }
 
-/** The text of an answer as its tokens come, up to a stop string. */
+/** The text of an answer as its tokens come, up to a stop string. Models may have tokens that their tokenizers lack: they read as nothing. */
 function answerText(
   tokenizer: Tokenizer,
   prompt: readonly number[],
@@ -238,10 +240,11 @@ function answerText(
   const { stripPrompt = false, stopStrings = [], keepStopString = false } = options;
   const stream = textStream(tokenizer);
   const scanner = stopScanner(stopStrings, keepStopString);
+  const read = (token: number) => tokenizer.idToToken(token) === null ? "" : stream.push(token);
   return {
     /** The text of the prompt, if it is wanted. */
-    begin: () => stripPrompt ? "" : prompt.map((token) => stream.push(token)).join(""),
-    push: (token: number) => scanner.push(stream.push(token)),
+    begin: () => stripPrompt ? "" : prompt.map(read).join(""),
+    push: (token: number) => scanner.push(read(token)),
     end: () => scanner.push(stream.end()) + scanner.end(),
     get stopped() {
       return scanner.stopped;
