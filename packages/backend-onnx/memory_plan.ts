@@ -7,7 +7,7 @@
  * buffer of the same shape that is not needed any more; else in a new one. A buffer is freed after its last use of all, so one
  * that is used again later is kept in between. The rest of the memory is what some kernels take for themselves.
  */
-import { bytesPerElement, type DType, type DTypeSupport, type Graph, sizeOf } from "@tessera/core";
+import { bytesPerElement, type DType, type DTypeSupport, type Graph, type OpName, sizeOf } from "@tessera/core";
 import { memorySharing } from "./donation.ts";
 import { broadcast } from "./lowering/elementwise.ts";
 import { cpuSupport, lower, prepare } from "./lowering/lower.ts";
@@ -24,6 +24,12 @@ const scratch: Readonly<Record<string, (operands: readonly OnnxValue[]) => numbe
   // Both branches, each repeated to the shape that it has together with the condition.
   Where: ([condition, ...branches]) =>
     branches.reduce((sum, branch) => sum + bytesOf({ ...branch, shape: broadcast(condition!.shape, branch.shape) }), 0),
+};
+
+/** What a device computes in that has kernels for half-width floats. */
+export const halfSupport: DTypeSupport = {
+  computes: new Set<DType>(["float32", "bfloat16", "float16", "int32", "bool", "uint8"]),
+  moves: new Set<OpName>(),
 };
 
 /** How ONNX Runtime's allocator rounds. */

@@ -53,7 +53,7 @@ export { factorLayouts, layoutOfSlot } from "./slot_layout.ts";
 export type { FactorOptions } from "./slot_layout.ts";
 export { formatSpec, TensorLayout } from "./tensor_layout.ts";
 export type { DimLayout, LayoutSpec } from "./tensor_layout.ts";
-export { liveBytes, trafficOf } from "./traffic.ts";
+export { liveBytes, splitAt, trafficOf } from "./traffic.ts";
 export type { LiveBytes, Traffic } from "./traffic.ts";
 export { visualizeSharding } from "./visualize.ts";
 export type { VisualizeOptions } from "./visualize.ts";

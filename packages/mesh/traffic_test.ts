@@ -11,7 +11,7 @@ import {
   traceBlock,
 } from "./samples/tiny_block.ts";
 import { type MeshShape, replicated } from "./sharding.ts";
-import { liveBytes, type Traffic, trafficOf } from "./traffic.ts";
+import { liveBytes, splitAt, type Traffic, trafficOf } from "./traffic.ts";
 
 function meshOf(batch: number, model: number): MeshShape {
   return { axes: [{ name: "batch", size: batch }, { name: "model", size: model }] };
@@ -102,6 +102,18 @@ Deno.test("a vocabulary that is split is neither gathered nor are its logits", (
   assert.deepEqual(trafficOf(graph), [
     { op: "allReduce", meshAxes: ["model"], size: 2, count: 4, bytes, sent: bytes },
   ]);
+});
+
+Deno.test("splitAt() tells a block's two all-reduces forward from its two backward", () => {
+  const options = { adapter: "none", bare: true, sizes: { layers: 3 } } as const;
+  const block = traceBlock(options);
+  const shardings = megatronShardings(block);
+  const outputs = block.graph.outputs.map((_, i) => outputSharding(block, i, shardings));
+  const { graph } = shardGraph(block.graph, meshOf(1, 2), shardings, outputs);
+  const { before, after } = splitAt(graph, [graph.outputs[0]!]);
+  assert.equal(before.length + after.length, graph.nodes.length);
+  const counts = [before, after].map((nodes) => trafficOf({ nodes }).map(({ op, count }) => `${op} × ${count}`));
+  assert.deepEqual(counts, [["allReduce × 6"], ["allReduce × 6"]]);
 });
 
 Deno.test("liveBytes() drops values after their last use", () => {

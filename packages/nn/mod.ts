@@ -7,7 +7,7 @@ export { Variable } from "./variable.ts";
 export type { Follows, VariableSpec } from "./variable.ts";
 export { activation, assign, programVariable, traceProgram } from "./program.ts";
 export type { Activation, TracedProgram } from "./program.ts";
-export { compileProgram } from "./compile_program.ts";
+export { compileProgram, donations } from "./compile_program.ts";
 export type { Program } from "./compile_program.ts";
 export {
   distributionOf,

@@ -21,7 +21,7 @@ import type { Backend, Buffer, Device, Executable } from "./backend.ts";
 import type { Communicator, Exchange, Exchanges } from "./communicator.ts";
 import { localCommunicator } from "./local_communicator.ts";
 import { meshDevices, ShardedBuffer } from "./sharded_buffer.ts";
-import { cutSteps, type Segment, type Step, type Steps } from "./steps.ts";
+import { cutSteps, lastUses, type Segment, type Step, type Steps } from "./steps.ts";
 import { whenAllFree } from "./turns.ts";
 
 /** How a partitioned program is compiled. */
@@ -134,19 +134,6 @@ function placesOf(
   return devices.map((device, i) =>
     backend.upload(hostTensor("int32", [], Int32Array.of(groupIndex(mesh, meshAxes, i))), device)
   );
-}
-
-/** Per step, the values made in the run that nothing reads after it. */
-function lastUses({ steps, outputs }: Steps): Tensor[][] {
-  const last = new Map<Tensor, number>();
-  steps.forEach((step, i) => {
-    step.outputs.forEach((value) => last.set(value, i));
-    step.inputs.forEach((value) => last.has(value) && last.set(value, i));
-  });
-  outputs.forEach((value) => last.delete(value));
-  const freed: Tensor[][] = steps.map(() => []);
-  for (const [value, i] of last) freed[i]!.push(value);
-  return freed;
 }
 
 /** The buffers as sharded ones, or an error that names the input that does not fit. */

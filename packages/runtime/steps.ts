@@ -102,6 +102,19 @@ export function cutSteps(graph: Graph, donate: ReadonlyMap<number, number> = new
   return { steps, inputs, places, outputs };
 }
 
+/** Per step, the values made in the run that nothing reads after it. */
+export function lastUses({ steps, outputs }: Steps): Tensor[][] {
+  const last = new Map<Tensor, number>();
+  steps.forEach((step, i) => {
+    step.outputs.forEach((value) => last.set(value, i));
+    step.inputs.forEach((value) => last.has(value) && last.set(value, i));
+  });
+  outputs.forEach((value) => last.delete(value));
+  const freed: Tensor[][] = steps.map(() => []);
+  for (const [value, i] of last) freed[i]!.push(value);
+  return freed;
+}
+
 /** The graph with an input for each of the places that a device has in a group, and slices taken by those. */
 function withPlaces(graph: Graph): { graph: Graph; places: Map<Tensor, readonly string[]> } {
   const places = new Map<Tensor, readonly string[]>();

@@ -106,13 +106,17 @@ function start(library: OrtLibrary, threads: number, spinning: boolean, logLevel
 const arenaAllocator = 1;
 const defaultMemory = 0;
 
-/** Gives all sessions one arena that grows by what is asked for, not by powers of two. */
+/**
+ * How the arena that all sessions share takes memory: by what is asked for, not by powers of two (1), and with little left over
+ * in a block that is larger than what it is used for, where 128 MiB could be.
+ */
+const arenaSettings = { arena_extend_strategy: 1n, max_dead_bytes_per_chunk: 65_536n } as const;
+
 function registerArena(api: OrtApi, env: bigint, memory: bigint): void {
-  const keys = [cString("arena_extend_strategy")];
+  const keys = Object.keys(arenaSettings).map(cString);
   const keyPointers = BigUint64Array.from(keys, (key) => addressOf(key));
-  const sameAsRequested = 1n;
   const out = outPointer();
-  api.createArenaCfgV2(keyPointers, BigUint64Array.of(sameAsRequested), keys.length, out);
+  api.createArenaCfgV2(keyPointers, BigUint64Array.from(Object.values(arenaSettings)), keys.length, out);
   api.createAndRegisterAllocator(env, memory, out[0]!);
   api.releaseArenaCfg(out[0]!);
 }
