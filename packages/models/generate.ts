@@ -33,14 +33,10 @@ export class Generator {
   generate(request: GenerateTokens, onStep?: (step: SearchStep) => void): Promise<number[][]> {
     const result = this.#turn.then(async () => {
       const steps = this.steps(request);
-      try {
-        for (;;) {
-          const { done, value } = await steps.next();
-          if (done) return value;
-          onStep?.(value);
-        }
-      } finally {
-        await steps.return([]);
+      for (;;) {
+        const { done, value } = await steps.next();
+        if (done) return value;
+        onStep?.(value);
       }
     });
     this.#turn = result.catch(() => {});

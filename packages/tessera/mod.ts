@@ -19,6 +19,7 @@
  */
 export { backendNames, openBackend } from "./backends.ts";
 export type { BackendName, BackendOptions } from "./backends.ts";
+export { planTraining, suggestMeshes } from "./plan.ts";
 export * from "@tessera/core";
 export * from "@tessera/mesh";
 export * from "@tessera/runtime";
@@ -28,28 +29,14 @@ export * from "@tessera/convert";
 export * from "@tessera/models";
 export * from "@tessera/train";
 export {
-  blobFolder,
   checkJson,
-  fetchFolder,
   loadTokenizer,
   openCheckpoint,
   openSafetensors,
   parseJson,
   readHfConfig,
   readJson,
-  torchDtypeOf,
   writeCheckpoint,
   writeSafetensors,
 } from "@tessera/hub";
-export type {
-  BlobFolder,
-  ChatMessage,
-  Checkpoint,
-  FileEntry,
-  Folder,
-  HfConfig,
-  NamedBlob,
-  TensorSource,
-  TensorStore,
-  Tokenizer,
-} from "@tessera/hub";
+export type { ChatMessage, Checkpoint, HfConfig, TensorSource, TensorStore, Tokenizer } from "@tessera/hub";

@@ -3,10 +3,9 @@ import { nearestName } from "@tessera/core";
 import type { BuildOptions, BuiltModel } from "../architectures.ts";
 import { gemmaPresets } from "./gemma_presets.ts";
 import { llamaPresets } from "./llama_presets.ts";
-import { paliGemmaPresets } from "./pali_gemma_presets.ts";
 import type { Preset, PresetTable } from "./preset.ts";
 
-const tables = { ...gemmaPresets, ...llamaPresets, ...paliGemmaPresets };
+const tables = { ...gemmaPresets, ...llamaPresets };
 
 /** The name of a preset, as KerasHub spells it. */
 export type PresetName = keyof typeof tables;
@@ -31,8 +30,10 @@ export function presetOf(name: string): Preset {
 
 /** What to say of a name that is no preset's, to follow it: the preset that it most likely means, or all that there are. */
 export function presetHint(name: string): string {
-  const near = nearestName(name, Object.keys(presets));
-  return near === null ? `; there are ${Object.keys(presets).join(", ")}` : `; did you mean "${near}"?`;
+  // Names may be given without the language at their end.
+  const byName = new Map(Object.keys(presets).flatMap((full) => [[full, full], [full.replace(/_en$/, ""), full]]));
+  const near = nearestName(name, byName.keys());
+  return near === null ? `; there are ${Object.keys(presets).join(", ")}` : `; did you mean "${byName.get(near)}"?`;
 }
 
 /**
