@@ -24,15 +24,10 @@ export interface EvaluateOptions {
 
 /** The inputs of a program that a batch gives, filled up with empty rows, which count for nothing, to a multiple of `rows`. */
 export function inputsOf(
-  { tokenIds, lossMask, paddingMask, images }: Batch,
+  { tokenIds, lossMask, paddingMask }: Batch,
   rows: number,
-): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask" | "images"> {
-  return {
-    tokenIds: filled(tokenIds, rows),
-    lossMask: filled(lossMask, rows),
-    paddingMask: filled(paddingMask, rows),
-    ...(images === undefined ? {} : { images: filled(images, rows) }),
-  };
+): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask"> {
+  return { tokenIds: filled(tokenIds, rows), lossMask: filled(lossMask, rows), paddingMask: filled(paddingMask, rows) };
 }
 
 function filled<D extends DType>(tensor: HostTensor<D>, rows: number): HostTensor<D> {

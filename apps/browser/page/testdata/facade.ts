@@ -1,2 +1,0 @@
-/** Everything that the facade exports, for a bundle. */
-export * from "tessera";
