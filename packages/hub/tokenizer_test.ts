@@ -85,6 +85,33 @@ Deno.test("loadTokenizer() finds tokens that a fine-tune added, special or not",
   assert.equal(tokenizer.vocabularySize, 411);
 });
 
+Deno.test("encode() takes the tokens of CodeGemma's fill-in-the-middle as they are spelt in a text", async () => {
+  const tokens = ["<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|file_separator|>"];
+  const json = await readJsonFile("gemma/tokenizer.json");
+  const vocabulary = (json.model as { vocab: Record<string, number> }).vocab;
+  const first = Object.keys(vocabulary).length;
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  const added = tokens.map((content, i) => ({ id: first + i, content, ...flags }));
+  const known = (json.added_tokens as { id: number }[]).filter(({ id }) => id < first);
+  tokens.forEach((token, i) => vocabulary[token] = first + i);
+  await withFolder({ "tokenizer.json": { ...json, added_tokens: [...known, ...added] } }, async (folder) => {
+    const tokenizer = await loadTokenizer(folder);
+    const [prefix, middle, suffix, separator] = tokens.map((token) => tokenizer.tokenToId(token)!);
+    const ids = tokenizer.encode("<|fim_prefix|>def add(<|fim_suffix|>\n<|fim_middle|>first<|file_separator|>");
+    const plain = (text: string) => tokenizer.encode(text);
+    assert.deepEqual(ids, [
+      prefix,
+      ...plain("def add("),
+      suffix,
+      ...plain("\n"),
+      middle,
+      ...plain("first"),
+      separator,
+    ]);
+    assert.equal(tokenizer.decode(ids, { skipSpecialTokens: true }), "def add(\nfirst");
+  });
+});
+
 /** A folder with the tiny Llama tokenizer; a null leaves a file out. */
 async function withTokenizer(changes: Files, run: (folder: string) => Promise<void>): Promise<void> {
   const files = { "tokenizer.json": await readJsonFile("llama/tokenizer.json"), ...changes };

@@ -33,6 +33,22 @@ CHECKPOINTS = [
              num_hidden_layers=3),
         dtype=torch.bfloat16, lengths=(32, 19), must_matter=dict(rms_norm_eps=1e-6),
     ),
+    # The configs of Gemma 1.1 and of CodeGemma name the activation in two fields, of which one may be null or say "gelu".
+    Checkpoint(
+        "gemma11_gqa_old", 12, "gemma",
+        dict(GEMMA_1, num_attention_heads=4, num_key_value_heads=2, head_dim=8, rope_parameters=rope(500.0)),
+        old_spelling=dict(hidden_act="gelu_pytorch_tanh", hidden_activation=None, rope_theta=500.0,
+                          rope_scaling=None, torch_dtype="float32"),
+        must_matter=dict(rope_parameters=rope(10000.0)),
+    ),
+    Checkpoint(
+        "codegemma_mqa_old", 13, "gemma",
+        dict(GEMMA_1, num_attention_heads=2, num_key_value_heads=1, head_dim=16, eos_token_id=[1, 70]),
+        dtype=torch.bfloat16,
+        old_spelling=dict(hidden_act="gelu", hidden_activation="gelu_pytorch_tanh", rope_theta=10000.0,
+                          rope_scaling=None, torch_dtype="bfloat16"),
+        must_matter=dict(rope_parameters=rope(500.0)),
+    ),
     Checkpoint(
         "gemma2_gqa", 4, "gemma2",
         dict(GEMMA_2, num_attention_heads=4, num_key_value_heads=2, head_dim=12, query_pre_attn_scalar=20,
