@@ -19,12 +19,34 @@ export function isPresetName(name: string): name is PresetName {
 }
 
 /**
- * The preset of a name.
+ * The repository on Hugging Face that a preset's name or a handle such as `hf://google/gemma-2-9b` stands for; `null` for any
+ * other text.
+ *
+ * @throws {RangeError} when it is a handle of another kind, or one without an owner or a name.
+ */
+export function repositoryOf(name: string): string | null {
+  if (isPresetName(name)) return presets[name].repository;
+  const [, scheme, rest] = /^(\w+):\/\/(.*)$/s.exec(name) ?? [];
+  if (scheme === undefined) return null;
+  if (scheme === "hf" && /^[\w.-]+\/[\w.-]+$/.test(rest!)) return rest!;
+  throw new RangeError(
+    `Cannot use "${name}": a handle is "hf://" with an owner and a name, as in "hf://google/gemma-2-9b"`,
+  );
+}
+
+/**
+ * The preset of a name, or of the repository that a handle names.
  *
  * @throws {RangeError} when there is none of that name; the message has the nearest ones.
  */
 export function presetOf(name: string): Preset {
   if (isPresetName(name)) return presets[name];
+  const repository = repositoryOf(name);
+  if (repository !== null) {
+    const found = Object.values<Preset>(presets).find((preset) => preset.repository === repository);
+    if (found !== undefined) return found;
+    throw new RangeError(`Cannot describe "${name}" without its files: no preset is of that repository`);
+  }
   throw new RangeError(`Cannot find the preset "${name}"${presetHint(name)}`);
 }
 

@@ -63,6 +63,14 @@ Deno.test("buildPreset() makes a model without values in the dtype asked for", (
   assert.equal(buildPreset("llama3.3_instruct_70b").text.contextLength, 131_072);
 });
 
+Deno.test("presetOf() finds the preset of a handle's repository", () => {
+  assert.equal(presetOf("hf://meta-llama/Llama-3.2-1B"), presets["llama3.2_1b"]);
+  assert.throws(() => presetOf("hf://owner/none"), {
+    name: "RangeError",
+    message: 'Cannot describe "hf://owner/none" without its files: no preset is of that repository',
+  });
+});
+
 Deno.test("presetOf() rejects an unknown name, with the nearest or with all", () => {
   assert.throws(() => presetOf("gemma_2_9b_en"), {
     name: "RangeError",
