@@ -34,13 +34,13 @@ const folders = ["gemma1_mha", "gemma2_gqa", "gemma2_bf16_shards"].map((name) =>
   .concat(["llama3_gqa", "llama32_tied_bf16"].map((name) => `llama/${name}`));
 
 for (const name of folders) {
-  Deno.test(`${name} in int8 has the logits of Transformers within 8 %`, async () => {
+  Deno.test(`${name} in int8 has the logits of Transformers within 10 %`, async () => {
     const file = await openSafetensors(`${golden(name)}/golden.safetensors`);
     const lm = await CausalLM.fromPreset(golden(name), { backend, quantize: "int8" });
     try {
       const logits = await lm.score({ tokenIds: file.read("input_ids") as HostTensor<"int32"> });
       const { error, cosine } = compare(logits, file.read("logits"));
-      assert(error < 0.08 && cosine > 0.997, `off by ${error}, cosine ${cosine}`);
+      assert(error < 0.1 && cosine > 0.995, `off by ${error}, cosine ${cosine}`);
     } finally {
       lm.dispose();
       file.close();
@@ -53,7 +53,7 @@ const wide = { numLayers: 3, hiddenDim: 256, headDim: 64, intermediateDim: 1024 
 const tokenIds = hostTensor("int32", [2, 16], Int32Array.from({ length: 32 }, (_, i) => (i * 13 + 7) % 480));
 
 /** How far random weights, whose errors are as large as errors get, may move the logits. */
-const most: Readonly<Record<QuantizationName, number>> = { int8: 0.03, int4: 0.35 };
+const most: Readonly<Record<QuantizationName, number>> = { int8: 0.045, int4: 0.35 };
 
 for (const quantize of ["int8", "int4"] as const) {
   Deno.test(`${quantize}: logits stay near, steps of a cache agree with whole prompts, and the bytes are counted`, async () => {

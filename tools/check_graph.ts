@@ -16,6 +16,7 @@ export const layers: readonly (readonly string[])[] = [
   ["packages/backend-onnx", "packages/backend-webgpu"],
   ["packages/nn"],
   ["packages/hub"],
+  ["packages/vision"],
   ["packages/lora"],
   ["packages/convert"],
   ["packages/train"],

@@ -7,9 +7,11 @@ import { OnnxBuffer } from "./buffer.ts";
 import { memorySharing } from "./donation.ts";
 import type { Environment } from "./ffi/environment.ts";
 import { newSession, type Session, type SessionOptions } from "./ffi/session.ts";
+
 import type { OrtValue } from "./ffi/value.ts";
 import { cpuSupport, lower, preparations } from "./lowering/lower.ts";
 import { encodeModel } from "./model/encode.ts";
+import { bindResidents } from "./residents.ts";
 
 /** How one output of a program reaches its buffer. */
 interface OutputPlan {
@@ -31,10 +33,10 @@ export async function compileGraph(
   compileOptions: CompileOptions,
   options: SessionOptions,
 ): Promise<Executable> {
-  const { device, donate } = compileOptions;
+  const { device, donate, residents = new Map() } = compileOptions;
   checkDonations(graph, donate);
   const prepared = await runPhases(graph, preparations(cpuSupport));
-  const { model, inputNames, outputNames } = lower(prepared);
+  const { model, inputNames, outputNames } = lower(prepared, residents.keys());
   await pause();
   const donors = new Map([...donate ?? []].map(([input, output]) => [output, input]));
   const asWritten = (options.optimization ?? 0) === 0;
@@ -45,20 +47,33 @@ export async function compileGraph(
   });
   const outputTypes = graph.outputs.map((output) => output.type);
   const bytes = encodeModel(model);
+  const constants = bindResidents(environment, graph, model, residents);
   let session: Session;
   try {
-    session = await newSession(environment, bytes, { inputNames, outputNames, outputTypes }, options);
+    session = await newSession(environment, bytes, { inputNames, outputNames, outputTypes }, options, constants?.given);
   } catch (cause) {
+    constants?.release();
     throw new Error(`Cannot compile "${graph.name}" for ${device.id}: ${messageOf(cause)}`, { cause });
   }
   return {
     graph,
     run: (inputs) => {
       const where = deviceOfRun(compileOptions, inputs);
+      const other = [...residents.keys()].find((input) => inputs[input] !== residents.get(input));
+      if (other !== undefined) throw otherResident(graph, other);
       return runSession(environment, session, graph, where, plans, inputs);
     },
-    dispose: () => void session.release(),
+    dispose: () => void session.release().then(() => constants?.release()),
   };
+}
+
+function otherResident(graph: Graph, input: number): Error {
+  return new TypeError(
+    `Cannot run "${graph.name}": input "${
+      graph.inputNames[input]
+    }" must be the buffer that it was compiled for; compile it ` +
+      "again for another one",
+  );
 }
 
 function messageOf(cause: unknown): string {

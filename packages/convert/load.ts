@@ -12,7 +12,7 @@ import {
 import type { Checkpoint } from "@tessera/hub";
 import { loadQuantized, putBlocks, type Variable, type Where } from "@tessera/nn";
 import { type Backend, cutBlock } from "@tessera/runtime";
-import { pair, type Pairing, type TensorRow } from "./rows.ts";
+import { type NameRule, pair, type Pairing, tableName, type TensorRow } from "./rows.ts";
 
 /** How a checkpoint is loaded. */
 export interface LoadOptions {
@@ -22,6 +22,8 @@ export interface LoadOptions {
   readonly copies?: Readonly<Record<string, string>>;
   /** The device that receives the values, or the distribution by which they are split; the backend's first device unless given. */
   readonly where?: Where;
+  /** Other names that tensors may have; none unless given. The names in the table are tried on what these make of a name. */
+  readonly names?: readonly NameRule[];
   /** Called after each tensor with the number loaded so far and the number in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
@@ -79,6 +81,33 @@ export function checkCheckpoint(
 }
 
 /**
+ * A checkpoint whose tensors have the names of the table.
+ *
+ * @throws {Error} when two of its tensors have one name in the table.
+ */
+export function withTableNames(checkpoint: Checkpoint, rules: readonly NameRule[]): Checkpoint {
+  const fileNames = new Map<string, string>();
+  for (const name of checkpoint.tensors.keys()) {
+    const inTable = tableName(name, rules);
+    const other = fileNames.get(inTable);
+    if (other !== undefined) {
+      throw new Error(`Cannot load "${checkpoint.folder}": its tensors "${other}" and "${name}" are one, "${inTable}"`);
+    }
+    fileNames.set(inTable, name);
+  }
+  const inFile = (name: string) => fileNames.get(name) ?? name;
+  return {
+    folder: checkpoint.folder,
+    files: checkpoint.files,
+    metadata: checkpoint.metadata,
+    tensors: new Map([...fileNames].map(([name, stored]) => [name, checkpoint.tensors.get(stored)!])),
+    read: (name, options) => checkpoint.read(inFile(name), options),
+    readSlice: (name, ranges, options) => checkpoint.readSlice(inFile(name), ranges, options),
+    close: () => checkpoint.close(),
+  };
+}
+
+/**
  * Gives variables the values of a checkpoint, to each device of a mesh its part and no more. A part that has its variable's dtype
  * and lies in one piece is not copied: it stays a view of the file where the backend computes in host memory.
  *
@@ -93,15 +122,16 @@ export async function loadWeights(
   options: LoadOptions = {},
 ): Promise<void> {
   const { copies = {} } = options;
+  const source = options.names === undefined ? checkpoint : withTableNames(checkpoint, options.names);
   const pairings = pair(rows, variables).map((pairing) => ({
     ...pairing,
-    tensor: storedName(checkpoint, pairing.tensor, copies),
+    tensor: storedName(source, pairing.tensor, copies),
   }));
-  checkCheckpoint(checkpoint, pairings, options.redundant);
-  await checkCopies(checkpoint, copies);
+  checkCheckpoint(source, pairings, options.redundant);
+  await checkCopies(source, copies);
   let loaded = 0;
   for (const { variable, tensor } of pairings) {
-    const read = checkpoint.read(tensor);
+    const read = source.read(tensor);
     if (variable.quantization !== null) {
       await loadQuantized(variable, requireFloats(read, variable), backend, options.where);
     } else {

@@ -17,8 +17,17 @@ export { llamaFromHf, llamaHeadDim, llamaRedundant, llamaRows, llamaToHf } from 
 export type { LlamaConfig } from "./llama.ts";
 export { checkCheckpoint, loadWeights } from "./load.ts";
 export type { LoadOptions } from "./load.ts";
-export { layerOf, mergedShape, moduleOf, pair, translate } from "./rows.ts";
-export type { Pairing, TensorRow } from "./rows.ts";
+export {
+  paliGemma2Rows,
+  paliGemmaFromHf,
+  paliGemmaNames,
+  paliGemmaRedundant,
+  paliGemmaRows,
+  paliGemmaToHf,
+} from "./pali_gemma.ts";
+export type { PaliGemmaConfig, SiglipConfig } from "./pali_gemma.ts";
+export { layerOf, mergedShape, moduleOf, pair, tableName, translate } from "./rows.ts";
+export type { NameRule, Pairing, TensorRow } from "./rows.ts";
 export { saveWeights } from "./save.ts";
 export type { SaveOptions } from "./save.ts";
 export type { TextFields } from "./text_fields.ts";

@@ -16,6 +16,20 @@ export interface TensorRow {
   readonly merge?: readonly number[];
 }
 
+/** Another name of some tensors: what it is in files, and what to read it as. */
+export interface NameRule {
+  /** Matches names in a file. */
+  readonly from: RegExp;
+  /** What stands in the table for what was matched. */
+  readonly to: string;
+}
+
+/** The name in the table of a tensor in a file. */
+export function tableName(name: string, rules: readonly NameRule[]): string {
+  const rule = rules.find(({ from }) => from.test(name));
+  return rule === undefined ? name : name.replace(rule.from, rule.to);
+}
+
 /** A variable, and the tensor that holds its values. */
 export interface Pairing {
   /** The variable. */

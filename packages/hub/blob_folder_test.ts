@@ -112,5 +112,6 @@ Deno.test("what stands for the disk in a browser has all of it, and refuses path
   });
   assert.throws(() => noDisk.diskFile("a.json"), /^Error: Cannot use the file "a.json"/);
   assert.equal(await noDisk.isFolder("."), false);
+  assert.equal(noDisk.pathBeside("data/train.jsonl", "cat.png"), disk.pathBeside("data/train.jsonl", "cat.png"));
   assert.equal(noDisk.environmentVariable("HOME"), undefined);
 });

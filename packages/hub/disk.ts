@@ -1,4 +1,5 @@
 /** The file system of this machine, through Deno. */
+import { dirname, isAbsolute, join } from "node:path";
 import { openBytes } from "./file_bytes.ts";
 import type { FileBytes, FileEntry, Folder, OpenOptions, WriteBytes } from "./files.ts";
 
@@ -20,6 +21,11 @@ export async function isFolder(path: string): Promise<boolean> {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
     throw error;
   }
+}
+
+/** The path that a file names, which starts, unless it is absolute, at the folder of that file. */
+export function pathBeside(file: string, path: string): string {
+  return isAbsolute(path) ? path : join(dirname(file), path);
 }
 
 /** A variable of the environment; undefined when it is not set. */

@@ -19,7 +19,7 @@
 export { type BlobFolder, blobFolder, fetchFolder, type NamedBlob } from "./blob_folder.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 export { type ChatMessage } from "./chat_template.ts";
-export { environmentVariable, isFolder } from "./disk.ts";
+export { environmentVariable, isFolder, pathBeside } from "./disk.ts";
 export {
   type FileBytes,
   type FileEntry,
@@ -45,6 +45,7 @@ export {
 export { checkJson, parseJson, readJson, readText } from "./json_file.ts";
 export { type HfLlama3Rope, type HfLlamaConfig, llamaConfig } from "./llama_config.ts";
 export { didYouMean, listNames } from "./name_hints.ts";
+export { type HfPaliGemmaConfig, type HfSiglipConfig, paliGemmaConfig } from "./pali_gemma_config.ts";
 export {
   hostTypeOf,
   openSafetensors,

@@ -16,5 +16,8 @@ export const diskFile: typeof disk.diskFile = (path) => refuse("file", path);
 /** Tells that there are no folders. */
 export const isFolder: typeof disk.isFolder = () => Promise.resolve(false);
 
+/** Names a path in the folder of a file, which only messages show. */
+export const pathBeside: typeof disk.pathBeside = (file, path) => file.slice(0, file.lastIndexOf("/") + 1) + path;
+
 /** Tells that there is no environment. */
 export const environmentVariable: typeof disk.environmentVariable = () => undefined;

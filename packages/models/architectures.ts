@@ -11,13 +11,22 @@ import {
   llamaRedundant,
   llamaRows,
   llamaToHf,
+  type NameRule,
+  paliGemma2Rows,
+  type PaliGemmaConfig,
+  paliGemmaFromHf,
+  paliGemmaNames,
+  paliGemmaRedundant,
+  paliGemmaRows,
+  paliGemmaToHf,
   type TensorRow,
 } from "@tessera/convert";
 import { nearestName } from "@tessera/core";
-import { gemmaConfig, type HfConfig, llamaConfig } from "@tessera/hub";
+import { gemmaConfig, type HfConfig, llamaConfig, paliGemmaConfig } from "@tessera/hub";
 import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { GemmaBackbone } from "./gemma.ts";
 import { Llama3Backbone } from "./llama.ts";
+import { PaliGemmaBackbone } from "./pali_gemma.ts";
 
 /** What a checkpoint's config says beyond the backbone. */
 export interface TextConfig {
@@ -43,6 +52,8 @@ export interface BuiltModel {
   readonly redundant: readonly RegExp[];
   /** Tensors that the checkpoint may hold a second time under another name: that name, and the tensor's own. */
   readonly copies: Readonly<Record<string, string>>;
+  /** Other names that files give the tensors; none when left out. */
+  readonly names?: readonly NameRule[];
   /** The config in Hugging Face's form, for saving, given the dtype of the saved weights. */
   readonly toHf: (dtype: string) => Record<string, unknown>;
 }
@@ -77,6 +88,11 @@ function llama(config: HfConfig, options: BuildOptions): BuiltModel {
   return llamaModel(llamaFromHf(hf), textOf(hf), options);
 }
 
+function paliGemma(config: HfConfig, options: BuildOptions): BuiltModel {
+  const hf = paliGemmaConfig(config);
+  return paliGemmaModel(paliGemmaFromHf(hf), textOf(hf.text), options);
+}
+
 /** The head of a model that has none of its own may stand in the file all the same. */
 const tiedHead = { "lm_head.weight": "model.embed_tokens.weight" };
 
@@ -104,8 +120,21 @@ export function llamaModel(config: LlamaConfig, text: TextConfig, options: Build
   };
 }
 
+/** A PaliGemma without a checkpoint, for models that are trained from random weights. */
+export function paliGemmaModel(config: PaliGemmaConfig, text: TextConfig, options: BuildOptions = {}): BuiltModel {
+  return {
+    backbone: new PaliGemmaBackbone(config, options),
+    text,
+    rows: config.text.usePostFfwNorm ? paliGemma2Rows : paliGemmaRows,
+    redundant: paliGemmaRedundant,
+    copies: { "lm_head.weight": "model.language_model.embed_tokens.weight" },
+    names: paliGemmaNames,
+    toHf: (dtype) => paliGemmaToHf(config, { ...text, maxPositionEmbeddings: text.contextLength, dtype }),
+  };
+}
+
 /** One row per `model_type`. */
-const architectures: Readonly<Record<string, Build>> = { gemma, gemma2: gemma, llama };
+const architectures: Readonly<Record<string, Build>> = { gemma, gemma2: gemma, llama, paligemma: paliGemma };
 
 /**
  * The model that a checkpoint's config describes, without values.

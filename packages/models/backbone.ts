@@ -30,6 +30,8 @@ export interface DecoderInputs {
   readonly keyPositions: Tensor;
   /** Tokens at positions below this see each other, those that follow included, int32 [batch]; none when left out. */
   readonly prefix?: Tensor;
+  /** The images that the first tokens of each row stand for, values from -1 to 1, [images, size, size, 3]; none when left out. */
+  readonly images?: Tensor;
   /** The cache that the tokens' keys and values are written to; `null` when there is none. */
   readonly cache: {
     /** One entry per layer. */
@@ -39,6 +41,16 @@ export interface DecoderInputs {
     /** Whether it is empty, so that the keys are the tokens themselves; false unless given. */
     readonly empty?: boolean;
   } | null;
+}
+
+/** The images that an architecture takes. */
+export interface ImageInputs {
+  /** The side of an image, in pixels. */
+  readonly size: number;
+  /** The tokens that stand for one image. */
+  readonly tokens: number;
+  /** The token that stands for a patch of an image; it may lie beyond the vocabulary. */
+  readonly tokenId: number;
 }
 
 /** A decoder architecture. */
@@ -61,6 +73,8 @@ export interface Backbone {
   readonly compute: FloatDType;
   /** The dtype of the stored weights. */
   readonly variableDType: FloatDType;
+  /** The images that stand before each text, which is then read with a prefix mask; none when left out. */
+  readonly images?: ImageInputs;
   /** The published layouts of the variables on a mesh with a batch and a model axis. */
   getLayoutMap<Axis extends string>(mesh: DeviceMesh<Axis>, options?: LayoutAxisOptions<Axis>): LayoutMap<Axis>;
   /** The final hidden states, [batch, time, hidden]. */

@@ -16,7 +16,7 @@ export const beamSearch: Search = async function* (decoder, request) {
   const total = Math.max(...settings.map(({ room }) => room));
   const rows = decoder.open({ batch: prompts.length, mostTokens: mostTokens(request) });
   try {
-    let prediction: Prediction = await rows.prefill(prompts);
+    let prediction: Prediction = await rows.prefill(prompts, request.images);
     for (let done = 1;; done++) {
       const logits = await logitRows(prediction);
       disposePrediction(prediction);

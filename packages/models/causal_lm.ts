@@ -4,7 +4,7 @@
  * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
  */
 import { type HostTensor, iota, type Tensor } from "@tessera/core";
-import { layerOf, loadWeights, moduleOf, type SaveOptions, saveWeights } from "@tessera/convert";
+import { layerOf, loadWeights, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
 import {
   type ChatMessage,
   type Folder,
@@ -34,13 +34,14 @@ import {
   type Evaluation,
   Evaluator,
   type FitOptions,
+  type ForwardBatch,
   type History,
   loadExamples,
   type TrainableModel,
   Trainer,
 } from "@tessera/train";
 import { buildModel, type TextConfig } from "./architectures.ts";
-import type { Backbone } from "./backbone.ts";
+import type { Backbone, ImageInputs } from "./backbone.ts";
 import { shownPositions } from "./cache.ts";
 import type {
   CausalLMParts,
@@ -54,8 +55,8 @@ import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
 import { buildPreset, type PresetName } from "./presets/presets.ts";
-import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
-import { checkTokens, TextGenerator } from "./text_generation.ts";
+import { type ScoredBatch, type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
+import { checkImages, checkTokens, TextGenerator } from "./text_generation.ts";
 
 /** A causal language model: generates, scores, and is fine-tuned. */
 export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
@@ -124,9 +125,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     if (load) {
       const checkpoint = await openCheckpoint(folder);
       try {
-        const { redundant, copies, rows } = model;
+        const { redundant, copies, rows, names = [] } = model;
         const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
-        await loadWeights(checkpoint, rows, variables, backend, { redundant, copies, where, ...progress });
+        await loadWeights(checkpoint, rows, variables, backend, { redundant, copies, names, where, ...progress });
       } catch (error) {
         disposeValues(variables);
         throw error;
@@ -154,6 +155,11 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     return this.backbone.vocabularySize;
   }
 
+  /** The pictures that the model takes with each prompt; `undefined` when it takes none. */
+  get images(): ImageInputs | undefined {
+    return this.backbone.images;
+  }
+
   /** The longest text, in tokens. */
   get contextLength(): number {
     return this.text.contextLength;
@@ -173,9 +179,12 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     return this.#trainer;
   }
 
-  /** The logits [batch, time, vocabulary] of tokens [batch, time], within a program that is being traced. */
-  forward({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor {
-    return this.backbone.logits(this.#hidden({ tokenIds, paddingMask }));
+  /**
+   * The logits [batch, time, vocabulary] of tokens [batch, time], within a program that is being traced. A model that takes
+   * pictures reads what stands before the first token that counts as a prefix.
+   */
+  forward(batch: ForwardBatch): Tensor {
+    return this.backbone.logits(this.#hidden({ ...batch, ...prefixOf(batch) }));
   }
 
   /** The table of variables and parameter counts. */
@@ -358,18 +367,19 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * token given those before it, float32 [batch, time]: 0 for the first token and for padding.
    *
    * @throws {RangeError} when a token is not in the vocabulary or a row is longer than the context.
+   * @throws {TypeError} when there are pictures and the model takes none, or they are of another size.
    */
-  async score(
-    { tokenIds, paddingMask, mode = "logits" }: ScoreInputs & { readonly mode?: ScoreMode },
-  ): Promise<HostTensor<"float32">> {
+  async score(inputs: ScoreInputs & { readonly mode?: ScoreMode }): Promise<HostTensor<"float32">> {
+    const { tokenIds, mode = "logits" } = inputs;
     const tokens = "data" in tokenIds ? tokenIds : tokenTensor(tokenIds);
     const time = tokens.shape[1]!;
     if (time > this.contextLength) {
       throw new RangeError(`Cannot score ${time} tokens with "${this.name}": its context holds ${this.contextLength}`);
     }
     checkTokens(tokens.data, this.backbone, this.name);
+    checkImages(inputs.images, this.backbone, this.name);
     await this.#distribute();
-    return await this.#scorer.score(tokens, paddingMask, mode);
+    return await this.#scorer.score({ ...inputs, tokenIds: tokens }, mode);
   }
 
   /** Frees weights, slots, caches and programs. */
@@ -401,13 +411,22 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   #moduleNames() {
-    const { rows } = this.#parts.model;
-    return { moduleOf: (path: string) => moduleOf(rows, path), layerOf: (module: string) => layerOf(rows, module) };
+    const { rows, names = [] } = this.#parts.model;
+    return {
+      moduleOf: (path: string) => moduleOf(rows, path),
+      layerOf: (module: string) => layerOf(rows, tableName(module, names)),
+    };
   }
 
-  #hidden({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor {
-    const positions = iota(tokenIds.shape, 1);
-    return this.backbone.hidden({ tokenIds, positions, keyPositions: shownPositions(paddingMask), cache: null });
+  #hidden({ tokenIds, paddingMask, images, prefix }: ScoredBatch): Tensor {
+    return this.backbone.hidden({
+      tokenIds,
+      positions: iota(tokenIds.shape, 1),
+      keyPositions: shownPositions(paddingMask),
+      ...(images === undefined ? {} : { images }),
+      ...(this.images === undefined || prefix === undefined ? {} : { prefix }),
+      cache: null,
+    });
   }
 
   /** Programs were compiled for the variables of before; the next call compiles new ones. */
@@ -418,4 +437,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     this.#evaluator = null;
     this.#trainer?.dropPrograms();
   }
+}
+
+/** The end of each row's prompt, which is where the first token stands that counts in the loss. */
+function prefixOf({ lossMask }: ForwardBatch): { prefix?: Tensor } {
+  return lossMask === undefined ? {} : { prefix: lossMask.argMax(1) };
 }

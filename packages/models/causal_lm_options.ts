@@ -1,4 +1,5 @@
 /** What the causal language model task takes: how it is made, how it loads, encodes and generates. */
+import type { HostTensor } from "@tessera/core";
 import type { Folder, Tokenizer } from "@tessera/hub";
 import type { Distribution } from "@tessera/mesh";
 import type { Backend } from "@tessera/runtime";
@@ -49,6 +50,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stopStrings?: readonly string[];
   /** Whether to cut after the stop string instead; false unless given. */
   readonly keepStopString?: boolean;
+  /** The pictures that prompts given as tokens begin with, values from -1 to 1, [images, size, size, 3]; none when left out. */
+  readonly images?: HostTensor<"float32">;
   /** Whether to leave the prompt out of the result; false unless given, as in Keras. */
   readonly stripPrompt?: boolean;
   /**

@@ -15,7 +15,7 @@ export const contrastiveSearch: Search = async function* (decoder, request) {
   const answers = new Answers(request);
   const rows = decoder.open({ batch: prompts.length, mostTokens: mostTokens(request), comparesHidden: true });
   try {
-    const first = await rows.prefill(prompts);
+    const first = await rows.prefill(prompts, request.images);
     let logits: readonly Logits[] = await logitRows(first);
     disposePrediction(first);
     let sources = prompts.map((_, row) => row);

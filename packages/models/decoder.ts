@@ -7,7 +7,7 @@
  * in powers of two, so that early tokens do not attend over room that late ones may need; a third program, *transfer*,
  * moves a cache into a longer one, and rows to other rows.
  */
-import { hostTensor, hostZeros } from "@tessera/core";
+import { type HostTensor, hostTensor, hostZeros } from "@tessera/core";
 import type { Backend } from "@tessera/runtime";
 import type { Backbone } from "./backbone.ts";
 import { allocateCache } from "./cache.ts";
@@ -87,8 +87,8 @@ export class Rows {
     return this.#shape.length;
   }
 
-  /** Reads prompts, one per row, into the empty cache. */
-  async prefill(prompts: readonly (readonly number[])[]): Promise<Prediction> {
+  /** Reads prompts, one per row, into the empty cache, with the images that their first tokens stand for. */
+  async prefill(prompts: readonly (readonly number[])[], images?: HostTensor<"float32">): Promise<Prediction> {
     const { batch } = this.#shape;
     const longest = Math.max(...prompts.map((prompt) => prompt.length));
     const time = promptBucket(longest);
@@ -99,9 +99,11 @@ export class Rows {
     prompts.forEach((prompt, row) => tokenIds.data.set(prompt, row * time));
     const lengths = hostTensor("int32", [batch], Int32Array.from(prompts, (prompt) => prompt.length));
     const { backbone, programs } = this.#decoder;
-    const trace = () => tracePrefill(backbone, this.#shape, time);
-    const key = `prefill ${time} ${shapeKey(this.#shape)}`;
-    return await programs.run(key, trace, this.#values, { tokenIds, lengths }) as unknown as Prediction;
+    const imageCount = images?.shape[0] ?? 0;
+    const trace = () => tracePrefill(backbone, this.#shape, time, imageCount);
+    const key = `prefill ${time} ${shapeKey(this.#shape)} ${imageCount}`;
+    const inputs = { tokenIds, lengths, ...(images === undefined ? {} : { images }) };
+    return await programs.run(key, trace, this.#values, inputs) as unknown as Prediction;
   }
 
   /** Reads one token per row, at the given positions. */

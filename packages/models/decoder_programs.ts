@@ -1,5 +1,5 @@
 /** The programs of a decoder: what each computes, over which variables. */
-import { apply, einsum, iota, type Tensor } from "@tessera/core";
+import { apply, einsum, iota, type Tensor, type TensorType } from "@tessera/core";
 import { assign, traceProgram, Variable, zeros } from "@tessera/nn";
 import type { Buffer } from "@tessera/runtime";
 import type { Backbone, CacheLayer } from "./backbone.ts";
@@ -58,15 +58,25 @@ export function cacheSlots(backbone: Backbone, cache: CacheShape, scope: string 
   return { layers, hidden, variables: hidden === null ? variables : [...variables, hidden] };
 }
 
-/** Reads prompts [batch, time] of the given lengths into an empty cache, and predicts the token after each. */
-export function tracePrefill(backbone: Backbone, shape: CacheShape, time: number): Open {
+/** The type of images that programs of an architecture take. */
+export function imagesType({ images }: Backbone, count: number): TensorType {
+  const { size } = images!;
+  return { shape: [count, size, size, 3], dtype: "float32" };
+}
+
+/**
+ * Reads prompts [batch, time] of the given lengths into an empty cache, and predicts the token after each. A model that takes
+ * images reads prompts as a prefix, whose tokens see each other.
+ */
+export function tracePrefill(backbone: Backbone, shape: CacheShape, time: number, imageCount = 0): Open {
   const { batch } = shape;
   const { layers, hidden: history, variables } = cacheSlots(backbone, shape);
   const types = {
     tokenIds: { shape: [batch, time], dtype: "int32" },
     lengths: { shape: [batch], dtype: "int32" },
+    ...(imageCount === 0 ? {} : { images: imagesType(backbone, imageCount) }),
   } as const;
-  const traced = traceProgram("prefill", types, ({ tokenIds, lengths }) => {
+  const traced = traceProgram("prefill", types, ({ tokenIds, lengths, images }) => {
     const positions = iota([batch, time], 1);
     const keyPositions = shownPositions(positions.less(lengths.reshape([batch, 1])));
     const starts = lengths.mul(0);
@@ -74,6 +84,8 @@ export function tracePrefill(backbone: Backbone, shape: CacheShape, time: number
       tokenIds,
       positions,
       keyPositions,
+      ...(backbone.images === undefined ? {} : { prefix: lengths }),
+      ...(images === undefined ? {} : { images }),
       cache: { layers, starts, empty: true },
     });
     if (history !== null) writeAt(history, unit(hidden), starts);

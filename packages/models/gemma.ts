@@ -53,18 +53,19 @@ export class GemmaBackbone implements Backbone {
   readonly variableDType: FloatDType;
   /** The shape of one layer's keys or values for one token: [keyHeads, headDim]. */
   readonly cacheShape: readonly [keyHeads: number, headDim: number];
-  readonly #scope = new Scope();
+  readonly #scope: Scope;
   readonly #embeddings: Variable;
   readonly #blocks: readonly Block[];
   readonly #finalNorm: Variable;
 
   /**
-   * Makes the variables, without values.
+   * Makes the variables, without values, in a scope of their own or in that of a model which this is a part of.
    *
    * @throws {RangeError} when a field is out of range or two fields contradict each other.
    */
-  constructor(config: GemmaConfig, options: BackboneOptions = {}) {
+  constructor(config: GemmaConfig, options: BackboneOptions & { readonly scope?: Scope } = {}) {
     checkConfig(config);
+    this.#scope = options.scope ?? new Scope();
     const policy = dtypePolicy(options.dtype ?? "float32");
     this.config = config;
     this.compute = policy.compute;
@@ -119,14 +120,24 @@ export class GemmaBackbone implements Backbone {
 
   /** The final hidden states of some tokens, [batch, time, hiddenDim]. */
   hidden(inputs: DecoderInputs): Tensor {
+    return this.decode(this.embed(inputs.tokenIds), inputs);
+  }
+
+  /** What the first block reads in place of tokens [batch, time]: their embeddings times √hiddenDim. */
+  embed(tokenIds: Tensor): Tensor {
+    const embedded = lookup(this.#embeddings, tokenIds, this.compute);
+    return activation("token_embedding", embedded).mul(Math.sqrt(this.config.hiddenDim));
+  }
+
+  /** The final hidden states [batch, time, hiddenDim] of what `embed` gives, or of what stands for it. */
+  decode(embedded: Tensor, inputs: DecoderInputs): Tensor {
     const { config, compute } = this;
     const epsilon = config.layerNormEpsilon ?? 1e-6;
     const norm = (scale: Variable | null, x: Tensor) =>
       scale === null ? x : rmsNorm(x, scale.read(compute), { epsilon, offset: 1 });
     const kinds = gemmaLayerTypes(config);
     const frequencies = rotaryFrequencies(config);
-    const embedded = lookup(this.#embeddings, inputs.tokenIds, compute);
-    let x = activation("token_embedding", embedded).mul(Math.sqrt(config.hiddenDim));
+    let x = embedded;
     this.#blocks.forEach((block, layer) => {
       const a = norm(block.preAttentionNorm, x);
       const query = rotaryEmbedding(applyDense(block.query, a), inputs.positions, frequencies);

@@ -33,10 +33,14 @@ export class Generator {
   generate(request: GenerateTokens, onStep?: (step: SearchStep) => void): Promise<number[][]> {
     const result = this.#turn.then(async () => {
       const steps = this.steps(request);
-      for (;;) {
-        const { done, value } = await steps.next();
-        if (done) return value;
-        onStep?.(value);
+      try {
+        for (;;) {
+          const { done, value } = await steps.next();
+          if (done) return value;
+          onStep?.(value);
+        }
+      } finally {
+        await steps.return([]);
       }
     });
     this.#turn = result.catch(() => {});

@@ -3,9 +3,9 @@
  *
  * @module
  */
-export { buildModel, gemmaModel, llamaModel } from "./architectures.ts";
+export { buildModel, gemmaModel, llamaModel, paliGemmaModel } from "./architectures.ts";
 export type { BuildOptions, BuiltModel, TextConfig } from "./architectures.ts";
-export type { Backbone, CacheLayer, DecoderInputs } from "./backbone.ts";
+export type { Backbone, CacheLayer, DecoderInputs, ImageInputs } from "./backbone.ts";
 export { allocateCache, attend, cacheVariables, disposeCache, shownPositions, writeAt } from "./cache.ts";
 export { CausalLM } from "./causal_lm.ts";
 export type {
@@ -25,6 +25,9 @@ export type { LayoutAxisOptions } from "./layout_axes.ts";
 export { Llama3CausalLM } from "./llama3_causal_lm.ts";
 export { Llama3Backbone, llamaFrequencies } from "./llama.ts";
 export { llamaLayoutMap } from "./llama_layout.ts";
+export { PaliGemmaBackbone } from "./pali_gemma.ts";
+export { paliGemmaLayoutMap } from "./pali_gemma_layout.ts";
+export { SiglipTower } from "./siglip.ts";
 export { findPreset, folderOfPreset } from "./presets/find_folder.ts";
 export type { EnvironmentReader, FoundPreset } from "./presets/find_folder.ts";
 export type { Preset, PresetTable } from "./presets/preset.ts";
@@ -35,7 +38,7 @@ export type { FilterSettings, Logits } from "./logit_filters.ts";
 export { samplers, sampleToken, samplingOf } from "./sampling.ts";
 export type { SamplerName, Sampling, SamplingOptions } from "./sampling.ts";
 export type { GenerateTokens, SearchStep } from "./search.ts";
-export type { ScoreInputs, ScoreMode } from "./scoring.ts";
+export type { ScoredBatch, ScoreInputs, ScoreMode } from "./scoring.ts";
 export { devicesOf, distributionFor, parseMeshAxes } from "./plan/distributions.ts";
 export type { LayoutChoice, MeshAxes } from "./plan/distributions.ts";
 export { hardware } from "./plan/hardware.ts";

@@ -19,6 +19,7 @@ const floatFields = new Set([
   "attn_logit_softcapping",
   "factor",
   "final_logit_softcapping",
+  "layer_norm_eps",
   "high_freq_factor",
   "low_freq_factor",
   "rms_norm_eps",

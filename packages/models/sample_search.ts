@@ -6,11 +6,11 @@ import { Answers, logitRows, mostTokens, type Search } from "./search.ts";
 
 /** Chooses a token per row and step. */
 export const sampleSearch: Search = async function* (decoder, request) {
-  const { prompts, signal, sampling } = request;
+  const { prompts, images, signal, sampling } = request;
   const answers = new Answers(request);
   const rows = decoder.open({ batch: prompts.length, mostTokens: mostTokens(request) });
   try {
-    let prediction = await rows.prefill(prompts);
+    let prediction = await rows.prefill(prompts, images);
     for (let done = 1;; done++) {
       const next = await choose(prediction, sampling, answers);
       yield { done, total: answers.most, tokens: answers.add(next) };

@@ -1,5 +1,5 @@
 /** Scoring texts: the logits of every token, or its loss, which is computed without ever holding all logits. */
-import { concat, crossEntropy, type HostTensor, hostTensor, type Tensor } from "@tessera/core";
+import { concat, crossEntropy, type HostTensor, hostTensor, type Tensor, type TensorType } from "@tessera/core";
 import { traceProgram } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { ProgramStore } from "./program_store.ts";
@@ -13,12 +13,28 @@ export interface ScoreInputs {
   readonly tokenIds: HostTensor<"int32"> | readonly (readonly number[])[];
   /** Where there are tokens and no padding, [batch, time]; everywhere unless given. */
   readonly paddingMask?: HostTensor<"bool">;
+  /** The pictures that the rows begin with, values from -1 to 1, [images, size, size, 3], for a model that takes any. */
+  readonly images?: HostTensor<"float32">;
+  /** How many tokens of each row are its prompt, which a model that takes pictures reads as a prefix; all unless given. */
+  readonly promptLengths?: readonly number[];
+}
+
+/** Texts that are scored, within a program that is being traced. */
+export interface ScoredBatch {
+  /** The tokens, int32 [batch, time]. */
+  readonly tokenIds: Tensor;
+  /** Where there are tokens and no padding, bool [batch, time]. */
+  readonly paddingMask: Tensor;
+  /** The pictures, float32 [images, size, size, 3]. */
+  readonly images?: Tensor;
+  /** The end of each row's prefix, int32 [batch]. */
+  readonly prefix?: Tensor;
 }
 
 /** What scoring needs of a model, within a program that is being traced. */
 export interface Scored {
   /** The final hidden states of tokens, [batch, time, hidden]. */
-  hidden(inputs: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor;
+  hidden(inputs: ScoredBatch): Tensor;
   /** The logits of hidden states, [batch, time, vocabulary]. */
   logits(hidden: Tensor): Tensor;
 }
@@ -39,17 +55,22 @@ export class Scorer {
 
   /** The logits, float32 [batch, time, vocabulary], or the losses, float32 [batch, time], of tokens that fit the model. */
   async score(
-    tokenIds: HostTensor<"int32">,
-    paddingMask: HostTensor<"bool"> | undefined,
+    texts: ScoreInputs & { readonly tokenIds: HostTensor<"int32"> },
     mode: ScoreMode,
   ): Promise<HostTensor<"float32">> {
+    const { tokenIds, images } = texts;
     const { shape } = tokenIds;
-    const mask = paddingMask ?? hostTensor("bool", shape, new Uint8Array(tokenIds.data.length).fill(1));
-    const trace = () => ({ traced: this.#trace(shape, mode), variables: [] });
-    const { scores } = await this.#programs.run(`${mode} ${shape.join("x")}`, trace, [], {
+    const [batch, time] = shape as [number, number];
+    const prefix = hostTensor("int32", [batch], Int32Array.from(texts.promptLengths ?? new Array(batch).fill(time)));
+    const inputs = {
       tokenIds,
-      paddingMask: mask,
-    });
+      paddingMask: texts.paddingMask ?? hostTensor("bool", shape, new Uint8Array(tokenIds.data.length).fill(1)),
+      prefix,
+      ...(images === undefined ? {} : { images }),
+    };
+    const trace = () => ({ traced: this.#trace(inputs, mode), variables: [] });
+    const key = `${mode} ${shape.join("x")} ${images?.shape[0] ?? 0}`;
+    const { scores } = await this.#programs.run(key, trace, [], inputs);
     try {
       return await scores!.read() as HostTensor<"float32">;
     } finally {
@@ -62,9 +83,8 @@ export class Scorer {
     this.#programs.dispose();
   }
 
-  #trace(shape: readonly number[], mode: ScoreMode) {
-    const types = { tokenIds: { shape, dtype: "int32" }, paddingMask: { shape, dtype: "bool" } } as const;
-    return traceProgram("score", types, (inputs) => {
+  #trace(types: { readonly [K in keyof ScoredBatch]: TensorType }, mode: ScoreMode) {
+    return traceProgram("score", types as { readonly [K in keyof ScoredBatch]-?: TensorType }, (inputs) => {
       const hidden = this.#model.hidden(inputs);
       if (mode === "logits") return { scores: this.#model.logits(hidden).cast("float32") };
       return { scores: this.#losses(hidden, inputs).mul(inputs.paddingMask.cast("float32")) };

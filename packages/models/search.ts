@@ -1,5 +1,5 @@
 /** What searches for answers have in common: their request, and what they say after each step. */
-import { toFloat32 } from "@tessera/core";
+import { type HostTensor, toFloat32 } from "@tessera/core";
 import type { Decoder } from "./decoder.ts";
 import type { Prediction } from "./decoder_programs.ts";
 import type { Logits } from "./logit_filters.ts";
@@ -9,6 +9,8 @@ import type { Sampling } from "./sampling.ts";
 export interface GenerateTokens {
   /** The prompts, each with at least one token. */
   readonly prompts: readonly (readonly number[])[];
+  /** The images that the prompts begin with, float32 [images, size, size, 3], each row's after those before; none when left out. */
+  readonly images?: HostTensor<"float32">;
   /** The most tokens to add to a prompt. */
   readonly maxNewTokens: number;
   /** The most tokens of prompt and answer together; longer than each prompt. */

@@ -1,4 +1,5 @@
 /** Text generation: what users ask for, checked, and what comes out, as text. */
+import type { HostTensor } from "@tessera/core";
 import { type ChatMessage, textStream, type Tokenizer } from "@tessera/hub";
 import type { Backend } from "@tessera/runtime";
 import type { TextConfig } from "./architectures.ts";
@@ -131,10 +132,12 @@ export class TextGenerator {
     const limit = Math.min(maxLength, text.contextLength);
     const sampling = samplingOf(options, defaults.sampling);
     prompts.forEach((prompt, row) => this.#checkPrompt(prompt, row, limit));
+    checkImages(options.images, this.#parts.backbone, this.#parts.name);
     const stopTokenIds = [...(options.stopTokenIds ?? this.#defaultStops()), ...this.#specialStops(stopStrings)];
     if (options.stopTokenIds !== undefined) this.#checkTokens(stopTokenIds);
     return {
       prompts,
+      ...(options.images === undefined ? {} : { images: options.images }),
       maxNewTokens,
       maxLength: limit,
       stopTokenIds: new Set(stopTokenIds),
@@ -156,12 +159,14 @@ export class TextGenerator {
   /** Tells after each token whether a stop string came up. */
   #stopCheck(stopStrings: readonly string[], { search }: Sampling): NonNullable<GenerateTokens["endsWith"]> {
     const { tokenizer } = this;
-    // Beams go on from each other, so none can be followed token by token.
+    // Beams go on from each other, so none can be followed token by token. A stop string that the last token completes has no more
+    // tokens than bytes; some that come before are read for what they say of the first ones.
     if (search === "beam") {
+      const longest = Math.max(...stopStrings.map((stop) => new TextEncoder().encode(stop).length));
       return (answer) => {
-        const scanner = stopScanner(stopStrings);
-        scanner.push(tokenizer.decode(answer, { skipSpecialTokens: true }));
-        return scanner.stopped;
+        const text = answerText(tokenizer, [], { stopStrings, stripPrompt: true });
+        answer.slice(-longest - 8).forEach((token) => text.push(token));
+        return text.stopped;
       };
     }
     const texts = new Map<number, ReturnType<typeof answerText>>();
@@ -201,16 +206,32 @@ export class TextGenerator {
  *
  * @throws {RangeError} when one is not in its vocabulary.
  */
-export function checkTokens(tokens: Iterable<number>, { vocabularySize }: Backbone, name: string): void {
+export function checkTokens(tokens: Iterable<number>, { vocabularySize, images }: Backbone, name: string): void {
   for (const token of tokens) {
-    if (Number.isInteger(token) && token >= 0 && token < vocabularySize) continue;
+    if (Number.isInteger(token) && token >= 0 && token < vocabularySize || token === images?.tokenId) continue;
     throw new RangeError(
       `Cannot use token ${token} with "${name}": its vocabulary has the tokens 0 to ${vocabularySize - 1}`,
     );
   }
 }
 
-/** The text of an answer as its tokens come, up to a stop string. */
+/**
+ * Checks that a model takes some pictures.
+ *
+ * @throws {TypeError} when it takes none, or others.
+ */
+export function checkImages(given: HostTensor<"float32"> | undefined, { images }: Backbone, name: string): void {
+  if (given === undefined) return;
+  if (images === undefined) throw new TypeError(`Cannot show "${name}" a picture: it takes text only`);
+  const { size } = images;
+  const [count, ...sides] = given.shape;
+  if (count !== undefined && count > 0 && sides.join() === [size, size, 3].join()) return;
+  throw new TypeError(
+    `Cannot show "${name}" pictures of shape [${given.shape.join(",")}]: expected [pictures,${size},${size},3]`,
+  );
+}
+
+/** The text of an answer as its tokens come, up to a stop string. Models may have tokens that their tokenizers lack: they read as nothing. */
 function answerText(
   tokenizer: Tokenizer,
   prompt: readonly number[],
@@ -219,10 +240,11 @@ function answerText(
   const { stripPrompt = false, stopStrings = [], keepStopString = false } = options;
   const stream = textStream(tokenizer);
   const scanner = stopScanner(stopStrings, keepStopString);
+  const read = (token: number) => tokenizer.idToToken(token) === null ? "" : stream.push(token);
   return {
     /** The text of the prompt, if it is wanted. */
-    begin: () => stripPrompt ? "" : prompt.map((token) => stream.push(token)).join(""),
-    push: (token: number) => scanner.push(stream.push(token)),
+    begin: () => stripPrompt ? "" : prompt.map(read).join(""),
+    push: (token: number) => scanner.push(read(token)),
     end: () => scanner.push(stream.end()) + scanner.end(),
     get stopped() {
       return scanner.stopped;

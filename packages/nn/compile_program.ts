@@ -68,9 +68,24 @@ export function donations({ batch, variables, outputs, updated }: TracedProgram)
   return new Map(updated.map((variable, i) => [batch.length + variables.indexOf(variable), outputs.length + i]));
 }
 
+/**
+ * Inputs that nothing ever changes, which a backend may lay out anew for its kernels: codes and scales of quantised variables. Those
+ * without a value on one device are taken as they come.
+ */
+function residentsOf({ batch, variables }: TracedProgram, device: Device): Map<number, Buffer> {
+  const frozen = new Set(variables.flatMap((one) => one.quantization === null ? [] : [one, one.quantization.scale]));
+  return new Map(
+    variables.flatMap((variable, i) => {
+      const { value } = variable;
+      return frozen.has(variable) && value?.device === device ? [[batch.length + i, value] as const] : [];
+    }),
+  );
+}
+
 async function onDevice(traced: TracedProgram, backend: Backend, device: Device): Promise<Target> {
+  const options = { device, donate: donations(traced), residents: residentsOf(traced, device) };
   return {
-    executable: await backend.compile(traced.graph, { device, donate: donations(traced) }),
+    executable: await backend.compile(traced.graph, options),
     upload: (tensor) => backend.upload(tensor, device),
     reads: (buffer) => !(buffer instanceof ShardedBuffer),
     fetch: (variable) => variable.value instanceof ShardedBuffer ? moveValue(variable, backend, device) : undefined,

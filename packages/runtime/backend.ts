@@ -37,6 +37,11 @@ export interface CompileOptions {
   readonly alsoOn?: readonly Device[];
   /** Input index → output index: that input's buffer receives that output, in place where the backend can. */
   readonly donate?: ReadonlyMap<number, number>;
+  /**
+   * Input index → the buffer that every run will give for it and that nothing changes, so that a backend may lay its content out
+   * anew for its kernels. Each run still lists the buffer.
+   */
+  readonly residents?: ReadonlyMap<number, Buffer>;
 }
 
 /** A compiled program. */

@@ -1,6 +1,7 @@
 /** Backends by name: what configuration switches between. */
 import type { Backend } from "@tessera/runtime";
 import { nearestName } from "@tessera/core";
+import { openOnnx } from "./native.ts";
 
 /** How a backend is opened. */
 export interface BackendOptions {
@@ -12,7 +13,7 @@ export interface BackendOptions {
 
 /** One row per backend. A backend's code is loaded when it is first asked for. */
 const backends = {
-  cpu: async (options: BackendOptions) => (await import("@tessera/backend-onnx")).onnxBackend(options),
+  cpu: openOnnx,
   webgpu: async () => await (await import("@tessera/backend-webgpu")).webgpuBackend(),
   "tfjs-cpu": async () => (await import("@tessera/backend-webgpu")).tfjsCpuBackend(),
 } as const satisfies Readonly<Record<string, (options: BackendOptions) => Promise<Backend>>>;

@@ -29,14 +29,28 @@ export * from "@tessera/convert";
 export * from "@tessera/models";
 export * from "@tessera/train";
 export {
+  blobFolder,
   checkJson,
+  fetchFolder,
   loadTokenizer,
   openCheckpoint,
   openSafetensors,
   parseJson,
   readHfConfig,
   readJson,
+  torchDtypeOf,
   writeCheckpoint,
   writeSafetensors,
 } from "@tessera/hub";
-export type { ChatMessage, Checkpoint, HfConfig, TensorSource, TensorStore, Tokenizer } from "@tessera/hub";
+export type {
+  BlobFolder,
+  ChatMessage,
+  Checkpoint,
+  FileEntry,
+  Folder,
+  HfConfig,
+  NamedBlob,
+  TensorSource,
+  TensorStore,
+  Tokenizer,
+} from "@tessera/hub";

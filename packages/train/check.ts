@@ -4,14 +4,27 @@ import { createPacer } from "./data/pace.ts";
 import type { TrainableModel } from "./step.ts";
 
 /**
- * Checks, before any work, that a model knows all tokens of a data set.
+ * Checks, before any work, that a model knows all tokens of a data set, and that there are pictures where it takes them.
  *
- * @throws {RangeError} when it does not; the message names the example and the token.
+ * @throws {RangeError} when it does not know one; the message names the example and the token.
+ * @throws {TypeError} when there are no pictures, or pictures that it does not take.
  */
 export async function checkTokens(model: TrainableModel, dataset: Dataset): Promise<void> {
   const rest = createPacer();
-  for (const { at, tokenIds } of dataset.examples) {
-    const wrong = tokenIds.find((token) => token < 0 || token >= model.vocabularySize);
+  const { images } = model;
+  const pixels = images === undefined ? undefined : images.size ** 2 * 3;
+  for (const { at, tokenIds, image } of dataset.examples) {
+    if (image?.length !== pixels) {
+      const wanted = images === undefined
+        ? "it takes no pictures"
+        : `it takes pictures of ${images.size} pixels a side`;
+      throw new TypeError(
+        `Cannot use ${at} with "${model.name}": it has ${
+          image === undefined ? "no picture" : "one of another size"
+        }; ${wanted}`,
+      );
+    }
+    const wrong = tokenIds.find((token) => (token < 0 || token >= model.vocabularySize) && token !== images?.tokenId);
     if (wrong !== undefined) {
       throw new RangeError(
         `Cannot use ${at} with "${model.name}": it has token ${wrong}, but the vocabulary has the tokens 0 to ` +

@@ -24,10 +24,15 @@ export interface EvaluateOptions {
 
 /** The inputs of a program that a batch gives, filled up with empty rows, which count for nothing, to a multiple of `rows`. */
 export function inputsOf(
-  { tokenIds, lossMask, paddingMask }: Batch,
+  { tokenIds, lossMask, paddingMask, images }: Batch,
   rows: number,
-): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask"> {
-  return { tokenIds: filled(tokenIds, rows), lossMask: filled(lossMask, rows), paddingMask: filled(paddingMask, rows) };
+): Pick<Batch, "tokenIds" | "lossMask" | "paddingMask" | "images"> {
+  return {
+    tokenIds: filled(tokenIds, rows),
+    lossMask: filled(lossMask, rows),
+    paddingMask: filled(paddingMask, rows),
+    ...(images === undefined ? {} : { images: filled(images, rows) }),
+  };
 }
 
 function filled<D extends DType>(tensor: HostTensor<D>, rows: number): HostTensor<D> {

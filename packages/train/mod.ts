@@ -18,8 +18,8 @@ export { parseExample } from "./data/example.ts";
 export type { ChatExample, Example, PromptExample, TextExample } from "./data/example.ts";
 export { loadExamples, readExamples } from "./data/jsonl.ts";
 export { encodeExamples } from "./data/encode.ts";
-export type { EncodedExample, EncodedExamples, EncodeOptions } from "./data/encode.ts";
-export { batches, createDataset } from "./data/batches.ts";
+export type { EncodedExample, EncodedExamples, EncodeOptions, ImageEncoding } from "./data/encode.ts";
+export { batches, createDataset, pictureTensor } from "./data/batches.ts";
 export type { Batch, BatchShape, Dataset, DatasetOptions, DatasetStatistics, EpochOptions } from "./data/batches.ts";
 export { chooseBuckets } from "./data/buckets.ts";
 export type { BucketOptions } from "./data/buckets.ts";
@@ -39,4 +39,4 @@ export {
   traceTrainStep,
   trainableVariables,
 } from "./step.ts";
-export type { TrainableModel } from "./step.ts";
+export type { ForwardBatch, ModelImages, TrainableModel } from "./step.ts";

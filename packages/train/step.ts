@@ -11,6 +11,26 @@ import type { Backend } from "@tessera/runtime";
 import { correctPredictions, languageModelLoss, perToken } from "./losses.ts";
 import type { Optimizer, StepScalars } from "./optimizer.ts";
 
+/** The pictures that a model takes, one per row. */
+export interface ModelImages {
+  /** The side of a picture, in pixels. */
+  readonly size: number;
+  /** The token that stands for a part of a picture; it may lie beyond the vocabulary. */
+  readonly tokenId: number;
+}
+
+/** What a model is given of a batch, within a program that is being traced. */
+export interface ForwardBatch {
+  /** The tokens, int32 [batch, time]. */
+  readonly tokenIds: Tensor;
+  /** Which tokens are real, bool [batch, time]. */
+  readonly paddingMask: Tensor;
+  /** Which tokens count in the loss, float32 [batch, time]: the prompt ends where the first one stands. */
+  readonly lossMask?: Tensor;
+  /** The pictures, values from -1 to 1, float32 [batch, size, size, 3], where the model takes any. */
+  readonly images?: Tensor;
+}
+
 /** A model that can be trained: variables, and logits as a function of a batch. */
 export interface TrainableModel {
   /** The name, for messages and tables. */
@@ -19,16 +39,21 @@ export interface TrainableModel {
   readonly variables: readonly Variable[];
   /** The number of tokens in the vocabulary. */
   readonly vocabularySize: number;
-  /** The logits [batch, time, vocabulary] of tokens [batch, time], of which the padding mask (bool) says which are real. */
-  forward(batch: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor;
+  /** The picture that comes with each row; none when left out. */
+  readonly images?: ModelImages | undefined;
+  /** The logits [batch, time, vocabulary] of tokens [batch, time]. */
+  forward(batch: ForwardBatch): Tensor;
 }
 
 const scalar: TensorType = { shape: [], dtype: "float32" };
 const scalarInputs = { learningRate: scalar, momentumCorrection: scalar, velocityCorrection: scalar };
 
-function batchTypes(batch: number, time: number) {
+function batchTypes({ images }: TrainableModel, batch: number, time: number) {
   const type = <D extends DType>(dtype: D) => ({ shape: [batch, time], dtype });
-  return { tokenIds: type("int32"), lossMask: type("float32"), paddingMask: type("bool") };
+  const types = { tokenIds: type("int32"), lossMask: type("float32"), paddingMask: type("bool") };
+  if (images === undefined) return types;
+  const { size } = images;
+  return { ...types, images: { shape: [batch, size, size, 3], dtype: "float32" as const } };
 }
 
 /** The trainable variables of a model, in order. */
@@ -66,7 +91,7 @@ export function traceTrainStep(
   batch: number,
   time: number,
 ): TracedProgram {
-  return traceProgram("train_step", { ...batchTypes(batch, time), ...scalarInputs }, (inputs) => {
+  return traceProgram("train_step", { ...batchTypes(model, batch, time), ...scalarInputs }, (inputs) => {
     const sums = languageModelLoss({ ...inputs, logits: model.forward(inputs) });
     const loss = perToken(sums.loss, sums.tokens);
     const variables = trainableVariables(model);
@@ -100,7 +125,7 @@ export function traceAccumulate(
   batch: number,
   time: number,
 ): TracedProgram {
-  return traceProgram("accumulate", batchTypes(batch, time), (inputs) => {
+  return traceProgram("accumulate", batchTypes(model, batch, time), (inputs) => {
     const sums = languageModelLoss({ ...inputs, logits: model.forward(inputs) });
     const variables = [...accumulators.keys()];
     const found = gradients(sums.loss, variables.map((variable) => variable.raw()));
@@ -124,7 +149,7 @@ export function traceApply(optimizer: Optimizer, accumulators: ReadonlyMap<Varia
 
 /** A batch's loss without an update. Outputs: the summed loss, the tokens that count, and those predicted right. */
 export function traceEvaluate(model: TrainableModel, batch: number, time: number): TracedProgram {
-  return traceProgram("evaluate", batchTypes(batch, time), (inputs) => {
+  return traceProgram("evaluate", batchTypes(model, batch, time), (inputs) => {
     const all = { ...inputs, logits: model.forward(inputs) };
     const { loss, tokens } = languageModelLoss(all);
     return { loss, tokens, correct: correctPredictions(all) };

@@ -94,10 +94,16 @@ export const apiTable = {
   setGlobalIntraOpNumThreads: status(147, handle, "i32"),
   setGlobalInterOpNumThreads: status(148, handle, "i32"),
   setGlobalSpinControl: status(149, handle, "i32"),
+  // (options, name, value)
+  addInitializer: status(150, handle, "buffer", handle),
   releaseArenaCfg: release(157),
   // (keys, values, count, out arena configuration)
   createArenaCfgV2: status(164, "buffer", "buffer", "usize", out),
   addRunConfigEntry: status(165, handle, "buffer", "buffer"),
+  createPrepackedWeightsContainer: status(166, out),
+  releasePrepackedWeightsContainer: release(167),
+  // (env, model bytes, length, options, container, out session)
+  createSessionFromArrayWithPrepackedWeightsContainer: later(169, handle, handle, "usize", handle, handle, handle),
   // (env, memory info)
   unregisterAllocator: status(177, handle, handle),
   // (key-value pairs, key)

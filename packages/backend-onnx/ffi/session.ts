@@ -38,6 +38,14 @@ export interface SessionSignature {
   readonly outputTypes: readonly TensorType[];
 }
 
+/** Constants that are supplied when a model is compiled, so that kernels can lay them out as they like. */
+export interface SessionResidents {
+  /** The values by name; their elements must not change, and must outlive the session. */
+  readonly values: ReadonlyMap<string, OrtValue>;
+  /** The `OrtPrepackedWeightsContainer` through which sessions share what kernels made of them. */
+  readonly container: bigint;
+}
+
 /** A compiled model. */
 export interface Session {
   /**
@@ -62,20 +70,19 @@ export async function newSession(
   model: Uint8Array<ArrayBuffer>,
   signature: SessionSignature,
   options: SessionOptions = {},
+  residents: SessionResidents | null = null,
 ): Promise<Session> {
   const { api } = environment;
   const settings = sessionOptions(environment, options);
   const out = outPointer();
   environment.retain();
   try {
-    const call = api.createSessionFromArray(
-      environment.env,
-      addressOf(model),
-      model.byteLength,
-      settings,
-      addressOf(out),
-    );
-    await pinning(call, [model, out]);
+    const given = [environment.env, addressOf(model), model.byteLength, settings] as const;
+    for (const [name, value] of residents?.values ?? []) api.addInitializer(settings, cString(name), value.handle);
+    const call = residents === null
+      ? api.createSessionFromArray(...given, addressOf(out))
+      : api.createSessionFromArrayWithPrepackedWeightsContainer(...given, residents.container, addressOf(out));
+    await pinning(call, [model, out, residents]);
   } catch (error) {
     environment.release();
     throw error;

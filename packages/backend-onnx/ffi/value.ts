@@ -86,6 +86,27 @@ export function allocateValue(environment: Environment, type: TensorType): OrtVa
   return ownValue(environment, out[0]!, type);
 }
 
+/** The elements of a tensor in another shape of as many: nothing is copied. The tensor must outlive it. */
+export function reshapedValue(environment: Environment, value: OrtValue, shape: readonly number[]): OrtValue {
+  const type = { dtype: value.type.dtype, shape };
+  const bytes = sizeOf(shape) * bytesPerElement(type.dtype);
+  if (bytes !== sizeOf(value.type.shape) * bytesPerElement(value.type.dtype)) {
+    throw new RangeError(`Cannot see [${value.type.shape.join(",")}] as [${shape.join(",")}]: the sizes differ`);
+  }
+  const [data, out] = [outPointer(), outPointer()];
+  environment.api.getTensorMutableData(value.handle, data);
+  environment.api.createTensorWithDataAsOrtValue(
+    environment.memory,
+    data[0]!,
+    bytes,
+    shapeArray(shape),
+    shape.length,
+    elementTypes[type.dtype],
+    out,
+  );
+  return ownValue(environment, out[0]!, type, value.keep);
+}
+
 /** The elements of a tensor as bytes, in place: valid until the tensor is released. */
 export function bytesOfValue(environment: Environment, value: OrtValue): Uint8Array<ArrayBuffer> {
   const size = sizeOf(value.type.shape) * bytesPerElement(value.type.dtype);

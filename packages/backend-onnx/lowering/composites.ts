@@ -6,6 +6,7 @@
 import type { CompositeName, Lowering } from "@tessera/core";
 import type { OnnxValue } from "../model/description.ts";
 import { resultType } from "./family.ts";
+import { dequantize, lowerQuantizedEinsum } from "./quantization.ts";
 import type { ValueType, Writer } from "./writer.ts";
 
 /** √(2/π) and 0.044715, the constants of GELU's tanh approximation (arXiv 1606.08415). */
@@ -128,6 +129,8 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
     return [writer.reshape(sub(sub(largest(logits), chosen), likeliest), labels.shape)];
   },
   crossEntropyGrad: "decompose",
-  dequantize: "decompose",
-  quantizedEinsum: "decompose",
+  dequantize: (writer, [codes, scales], { bits, dtype }, node) => [
+    writer.cast(dequantize(writer, codes, scales, bits, resultType(node).shape), dtype),
+  ],
+  quantizedEinsum: (writer, operands, attrs, node) => [lowerQuantizedEinsum(writer, operands, attrs, resultType(node))],
 };

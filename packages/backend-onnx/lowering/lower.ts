@@ -49,9 +49,9 @@ export function prepare(graph: Graph, support: DTypeSupport): Graph {
   return preparations(support).reduce((current, pass) => pass(current), graph);
 }
 
-/** The ONNX model of a graph that went through `prepare`. */
-export function lower(graph: Graph): Lowered {
-  const writer = newWriter(elementTypes);
+/** The ONNX model of a graph that went through `prepare`; `residents` are the inputs that are known when it is compiled. */
+export function lower(graph: Graph, residents: Iterable<number> = []): Lowered {
+  const writer = newWriter(elementTypes, new Set([...residents].map((input) => graph.inputNames[input]!)));
   const values = new Map<Tensor, OnnxValue>();
   const inputs = graph.inputs.map((tensor, i) => {
     const value = { name: graph.inputNames[i]!, dtype: tensor.dtype, shape: tensor.shape };

@@ -7,7 +7,7 @@
 
 import { sameShape, sizeOf } from "@tessera/core";
 import type { ElementType } from "../ffi/element_type.ts";
-import type { Attribute, Domain, Initializer, OnnxModel, OnnxNode, OnnxValue } from "../model/description.ts";
+import type { Attribute, Domain, Initializer, OnnxModel, OnnxNode, OnnxValue, Resident } from "../model/description.ts";
 import { initializer } from "../model/initializer.ts";
 
 /** The type of a value that a node computes. */
@@ -55,12 +55,26 @@ export interface Writer {
   copy(x: OnnxValue): OnnxValue;
   /** Tells whether a value is computed by a node, and so is neither an input nor a constant. */
   isComputed(x: OnnxValue): boolean;
+  /**
+   * The elements of an input as a constant of another shape, as kernels want it that lay out their weights anew; `null` when `x` is
+   * no input that is known when the model is compiled.
+   */
+  resident(x: OnnxValue, shape: readonly number[]): OnnxValue | null;
+  /** A float32 constant of ones that the model does not store. */
+  ones(shape: readonly number[]): OnnxValue;
   /** The model that computes `outputs`. */
   finish(name: string, inputs: readonly OnnxValue[], outputs: readonly OnnxValue[]): OnnxModel;
 }
 
-/** Starts a model; `castTo` is ONNX's number of each element type. */
-export function newWriter(castTo: Readonly<Record<ElementType, number>>): Writer {
+/**
+ * Starts a model; `castTo` is ONNX's number of each element type, and `residents` are the names of inputs that are known when the
+ * model is compiled.
+ */
+export function newWriter(
+  castTo: Readonly<Record<ElementType, number>>,
+  residents: ReadonlySet<string> = new Set(),
+): Writer {
+  const bound = new Map<string, Resident>();
   const written: OnnxNode[] = [];
   const initializers = new Map<string, Initializer>();
   const known = new Map<string, readonly OnnxValue[]>();
@@ -74,6 +88,12 @@ export function newWriter(castTo: Readonly<Record<ElementType, number>>): Writer
     const value = { name: `%${computed.size}`, dtype, shape };
     computed.add(value);
     return value;
+  }
+
+  function bind(value: Resident): OnnxValue {
+    const known = bound.get(value.name) ?? value;
+    bound.set(value.name, known);
+    return known;
   }
 
   function nodes(
@@ -142,11 +162,18 @@ export function newWriter(castTo: Readonly<Record<ElementType, number>>): Writer
     },
     isComputed: (x) => computed.has(x),
     unexpanded: (x) => sources.get(x) ?? x,
+    resident(x, shape) {
+      if (computed.has(x) || !residents.has(x.name)) return null;
+      return bind({ name: `${x.name}:${shape.join("x")}`, dtype: x.dtype, shape, input: x.name });
+    },
+    ones: (shape) => bind({ name: `$ones:${shape.join("x")}`, dtype: "float32", shape, input: null }),
     finish(name, inputs, outputs) {
       const kept = leavesLast(liveNodes(written, outputs));
       const read = new Set(kept.flatMap((node) => node.inputs));
       const used = [...initializers.values()].filter((tensor) => read.has(tensor.name));
-      return { name, inputs, outputs, nodes: kept, initializers: used };
+      const supplied = [...bound.values()].filter((value) => read.has(value.name));
+      const model = { name, inputs, outputs, nodes: kept, initializers: used };
+      return supplied.length === 0 ? model : { ...model, residents: supplied };
     },
   };
   return writer;

@@ -44,12 +44,20 @@ export interface Initializer extends OnnxValue {
   readonly bytes: Uint8Array<ArrayBufferLike>;
 }
 
+/** A constant that is not part of the file: the elements of an input in another shape, or ones. */
+export interface Resident extends OnnxValue {
+  /** The name of the input; `null` for ones, in float32. */
+  readonly input: string | null;
+}
+
 /** A model. */
 export interface OnnxModel {
   /** What the model computes, for people. */
   readonly name: string;
   /** The values that a run must supply. */
   readonly inputs: readonly OnnxValue[];
+  /** Constants that are supplied when the model is compiled; none unless given. */
+  readonly residents?: readonly Resident[];
   /** The values that a run returns. */
   readonly outputs: readonly OnnxValue[];
   /** Small constants. */

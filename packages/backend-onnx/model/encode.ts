@@ -6,6 +6,7 @@ import {
   type AttributeProtoSchema,
   ModelProtoSchema,
   type NodeProtoSchema,
+  TensorProto_DataLocation,
   type TensorProtoSchema,
   type ValueInfoProtoSchema,
 } from "onnx-buf";
@@ -31,7 +32,10 @@ export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
       node: model.nodes.map(nodeMessage),
       input: model.inputs.map(valueMessage),
       output: model.outputs.map(valueMessage),
-      initializer: model.initializers.map(tensorMessage),
+      initializer: [
+        ...model.initializers.map(tensorMessage),
+        ...(model.residents ?? []).map(residentMessage),
+      ],
     },
   });
   return toBinary(ModelProtoSchema, message);
@@ -70,5 +74,19 @@ function tensorMessage(tensor: Initializer): MessageInitShape<typeof TensorProto
     dataType: elementTypes[tensor.dtype],
     dims: tensor.shape.map(BigInt),
     rawData: new Uint8Array(tensor.bytes),
+  };
+}
+
+/**
+ * A constant whose elements are elsewhere: whoever compiles the model supplies them. ONNX Runtime wants a path that exists, which it
+ * does not read then.
+ */
+function residentMessage(value: OnnxValue): MessageInitShape<typeof TensorProtoSchema> {
+  return {
+    name: value.name,
+    dataType: elementTypes[value.dtype],
+    dims: value.shape.map(BigInt),
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: [{ key: "location", value: "." }],
   };
 }

@@ -11,6 +11,9 @@ export function printModel(model: OnnxModel): string {
   const used = new Set(model.nodes.flatMap((node) => node.inputs).concat(model.outputs.map((value) => value.name)));
   const lines = [
     ...model.inputs.map((value) => `  input ${typed(value)}`),
+    ...(model.residents ?? []).map((value) =>
+      `  ${typed(value)} = ${value.input === null ? "ones" : `elements of ${value.input}`}`
+    ),
     ...model.initializers.filter((value) => used.has(value.name)).map(initializerLine),
     ...model.nodes.map(nodeLine),
     ...model.outputs.map((value) => `  output ${typed(value)}`),

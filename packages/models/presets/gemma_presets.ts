@@ -20,7 +20,7 @@ const second = {
 } as const satisfies Partial<GemmaConfig>;
 
 /** The dimensions by size; `intermediateDim` is twice Hugging Face's `intermediate_size`. */
-const sizes = {
+export const gemmaSizes = {
   gemma2b: {
     ...first,
     numLayers: 18,
@@ -72,7 +72,7 @@ function gemma(title: string, repository: string, config: GemmaConfig): Preset {
   return { title, repository, build: (options) => gemmaModel(config, text, options) };
 }
 
-const { gemma2b, gemma7b, gemma2_2b, gemma2_9b, gemma2_27b } = sizes;
+const { gemma2b, gemma7b, gemma2_2b, gemma2_9b, gemma2_27b } = gemmaSizes;
 
 /** The presets of Gemma, under KerasHub's names. */
 export const gemmaPresets = {

@@ -3,9 +3,10 @@ import { nearestName } from "@tessera/core";
 import type { BuildOptions, BuiltModel } from "../architectures.ts";
 import { gemmaPresets } from "./gemma_presets.ts";
 import { llamaPresets } from "./llama_presets.ts";
+import { paliGemmaPresets } from "./pali_gemma_presets.ts";
 import type { Preset, PresetTable } from "./preset.ts";
 
-const tables = { ...gemmaPresets, ...llamaPresets };
+const tables = { ...gemmaPresets, ...llamaPresets, ...paliGemmaPresets };
 
 /** The name of a preset, as KerasHub spells it. */
 export type PresetName = keyof typeof tables;

@@ -36,6 +36,19 @@ const published: readonly (readonly [count: number, ...names: PresetName[]])[] =
   [1_235_814_400, "llama3.2_1b", "llama3.2_instruct_1b", "llama3.2_guard_1b"],
   [3_212_749_824, "llama3.2_3b", "llama3.2_instruct_3b"],
   [70_553_706_496, "llama3.3_instruct_70b"],
+  [2_923_335_408, "pali_gemma_3b_mix_224", "pali_gemma_3b_224"],
+  [2_924_220_144, "pali_gemma_3b_mix_448", "pali_gemma_3b_448"],
+  [2_927_759_088, "pali_gemma_3b_896"],
+  [3_032_094_960, "pali_gemma2_mix_3b_224", "pali_gemma2_pt_3b_224"],
+  [3_032_979_696, "pali_gemma2_mix_3b_448", "pali_gemma2_pt_3b_448", "pali_gemma_2_ft_docci_3b_448"],
+  [3_036_518_640, "pali_gemma2_pt_3b_896"],
+  [9_662_409_456, "pali_gemma2_mix_10b_224", "pali_gemma2_pt_10b_224"],
+  [9_663_294_192, "pali_gemma2_mix_10b_448", "pali_gemma2_pt_10b_448", "pali_gemma2_ft_docci_10b_448"],
+  [9_666_833_136, "pali_gemma2_pt_10b_896"],
+  // KerasHub's table repeats the first of these for 448 and 896 pixels; position embeddings add the rest.
+  [27_650_192_112, "pali_gemma2_mix_28b_224", "pali_gemma2_pt_28b_224"],
+  [27_651_076_848, "pali_gemma2_mix_28b_448", "pali_gemma2_pt_28b_448"],
+  [27_654_615_792, "pali_gemma2_pt_28b_896"],
 ];
 
 Deno.test("every preset has the published number of parameters", () => {

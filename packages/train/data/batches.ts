@@ -19,6 +19,8 @@ export interface Batch {
   readonly lossMask: HostTensor<"float32">;
   /** 1 where a token is real, 0 where it is padding: `[batch, time]`. */
   readonly paddingMask: HostTensor<"bool">;
+  /** The picture of each row, values from -1 to 1, `[batch, size, size, 3]`; only of examples that have one. */
+  readonly images?: HostTensor<"float32">;
   /** The number of tokens to learn, which is the sum of `lossMask`. */
   readonly tokens: number;
   /** The number of rows that hold an example; they come first. */
@@ -109,6 +111,13 @@ export function createDataset(examples: readonly EncodedExample[], options: Data
     throw new RangeError(`Cannot make batches of ${batchSize} examples: expected a whole number of at least 1`);
   }
   if (examples.length === 0) throw new RangeError("Cannot make batches of an empty data set");
+  const first = examples[0]!;
+  const odd = examples.find(({ image }) => image?.length !== first.image?.length);
+  if (odd !== undefined) {
+    throw new RangeError(
+      `Cannot make batches of ${first.at} and ${odd.at}: their pictures must be of one size, or both have none`,
+    );
+  }
   const lengths = examples.map((example) => example.tokenIds.length);
   const buckets = options.buckets ?? chooseBuckets(lengths, options);
   checkBuckets(buckets, examples);
@@ -190,13 +199,24 @@ function fill(dataset: Dataset, rows: readonly number[]): Batch {
     paddingMask.fill(1, start, start + example.tokenIds.length);
     tokens += countTargets(example);
   }
+  const pictures = rows.map((index) => examples[index]!.image).filter((image) => image !== undefined);
   return {
+    ...(pictures.length === 0 ? {} : { images: pictureTensor(pictures, batchSize) }),
     tokenIds: hostTensor("int32", shape, tokenIds),
     lossMask: hostTensor("float32", shape, lossMask),
     paddingMask: hostTensor("bool", shape, paddingMask),
     tokens,
     examples: rows.length,
   };
+}
+
+/** Pictures of RGB bytes as values from -1 to 1; rows without one are black. */
+export function pictureTensor(pictures: readonly Uint8Array[], rows: number = pictures.length): HostTensor<"float32"> {
+  const length = pictures[0]!.length;
+  const side = Math.sqrt(length / 3);
+  const values = new Float32Array(rows * length).fill(-1);
+  pictures.forEach((bytes, row) => values.set(Float32Array.from(bytes, (byte) => byte / 127.5 - 1), row * length));
+  return hostTensor("float32", [rows, side, side, 3], values);
 }
 
 /**

@@ -16,8 +16,22 @@ export interface EncodedExample {
   readonly tokenIds: Int32Array;
   /** 1 where the token is one that the model learns to predict from those before it, else 0: `[time]`. */
   readonly lossMask: Uint8Array;
+  /** The picture that the first tokens stand for, ready for the model: RGB, `[size, size, 3]`; none when left out. */
+  readonly image?: Uint8Array;
   /** Where the example comes from, such as `train.jsonl:12`. */
   readonly at: string;
+}
+
+/** How pictures become tokens and pixels. */
+export interface ImageEncoding {
+  /** The token that stands for a part of a picture. */
+  readonly tokenId: number;
+  /** How many of them stand for a picture. */
+  readonly tokens: number;
+  /** What stands between a picture's prompt and the response. */
+  readonly separator: string;
+  /** The pixels that the model sees of a picture, RGB `[size, size, 3]`, given a path or the bytes of a file. */
+  readonly read: (image: string | Uint8Array) => Promise<Uint8Array>;
 }
 
 /** How examples become tokens. */
@@ -28,6 +42,8 @@ export interface EncodeOptions {
   readonly overflow?: "error" | "truncate";
   /** Puts prompts and responses into the model's chat template as a user's and an assistant's turn. */
   readonly chat?: boolean;
+  /** How pictures are read, for a model that takes one with each prompt; none when absent. */
+  readonly images?: ImageEncoding;
 }
 
 /** Examples as tokens, and what became of those that were too long. */
@@ -43,6 +59,7 @@ export interface EncodedExamples {
 type Counts = ChatSegment["counts"];
 
 interface Part {
+  readonly ids?: readonly number[];
   readonly text?: string;
   readonly id?: number | null;
   readonly counts: Counts;
@@ -99,7 +116,26 @@ const parts: Writers = {
   messages: chatParts,
 };
 
-function partsOf(example: Example, tokenizer: Tokenizer, chat: boolean): Part[] {
+/** A prompt with its picture, as PaliGemma's processor lays it out: the picture's tokens, then those of the text. */
+function pictureParts(example: Example, tokenizer: Tokenizer, images: ImageEncoding): Part[] {
+  if (example.kind !== "prompt" || example.image === undefined) {
+    throw new TypeError(`Cannot encode ${example.at}: it has no "image", and the model takes one with each prompt`);
+  }
+  const [opening, prompt, ...rest] = parts.prompt(example, tokenizer);
+  const pictureIds = new Array<number>(images.tokens).fill(images.tokenId);
+  return [
+    { ids: pictureIds, counts: "none" },
+    opening!,
+    { ...prompt!, text: `${example.prompt}${images.separator}` },
+    ...rest,
+  ];
+}
+
+function partsOf(example: Example, tokenizer: Tokenizer, { chat = false, images }: EncodeOptions): Part[] {
+  if (images !== undefined) return pictureParts(example, tokenizer, images);
+  if (example.kind === "prompt" && example.image !== undefined) {
+    throw new TypeError(`Cannot encode ${example.at}: it has an "image", and the model takes none`);
+  }
   if (!chat || example.kind !== "prompt") {
     return (parts[example.kind] as (example: Example, tokenizer: Tokenizer) => Part[])(example, tokenizer);
   }
@@ -108,7 +144,7 @@ function partsOf(example: Example, tokenizer: Tokenizer, chat: boolean): Part[] 
 }
 
 /** Makes the function that encodes one example; `rest` is awaited between pieces. */
-function createEncoder(tokenizer: Tokenizer, chat: boolean, rest: () => Promise<void> | undefined) {
+function createEncoder(tokenizer: Tokenizer, options: EncodeOptions, rest: () => Promise<void> | undefined) {
   const isControl = controlTokens(tokenizer);
 
   /**
@@ -126,9 +162,10 @@ function createEncoder(tokenizer: Tokenizer, chat: boolean, rest: () => Promise<
   return async function encode(example: Example): Promise<{ ids: number[]; mask: number[] }> {
     const ids: number[] = [];
     const mask: number[] = [];
-    const all = partsOf(example, tokenizer, chat);
+    const all = partsOf(example, tokenizer, options);
     for (const [index, part] of all.entries()) {
       const start = ids.length;
+      if (part.ids !== undefined) ids.push(...part.ids);
       if (part.id != null) ids.push(part.id);
       for (const chunk of part.text ? textChunks(part.text) : []) {
         for (const id of tokenizer.encode(chunk)) ids.push(id);
@@ -141,6 +178,23 @@ function createEncoder(tokenizer: Tokenizer, chat: boolean, rest: () => Promise<
     // Nothing comes before the first token to predict it from.
     if (mask.length > 0) mask[0] = 0;
     return { ids, mask };
+  };
+}
+
+/** Reads the pictures of examples; one that several examples share is read once. */
+function createPictureReader(images: ImageEncoding | undefined) {
+  const known = new Map<string, Promise<Uint8Array>>();
+  return async function read(example: Example): Promise<{ image?: Uint8Array }> {
+    if (images === undefined || example.kind !== "prompt" || example.image === undefined) return {};
+    const { image, at } = example;
+    try {
+      if (typeof image !== "string") return { image: await images.read(image) };
+      const pixels = known.get(image) ?? images.read(image);
+      known.set(image, pixels);
+      return { image: await pixels };
+    } catch (cause) {
+      throw new Error(`Cannot encode ${at}: ${(cause as Error).message}`, { cause });
+    }
   };
 }
 
@@ -159,7 +213,7 @@ function describeOverflow(ids: readonly number[], mask: readonly number[], maxLe
  * Encodes examples, one after the other, without blocking other tasks.
  *
  * A prompt counts as context only; a response counts, and so does the token that ends it. A text counts whole. In a
- * conversation the assistant's turns count, each with the token that ends it.
+ * conversation the assistant's turns count, each with the token that ends it. A picture goes before its prompt.
  *
  * @throws {RangeError} when an example is too long and `overflow` is `"error"`, or when nothing to learn is left of any.
  * @throws {TypeError} when a conversation meets a tokenizer without a chat template, or a template that rejects it.
@@ -169,12 +223,13 @@ export async function encodeExamples(
   tokenizer: Tokenizer,
   options: EncodeOptions,
 ): Promise<EncodedExamples> {
-  const { maxLength, overflow = "error", chat = false } = options;
+  const { maxLength, overflow = "error" } = options;
   if (!Number.isInteger(maxLength) || maxLength < 2) {
     throw new RangeError(`Cannot encode examples: maxLength is ${maxLength}; expected a whole number of at least 2`);
   }
   const rest = createPacer();
-  const encode = createEncoder(tokenizer, chat, rest);
+  const encode = createEncoder(tokenizer, options, rest);
+  const readPicture = createPictureReader(options.images);
   const encoded: EncodedExample[] = [];
   const dropped: { at: string; reason: string }[] = [];
   let truncated = 0;
@@ -191,7 +246,8 @@ export async function encodeExamples(
       continue;
     }
     if (isLong) truncated++;
-    encoded.push({ tokenIds: new Int32Array(isLong ? ids.slice(0, maxLength) : ids), lossMask, at });
+    const tokenIds = new Int32Array(isLong ? ids.slice(0, maxLength) : ids);
+    encoded.push({ tokenIds, lossMask, ...await readPicture(example), at });
   }
   if (encoded.length === 0) {
     const [first] = dropped;

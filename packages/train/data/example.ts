@@ -1,8 +1,8 @@
 /**
  * Training examples as people write them, checked one record at a time.
  *
- * A record is told by its keys: `{ "prompt", "response" }`, `{ "text" }` or `{ "messages" }`. Keys beyond these are
- * allowed, since data sets carry identifiers and sources along. Every error says where the record stands, what was found
+ * A record is told by its keys: `{ "prompt", "response" }`, with an `"image"` or without, `{ "text" }` or `{ "messages" }`.
+ * Keys beyond these are allowed, since data sets carry identifiers and sources along. Every error says where the record stands, what was found
  * and what would be right.
  */
 
@@ -13,6 +13,8 @@ import type { ChatMessage } from "@tessera/hub";
 export interface PromptExample {
   /** Names the kind. */
   readonly kind: "prompt";
+  /** The picture that goes before the prompt: the path of its file, or the bytes of one. */
+  readonly image?: string | Uint8Array;
   /** What the model is given; it does not count in the loss. */
   readonly prompt: string;
   /** What the model learns to answer. */
@@ -87,6 +89,12 @@ function stringField(record: Fields, name: string, known: readonly string[], at:
   fail(at, `"${name}" is missing` + (near === null ? "" : `; rename "${near}" to "${name}" if that is what it means`));
 }
 
+function imageField({ image }: Fields, at: string): { image?: string | Uint8Array } {
+  if (image === undefined || image === null) return {};
+  if ((typeof image === "string" && image !== "") || image instanceof Uint8Array) return { image };
+  fail(at, `"image" is ${describe(image)}; expected the path of a picture`);
+}
+
 const roles = ["system", "user", "assistant"];
 
 function parseMessage(value: unknown, name: string, at: string): ChatMessage {
@@ -125,6 +133,7 @@ const shapes: { readonly [K in Example["kind"]]: Shape } = {
     keys: ["prompt", "response"],
     parse: (record, at) => ({
       kind: "prompt",
+      ...imageField(record, at),
       prompt: stringField(record, "prompt", ["response"], at),
       response: stringField(record, "response", ["prompt"], at),
       at,

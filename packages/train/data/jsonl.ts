@@ -5,7 +5,7 @@
  * being UTF-8.
  */
 
-import { type FileEntry, fileOf } from "@tessera/hub";
+import { type FileEntry, fileOf, pathBeside } from "@tessera/hub";
 import { type Example, parseExample } from "./example.ts";
 
 const newline = 10;
@@ -82,7 +82,7 @@ export async function* readExamples(source: string | FileEntry | Iterable<unknow
   if (file !== null) {
     for await (const { value, at } of parseStream(await file.stream(), file.path)) {
       count++;
-      yield parseExample(value, at);
+      yield fromFolder(parseExample(value, at), file.path);
     }
   } else {
     for (const value of source as Iterable<unknown>) yield parseExample(value, `examples[${count++}]`);
@@ -90,6 +90,12 @@ export async function* readExamples(source: string | FileEntry | Iterable<unknow
   if (count > 0) return;
   const what = file !== null ? `"${file.path}" holds no records` : "the list is empty";
   throw new RangeError(`Cannot use an empty data set: ${what}; expected at least one example`);
+}
+
+/** An example whose picture's path, unless it is absolute, starts at the folder of the JSONL file that names it. */
+function fromFolder(example: Example, file: string): Example {
+  if (example.kind !== "prompt" || typeof example.image !== "string") return example;
+  return { ...example, image: pathBeside(file, example.image) };
 }
 
 /**

@@ -1,0 +1,2 @@
+/** Everything that the facade exports, for a bundle. */
+export * from "tessera";

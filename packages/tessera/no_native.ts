@@ -1,0 +1,11 @@
+/** What stands for `native.ts` in a browser, by the `browser` field of `package.json`. */
+import type * as native from "./native.ts";
+
+/** Refuses: a browser loads no native libraries. */
+export const openOnnx: typeof native.openOnnx = () =>
+  Promise.reject(
+    new Error(
+      'Cannot open backend "cpu": it calls ONNX Runtime, a native library, which a browser does not load; ' +
+        'open "webgpu", or "tfjs-cpu" where there is no GPU',
+    ),
+  );

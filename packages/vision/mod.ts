@@ -1,0 +1,14 @@
+/**
+ * Image files as the pixels that a vision tower sees.
+ *
+ * @module
+ */
+export { decodeImage } from "./decode.ts";
+export type { Picture } from "./decode.ts";
+export { formatDetections, parseDetections } from "./detections.ts";
+export type { Box, Detection, Detections, Size } from "./detections.ts";
+export { readImageHeader } from "./header.ts";
+export type { ImageFormat, ImageHeader } from "./header.ts";
+export { readPicture, squarePixels } from "./read_picture.ts";
+export type { ImageSource } from "./read_picture.ts";
+export { resizeBicubic } from "./resize.ts";

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { openSafetensors } from "@tessera/hub";
+import { readPicture, squarePixels } from "./read_picture.ts";
+import { decodeImage } from "./decode.ts";
+import { readImageHeader } from "./header.ts";
+
+const folder = new URL("./testdata/", import.meta.url);
+const golden = await openSafetensors(new URL("golden.safetensors", folder).pathname);
+const read = (name: string) => Deno.readFile(new URL(name, folder));
+
+for (const name of golden.tensors.keys()) {
+  Deno.test(`${name} becomes what the processor of Transformers makes of it`, async () => {
+    const expected = golden.read(name);
+    const pixels = squarePixels(await readPicture(new URL(name, folder)), expected.shape[0]!);
+    assert.equal(pixels.length, expected.data.length);
+    const largest = pixels.reduce((most, value, i) => Math.max(most, Math.abs(value - Number(expected.data[i]))), 0);
+    // The bound of agreement is 2; there is no difference, and none should creep in.
+    assert.equal(largest, 0);
+  });
+}
+
+Deno.test("readImageHeader() knows the size before anything is decoded", async () => {
+  assert.deepEqual(readImageHeader(await read("turned6.jpg")), {
+    format: "jpeg",
+    width: 64,
+    height: 40,
+    orientation: 6,
+    bitDepth: 8,
+    channels: 3,
+  });
+  assert.deepEqual(readImageHeader(await read("grey16.png")), {
+    format: "png",
+    width: 40,
+    height: 30,
+    orientation: 1,
+    bitDepth: 16,
+    channels: 1,
+  });
+  for (const name of ["lossy.webp", "lossless.webp"]) {
+    const { format, width, height } = readImageHeader(await read(name));
+    assert.equal(`${format} ${width} ${height}`, `webp ${name === "lossy.webp" ? "80 70" : "60 50"}`);
+  }
+  assert.equal(readImageHeader(await read("turned8.webp")).orientation, 8);
+});
+
+Deno.test("decodeImage() turns a picture as its EXIF data says", async () => {
+  const { width, height } = await decodeImage(await read("turned6.jpg"));
+  assert.deepEqual([width, height], [40, 64]);
+});
+
+const refused: readonly (readonly [file: string, name: string, message: RegExp])[] = [
+  [
+    "cmyk.jpg",
+    "TypeError",
+    /^Cannot read the image ".*cmyk\.jpg": the JPEG file has 4 channels \(CMYK\); expected grey/,
+  ],
+  ["picture.gif", "TypeError", /the file is a GIF; expected a PNG, a JPEG or a WebP$/],
+  ["animated.webp", "TypeError", /the WebP file is an animation; expected a still picture$/],
+  ["golden.safetensors", "TypeError", /the file is no picture that Tessera knows; expected a PNG, a JPEG or a WebP$/],
+  ["none.png", "Error", /^Cannot read the image ".*none\.png": there is no such file$/],
+  [".", "Error", /it is a folder$/],
+];
+
+for (const [file, name, message] of refused) {
+  Deno.test(`readPicture() rejects ${file}`, async () => {
+    await assert.rejects(readPicture(new URL(file, folder)), (error: Error) => {
+      assert.equal(error.name, name);
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
+
+for (const file of ["down.png", "colour.jpg", "progressive.jpg", "lossy.webp", "lossless.webp"]) {
+  Deno.test(`readPicture() rejects ${file} cut short anywhere, and goes on reading others`, async () => {
+    const bytes = await read(file);
+    for (const share of [0.001, 0.05, 0.5, 0.99]) {
+      const cut = bytes.slice(0, Math.ceil(bytes.length * share));
+      await assert.rejects(
+        readPicture(cut),
+        (error: Error) => /^Cannot read an image of \d+ bytes: the /.test(error.message),
+      );
+    }
+    await readPicture(bytes);
+  });
+}
+
+Deno.test("readPicture() rejects damaged pixels", async () => {
+  for (const file of ["down.png", "lossless.webp"]) {
+    const bytes = await read(file);
+    for (let at = 60; at < bytes.length; at += 29) bytes[at]! ^= 0x5a;
+    await assert.rejects(readPicture(bytes), { name: "SyntaxError", message: /file is damaged/ });
+  }
+});
+
+Deno.test("readPicture() rejects a picture that says it is huge before it decodes it", async () => {
+  const png = await read("down.png");
+  new DataView(png.buffer).setUint32(16, 100_000);
+  new DataView(png.buffer).setUint32(20, 100_000);
+  await assert.rejects(readPicture(png), {
+    name: "RangeError",
+    message: `Cannot read an image of ${png.length} bytes: the picture is 100000 × 100000 pixels, ` +
+      "more than the 89478485 that are decoded; make it smaller first",
+  });
+  const jpeg = await read("colour.jpg");
+  const frame = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc0);
+  new DataView(jpeg.buffer).setUint32(frame + 5, 0xffffffff);
+  await assert.rejects(readPicture(jpeg), { name: "RangeError", message: /65535 × 65535 pixels/ });
+});
