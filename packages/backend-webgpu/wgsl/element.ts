@@ -1,7 +1,7 @@
 /** Programs that compute each element of their result by itself, whatever its dtype and however it is stored. */
 
 import { type DType, sizeOf, type TensorType } from "@tessera/core";
-import { elementsPerWord, isPacked, type Value } from "../engine.ts";
+import { elementsPerWord, isPacked, type Value, wordsOf } from "../engine.ts";
 import { type Packed, packedCode, packedFunctions } from "./packed.ts";
 import type { Program, ProgramInput, Uniform } from "./program.ts";
 
@@ -38,34 +38,42 @@ export interface ElementProgram {
   readonly uniforms?: readonly Uniform[];
 }
 
+/** The threads of a group, and how many words each writes where there are enough to keep a GPU busy. */
+const [groupThreads, wordsPerThread, manyWords] = [64, 4, 2 ** 14];
+
 /** The program that writes every element; one thread computes those that share a word. */
 export function elementProgram({ code, ...program }: ElementProgram): Program {
   const { dtype, shape } = program.output;
-  const count = sizeOf(shape);
-  if (!isPacked(dtype)) {
-    const stored = dtype === "bool" ? "select(0, 1, element(index))" : "element(index)";
-    return {
-      ...program,
-      code: `${packedCode}${code}
-fn main(index : i32) {
-  if (index < ${count}) { result[index] = ${stored}; }
-}`,
-    };
-  }
-  const parts = elementsPerWord(dtype);
-  const { bits } = packedFunctions[dtype as Packed];
+  const [count, words] = [sizeOf(shape), wordsOf(program.output)];
+  const each = words >= manyWords ? wordsPerThread : 1;
   return {
     ...program,
+    threads: Math.ceil(words / each),
+    groupSize: [groupThreads, 1, 1],
     code: `${packedCode}${code}
+fn writeWord(at : i32) {
+  ${isPacked(dtype) ? packedWord(dtype as Packed, count) : `result[at] = ${stored(dtype, "element(at)")};`}
+}
 fn main(index : i32) {
-  if (index * ${parts} >= ${count}) { return; }
-  var word = 0u;
-  for (var part = 0; part < ${parts} && index * ${parts} + part < ${count}; part++) {
-    word = word | (${bits}(element(index * ${parts} + part)) << u32(part * ${32 / parts}));
-  }
-  result[index] = bitcast<i32>(word);
+  let first = index / ${groupThreads} * ${groupThreads * each} + index % ${groupThreads};
+  for (var at = first; at < min(${words}, first + ${groupThreads * each}); at += ${groupThreads}) { writeWord(at); }
 }`,
   };
+}
+
+/** WGSL for an element as it is stored, where it takes a word of its own. */
+function stored(dtype: DType, element: string): string {
+  return dtype === "bool" ? `select(0, 1, ${element})` : element;
+}
+
+/** WGSL that writes a word of several elements. */
+function packedWord(dtype: Packed, count: number): string {
+  const parts = elementsPerWord(dtype);
+  return `var word = 0u;
+  for (var part = 0; part < ${parts} && at * ${parts} + part < ${count}; part++) {
+    word = word | (${packedFunctions[dtype].bits}(element(at * ${parts} + part)) << u32(part * ${32 / parts}));
+  }
+  result[at] = bitcast<i32>(word);`;
 }
 
 /** A value in another dtype. */

@@ -204,6 +204,9 @@ fn main() {
   };
 }
 
+/** The threads of a group of a thin product, and the groups that keep a GPU busy. */
+const [thinThreads, busyGroups] = [128, 64];
+
 /** A product with few rows, where reading the second factor is what takes the time: each thread keeps a sum per row. */
 function thinProgram(product: Product): Program {
   const { groups, b, inputs, output, scaled, count } = product;
@@ -215,7 +218,9 @@ function thinProgram(product: Product): Program {
   ];
   // Where elements along the contracted axis are neighbours, so are the threads of a column.
   const along = isContiguous(groups.inner, b, groups.lengths);
-  const [across, parts] = along ? [4, 32] : [32, 4];
+  // Short lines of columns are shared by more threads, so that enough groups are at work.
+  const across = Math.min(along ? 4 : 32, 2 ** Math.max(0, Math.floor(Math.log2(columns / busyGroups))));
+  const parts = thinThreads / across;
   const where = along
     ? `let part = i32(localIndex) % ${parts}; let lane = i32(localIndex) / ${parts};`
     : `let lane = i32(localIndex) % ${across}; let part = i32(localIndex) / ${across};`;
