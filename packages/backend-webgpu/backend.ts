@@ -30,7 +30,7 @@ export function tfjsCpuBackend({ deviceCount = 1 }: TfjsCpuOptions = {}): Backen
 
 /** How the WebGPU backend is set up. */
 export interface WebgpuOptions {
-  /** The device to use; by default the machine's, with all that its adapter offers. The backend destroys it when disposed. */
+  /** A device of your own, which outlives the backend; by default one with all that the machine's adapter offers. */
   readonly device?: GPUDevice;
   /** How many logical devices share the GPU. 1 by default. */
   readonly deviceCount?: number;
@@ -43,8 +43,7 @@ export interface WebgpuOptions {
  * @throws {RangeError} when the number of devices is not a positive integer.
  */
 export async function webgpuBackend({ device, deviceCount = 1 }: WebgpuOptions = {}): Promise<Backend> {
-  const found = device === undefined ? await openDevice() : { device, info: undefined };
-  const engine = webgpuEngine(found.device, found.info);
+  const engine = webgpuEngine(device === undefined ? await openDevice() : { device, info: undefined, owned: false });
   return backendOver("webgpu", { engine, table: webgpuLowering, steps: webgpuSteps }, deviceCount);
 }
 

@@ -1,6 +1,10 @@
 import { conformance } from "@tessera/runtime/testing";
 import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
+import { openDevice } from "./device.ts";
 import { withGpu } from "./testing.ts";
 
 conformance("tfjs-cpu", () => tfjsCpuBackend());
-await withGpu(() => conformance("webgpu", () => webgpuBackend()));
+await withGpu(async () => {
+  const { device } = await openDevice();
+  conformance("webgpu", () => webgpuBackend({ device }));
+});

@@ -20,6 +20,8 @@ export interface OpenDevice {
   readonly device: GPUDevice;
   /** What the adapter says of itself. */
   readonly info: GPUAdapterInfo | undefined;
+  /** Whether it was opened here, and so is closed here. */
+  readonly owned: boolean;
 }
 
 /**
@@ -45,5 +47,5 @@ export async function openDevice(): Promise<OpenDevice> {
   const requiredLimits = Object.fromEntries(raised.map((name) => [name, adapter.limits[name]]));
   const requiredFeatures = wanted.filter((feature) => adapter.features.has(feature));
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
-  return { device, info: adapter.info };
+  return { device, info: adapter.info, owned: true };
 }

@@ -45,6 +45,8 @@ export interface Target {
 /** A step, and the values that nobody needs after it. */
 interface PlannedStep extends Step {
   readonly last: readonly Tensor[];
+  /** Which of its results something reads. */
+  readonly needed: readonly boolean[];
 }
 
 /** A node by its rule. */
@@ -105,8 +107,8 @@ function planned(graph: Graph, steps: readonly Step[]): PlannedStep[] {
     const ending = [...new Set([...step.operands, ...step.results])].filter((value) =>
       !kept.has(value) && !needed.has(value)
     );
+    found.push({ ...step, last: ending, needed: step.results.map((result) => needed.has(result)) });
     step.operands.forEach((operand) => needed.add(operand));
-    found.push({ ...step, last: ending });
   }
   return found.reverse();
 }
@@ -122,8 +124,12 @@ async function interpret(
   graph.inputs.forEach((input, i) => values.set(input, retain(engine, inputs[i]!)));
   try {
     let since = performance.now();
-    for (const { operands, results, run, last } of steps) {
-      const found = inWorkspace(engine, (workspace) => run(workspace, operands.map((operand) => values.get(operand)!)));
+    for (const { operands, results, run, last, needed } of steps) {
+      const found = inWorkspace(
+        engine,
+        (i) => needed[i]!,
+        (workspace) => run(workspace, operands.map((operand) => values.get(operand)!)),
+      );
       results.forEach((result, i) => values.set(result, found[i]!));
       for (const value of last) {
         release(engine, values.get(value)!);

@@ -13,6 +13,7 @@ import {
   type Value,
   wordsOf,
 } from "./engine.ts";
+import type { OpenDevice } from "./device.ts";
 import { castProgram } from "./wgsl/element.ts";
 import { type Program, webgpuProgram } from "./wgsl/program.ts";
 
@@ -57,7 +58,7 @@ function encoderOf(store: WebGPUBackend): GPUCommandEncoder {
 }
 
 /** Starts an engine on a device. */
-export function webgpuEngine(device: GPUDevice, info: GPUAdapterInfo | undefined): WebgpuEngine {
+export function webgpuEngine({ device, info, owned }: OpenDevice): WebgpuEngine {
   const store = new WebGPUBackend(device as never, info as never);
   let pending = 0;
   let failure: Error | null = null;
@@ -143,7 +144,7 @@ export function webgpuEngine(device: GPUDevice, info: GPUAdapterInfo | undefined
     liveValues: () => store.numDataIds(),
     dispose() {
       store.dispose();
-      device.destroy();
+      if (owned) device.destroy();
     },
   };
   return engine;

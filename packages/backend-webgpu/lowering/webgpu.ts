@@ -5,7 +5,6 @@
 
 import { type Elementwise, isIdentity, type Lowering, type Node, type Rule, sameShape, sizeOf } from "@tessera/core";
 import type { Value } from "../engine.ts";
-import type { WebgpuEngine } from "../webgpu_engine.ts";
 import { type Group, groupProgram } from "../wgsl/elementwise.ts";
 import { einsumProgram } from "../wgsl/matmul.ts";
 import {
@@ -21,32 +20,18 @@ import {
   transposeProgram,
   updateSliceProgram,
 } from "../wgsl/movement.ts";
-import type { Program } from "../wgsl/program.ts";
 import { argMaxProgram, type ReductionName, reductionProgram } from "../wgsl/reduction.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import { empty } from "./movement.ts";
+import { byProgram, runProgram } from "./programs.ts";
 import { tfjsLowering } from "./table.ts";
+import { webgpuComposites } from "./webgpu_composites.ts";
 import type { Workspace } from "./workspace.ts";
-
-/** The result of a program. */
-function run(workspace: Workspace, program: Program): Value {
-  return workspace.own((workspace.engine as WebgpuEngine).run(program));
-}
-
-/** A rule that is one program; results without elements need none. */
-function byProgram<K extends keyof Lowering<Workspace, Value>>(
-  program: (operands: readonly Value[], attrs: Parameters<Rule<K, Workspace, Value>>[2], node: Node) => Program,
-): Rule<K, Workspace, Value> {
-  return ((workspace: Workspace, operands: readonly Value[], attrs: never, node: Node) => {
-    const { dtype, shape } = resultType(node);
-    return [sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : run(workspace, program(operands, attrs, node))];
-  }) as unknown as Rule<K, Workspace, Value>;
-}
 
 /** Runs a group of elementwise nodes. */
 export function runGroup(workspace: Workspace, group: Group, operands: readonly Value[]): Value {
   const { dtype, shape } = group.output;
-  return sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : run(workspace, groupProgram(group, operands));
+  return sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : runProgram(workspace, groupProgram(group, operands));
 }
 
 /** A node by itself as a group of one. */
@@ -99,7 +84,7 @@ function reduction(name: ReductionName): Rule<ReductionName, Workspace, Value> {
     if (axes.length === 0) return [x];
     if (sizeOf(type.shape) === 0) return [empty(workspace, type.dtype, type.shape)];
     if (sizeOf(x.shape) === 0) return tfjsLowering[name](workspace, [x], node.attrs as never, node);
-    return [run(workspace, reductionProgram(name, x, axes, type))];
+    return [runProgram(workspace, reductionProgram(name, x, axes, type))];
   };
 }
 
@@ -110,21 +95,22 @@ const mostOperands = 7;
 function concat(workspace: Workspace, operands: readonly Value[], axis: number): Value {
   const some = operands.filter(({ shape }) => sizeOf(shape) > 0);
   if (some.length === 1) return some[0]!;
-  if (some.length <= mostOperands) return run(workspace, concatProgram(some, axis));
-  const first = run(workspace, concatProgram(some.slice(0, mostOperands), axis));
+  if (some.length <= mostOperands) return runProgram(workspace, concatProgram(some, axis));
+  const first = runProgram(workspace, concatProgram(some.slice(0, mostOperands), axis));
   return concat(workspace, [first, ...some.slice(mostOperands)], axis);
 }
 
 /** Adds updates at positions; every rule that is given none returns the base. */
 function addAt(shared: boolean): Rule<"scatterAdd", Workspace, Value> {
   return (workspace, [base, indices, updates], { axis }) =>
-    sizeOf(updates.shape) === 0 ? [base] : [run(workspace, addAtProgram(base, indices, updates, axis, shared))];
+    sizeOf(updates.shape) === 0 ? [base] : [runProgram(workspace, addAtProgram(base, indices, updates, axis, shared))];
 }
 
 /** One rule per op; a composite without a program is decomposed. */
 export const webgpuLowering: Lowering<Workspace, Value> = {
   ...tfjsLowering,
   ...elementwise,
+  ...webgpuComposites,
   full: byProgram<"full">((_, { dtype, shape, value }) => fullProgram(dtype, shape, value)),
   iota: byProgram<"iota">((_, { dtype, shape, axis }) => iotaProgram(dtype, shape, axis)),
   sum: reduction("sum"),
@@ -134,7 +120,7 @@ export const webgpuLowering: Lowering<Workspace, Value> = {
   einsum: (workspace, operands, attrs, node) => {
     const [a, b] = operands;
     if (sizeOf(a.shape) === 0 || sizeOf(b.shape) === 0) return tfjsLowering.einsum(workspace, operands, attrs, node);
-    return [run(workspace, einsumProgram(attrs.spec, a, b, attrs.scale ?? 1))];
+    return [runProgram(workspace, einsumProgram(attrs.spec, a, b, attrs.scale ?? 1))];
   },
   transpose: (workspace, [x], { permutation }) => {
     const moved = permutation.filter((axis) => x.shape[axis] !== 1);
@@ -142,25 +128,27 @@ export const webgpuLowering: Lowering<Workspace, Value> = {
     if (isIdentity(permutation) || sizeOf(shape) === 0 || moved.every((axis, i) => i === 0 || moved[i - 1]! < axis)) {
       return [workspace.view(x, shape)];
     }
-    return [run(workspace, transposeProgram(x, permutation))];
+    return [runProgram(workspace, transposeProgram(x, permutation))];
   },
   broadcastTo: (workspace, [x], { shape }) => {
     if (sizeOf(shape) === sizeOf(x.shape)) return [workspace.view(x, shape)];
     if (sizeOf(shape) === 0) return [empty(workspace, x.dtype, shape)];
-    return [run(workspace, broadcastProgram(x, shape))];
+    return [runProgram(workspace, broadcastProgram(x, shape))];
   },
   slice: (workspace, [x], { starts, strides }, node) => {
     const { dtype, shape } = resultType(node);
     if (sameShape(shape, x.shape)) return [x];
     return [
-      sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : run(workspace, sliceProgram(x, shape, starts, strides)),
+      sizeOf(shape) === 0
+        ? empty(workspace, dtype, shape)
+        : runProgram(workspace, sliceProgram(x, shape, starts, strides)),
     ];
   },
   pad: (workspace, [x], { low, high, value }, node) => {
     const { dtype, shape } = resultType(node);
     if (sameShape(shape, x.shape)) return [x];
     const filled = sizeOf(x.shape) === 0 ? fullProgram(dtype, shape, value) : padProgram(x, low, high, value);
-    return [run(workspace, filled)];
+    return [runProgram(workspace, filled)];
   },
   concat: (workspace, operands, { axis }, node) => {
     const { dtype, shape } = resultType(node);
@@ -172,6 +160,6 @@ export const webgpuLowering: Lowering<Workspace, Value> = {
   addAlongAxis: addAt(false),
   updateSlice: (workspace, [base, update, starts], { axis }) => {
     if (sizeOf(update.shape) === 0) return [base];
-    return [run(workspace, updateSliceProgram(base, update, starts, axis))];
+    return [runProgram(workspace, updateSliceProgram(base, update, starts, axis))];
   },
 };

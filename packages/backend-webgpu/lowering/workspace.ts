@@ -10,6 +10,8 @@ import { callKernel, type Engine, isPacked, release, retain, type Value } from "
 export interface Workspace {
   /** What computes. */
   readonly engine: Engine;
+  /** Whether anything needs a result of the node, by its position; for others a rule may return any value. */
+  needs(result: number): boolean;
   /** The first result of a tfjs kernel. */
   kernel(name: string, inputs: Readonly<Record<string, Value>> | readonly Value[], attrs?: object): Value;
   /** All results of a tfjs kernel. */
@@ -27,7 +29,11 @@ export interface Workspace {
 }
 
 /** Runs a rule, and frees what it made and does not return. Each value that it returns counts one user more. */
-export function inWorkspace(engine: Engine, rule: (workspace: Workspace) => readonly Value[]): readonly Value[] {
+export function inWorkspace(
+  engine: Engine,
+  needs: (result: number) => boolean,
+  rule: (workspace: Workspace) => readonly Value[],
+): readonly Value[] {
   const made: Value[] = [];
   const own = (value: Value) => {
     made.push(value);
@@ -35,6 +41,7 @@ export function inWorkspace(engine: Engine, rule: (workspace: Workspace) => read
   };
   const workspace: Workspace = {
     engine,
+    needs,
     own,
     kernel: (name, inputs, attrs) => workspace.kernels(name, inputs, attrs)[0]!,
     kernels: (name, inputs, attrs) => callKernel(engine, name, inputs, attrs).map(own),

@@ -10,6 +10,7 @@ import { type DType, type Elementwise, type Node, sameShape, type Tensor, type T
 import type { Value } from "../engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
 import { broadcastIndex } from "./index_map.ts";
+import { mathCode } from "./math.ts";
 import { packedFunctions } from "./packed.ts";
 import { literal, type Program } from "./program.ts";
 
@@ -70,38 +71,6 @@ export function isElementwise(op: string): op is keyof Elementwise {
   return Object.hasOwn(expressions, op);
 }
 
-/**
- * WGSL promises little of its functions: a tanh may overflow, a power of a negative number is undefined, and sine and cosine
- * are only good near zero. Angles are brought to within π/4 of a multiple q of π/2 in three steps (Cody and Waite, 1980), and the
- * polynomials are those of Cephes' sinf and cosf (Moshier), good to a unit in the last place.
- */
-const mathCode = `
-fn safeTanh(x : f32) -> f32 {
-  let e = exp(-2.0 * abs(x));
-  let small = x * x;
-  let series = x * (1.0 + small * (-0.33333333 + small * (0.13333333 - small * 0.053968254)));
-  return select(sign(x) * (1.0 - e) / (1.0 + e), series, abs(x) < 0.1);
-}
-fn power(a : f32, b : f32) -> f32 {
-  if (b == 0.0 || a == 1.0) { return 1.0; }
-  if (a == 0.0) { return select(0.0, uniforms.INFINITY, b < 0.0); }
-  let size = pow(abs(a), b);
-  if (a > 0.0) { return size; }
-  if (b != floor(b)) { return uniforms.NAN; }
-  return select(size, -size, b - 2.0 * floor(b * 0.5) != 0.0);
-}
-fn turn(x : f32, quarters : i32) -> f32 {
-  let q = round(x * 0.63661977);
-  let r = ((x - q * 1.5703125) - q * 4.837512969970703125e-4) - q * 7.54978995489188216e-8;
-  let z = r * r;
-  let sine = r + r * z * (-1.6666654611e-1 + z * (8.3321608736e-3 - z * 1.9515295891e-4));
-  let cosine = 1.0 - 0.5 * z + z * z * (4.166664568298827e-2 + z * (-1.388731625493765e-3 + z * 2.443315711809948e-5));
-  let quadrant = (i32(q) + quarters) & 3;
-  let value = select(sine, cosine, (quadrant & 1) == 1);
-  return select(value, -value, quadrant >= 2);
-}
-`;
-
 /** Elementwise nodes that one program computes. All results have as many elements as the last one, which is what it writes. */
 export interface Group {
   /** The nodes, in an order in which they can run; beside elementwise ones, `full`, `reshape` and `broadcastTo`. */
@@ -117,7 +86,7 @@ function load(name: string, type: TensorType, to: readonly number[]): string {
   return elementAt(name, type.dtype, sameShape(type.shape, to) ? "index" : broadcastIndex("index", type.shape, to));
 }
 
-/** The statements that compute the output's element at \`index\`, and the name of its value. */
+/** The statements that compute the output's element at `index`, and the name of its value. */
 function statements(group: Group, names: ReadonlyMap<Tensor, string>): { lines: string[]; result: string } {
   const lines: string[] = [];
   const known = new Map<string, string>();

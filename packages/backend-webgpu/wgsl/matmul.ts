@@ -104,7 +104,7 @@ function exchanged(product: Product): Product {
   };
 }
 
-/** WGSL functions that find and read elements: \`loadA(batch, row, k)\`, \`loadB(batch, column, k)\`, \`outAt(batch, row, column)\`. */
+/** WGSL functions that find and read elements: `loadA(batch, row, k)`, `loadB(batch, column, k)`, `outAt(batch, row, column)`. */
 function accessCode({ groups, a, b, out, inputs }: Product): string {
   const { batch, rows, columns, inner, lengths } = groups;
   const at = (parts: readonly (readonly [string, string])[], side: Side) =>

@@ -1,0 +1,67 @@
+/** The composites that have a program on WebGPU: those whose definition would write large arrays, or read them often. */
+
+import { type CompositeName, type Lowering, sizeOf } from "@tessera/core";
+import type { Value } from "../engine.ts";
+import {
+  type AttentionGradOperands,
+  attentionKeyGradProgram,
+  type AttentionOperands,
+  attentionProgram,
+  attentionQueryGradProgram,
+  attentionStatsProgram,
+} from "../wgsl/attention.ts";
+import { concatProgram } from "../wgsl/movement.ts";
+import {
+  crossEntropyGradProgram,
+  crossEntropyProgram,
+  inverseRmsProgram,
+  rmsNormInputGradProgram,
+  rmsNormProgram,
+  rmsNormScaleGradProgram,
+  rotaryProgram,
+  softmaxProgram,
+} from "../wgsl/rows.ts";
+import { byProgram, runProgram } from "./programs.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** The operands of attention as its programs take them, with all positions in one tensor. */
+function attentionOperands(
+  workspace: Workspace,
+  [query, key, value, queryPositions, keyPositions, prefix]: readonly Value[],
+): AttentionOperands {
+  const flat = [queryPositions!, keyPositions!, prefix!].map((x) => workspace.view(x, [sizeOf(x.shape)]));
+  return { query: query!, key: key!, value: value!, positions: runProgram(workspace, concatProgram(flat, 0)) };
+}
+
+/** The composites that are not decomposed. */
+export const webgpuComposites = {
+  rmsNorm: byProgram<"rmsNorm">(([x, scale], attrs) => rmsNormProgram(x!, scale!, attrs)),
+  rmsNormGrad: (workspace, [x, scale, ct], attrs) => {
+    const dx = runProgram(workspace, rmsNormInputGradProgram(x, scale, ct, attrs));
+    if (!workspace.needs(1)) return [dx, dx];
+    const inverse = runProgram(workspace, inverseRmsProgram(x, attrs.epsilon));
+    return [dx, runProgram(workspace, rmsNormScaleGradProgram(x, inverse, ct))];
+  },
+  softmax: byProgram<"softmax">(([x]) => softmaxProgram(x!)),
+  rotaryEmbedding: byProgram<"rotaryEmbedding">(([x, positions, frequencies], { inverse }) =>
+    rotaryProgram(x!, positions!, frequencies!, inverse)
+  ),
+  attention: (workspace, operands, attrs) => [
+    runProgram(workspace, attentionProgram(attentionOperands(workspace, operands), attrs)),
+  ],
+  attentionGrad: (workspace, operands, attrs) => {
+    const [query, key, value] = operands;
+    const [out, ct] = operands.slice(6) as [Value, Value];
+    const all: AttentionGradOperands = { ...attentionOperands(workspace, operands), out, ct };
+    const stats = runProgram(workspace, attentionStatsProgram(all, attrs));
+    return [
+      workspace.needs(0) ? runProgram(workspace, attentionQueryGradProgram(all, stats, attrs)) : query,
+      workspace.needs(1) ? runProgram(workspace, attentionKeyGradProgram("key", all, stats, attrs)) : key,
+      workspace.needs(2) ? runProgram(workspace, attentionKeyGradProgram("value", all, stats, attrs)) : value,
+    ];
+  },
+  crossEntropy: byProgram<"crossEntropy">(([logits, labels]) => crossEntropyProgram(logits!, labels!)),
+  crossEntropyGrad: byProgram<"crossEntropyGrad">(([logits, labels, ct]) =>
+    crossEntropyGradProgram(logits!, labels!, ct!)
+  ),
+} as const satisfies Partial<Pick<Lowering<Workspace, Value>, CompositeName>>;
