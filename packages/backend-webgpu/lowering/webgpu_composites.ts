@@ -10,6 +10,7 @@ import {
   attentionQueryGradProgram,
   attentionStatsProgram,
 } from "../wgsl/attention.ts";
+import { quantizedEinsumProgram } from "../wgsl/matmul.ts";
 import { concatProgram } from "../wgsl/movement.ts";
 import {
   crossEntropyGradProgram,
@@ -21,7 +22,9 @@ import {
   rotaryProgram,
   softmaxProgram,
 } from "../wgsl/rows.ts";
+import { resultType } from "./family.ts";
 import { byProgram, runProgram } from "./programs.ts";
+import { tfjsLowering } from "./table.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** The operands of attention as its programs take them, with all positions in one tensor. */
@@ -59,6 +62,13 @@ export const webgpuComposites = {
       workspace.needs(1) ? runProgram(workspace, attentionKeyGradProgram("key", all, stats, attrs)) : key,
       workspace.needs(2) ? runProgram(workspace, attentionKeyGradProgram("value", all, stats, attrs)) : value,
     ];
+  },
+  quantizedEinsum: (workspace, [x, codes, scales], { spec, bits }, node) => {
+    const { dtype, shape } = resultType(node);
+    if (sizeOf(shape) === 0 || sizeOf(x.shape) === 0) {
+      return tfjsLowering.full(workspace, [], { dtype, shape, value: 0 }, node);
+    }
+    return [runProgram(workspace, quantizedEinsumProgram(spec, x, { codes, scales, bits }))];
   },
   crossEntropy: byProgram<"crossEntropy">(([logits, labels]) => crossEntropyProgram(logits!, labels!)),
   crossEntropyGrad: byProgram<"crossEntropyGrad">(([logits, labels, ct]) =>

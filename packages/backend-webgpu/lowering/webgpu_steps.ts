@@ -1,10 +1,26 @@
 /** A graph as the programs that a GPU runs. */
 
-import type { Graph, Node, Tensor } from "@tessera/core";
+import type { Graph, Node, OpName, Tensor } from "@tessera/core";
 import { isPacked } from "../engine.ts";
 import { nodeStep, type Step } from "../executable.ts";
 import { fuseElementwise } from "../wgsl/fuse.ts";
 import { runGroup, webgpuLowering } from "./webgpu.ts";
+
+/** Ops whose programs widen packed floats where they read them. */
+const widening: ReadonlySet<OpName> = new Set([
+  ...[
+    "einsum",
+    "quantizedEinsum",
+    "sum",
+    "max",
+    "min",
+    "softmax",
+    "rmsNorm",
+    "rmsNormGrad",
+    "rotaryEmbedding",
+  ] as const,
+  ...["attention", "attentionGrad", "crossEntropy", "crossEntropyGrad"] as const,
+]);
 
 /** One step per group of elementwise nodes and per other node; those that nothing needs are dropped by the caller. */
 export function webgpuSteps(graph: Graph): Step[] {
@@ -17,11 +33,12 @@ export function webgpuSteps(graph: Graph): Step[] {
       return { operands: inputs, results: [output], run: (workspace, values) => [runGroup(workspace, group, values)] };
     }
     const step = nodeStep(webgpuLowering, node);
-    return node.op === "einsum" ? { ...step, operands: step.operands.map((x) => packedSource(x, producers)) } : step;
+    if (!widening.has(node.op)) return step;
+    return { ...step, operands: step.operands.map((x) => packedSource(x, producers)) };
   });
 }
 
-/** A packed tensor in place of the float32 one that it was widened to: products widen what they read by themselves. */
+/** A packed tensor in place of the float32 one that it was widened to: these programs widen what they read by themselves. */
 function packedSource(x: Tensor, producers: ReadonlyMap<Tensor, Node>): Tensor {
   const producer = producers.get(x);
   const source = producer?.op === "cast" ? producer.operands[0]! : x;

@@ -14,10 +14,14 @@ import { packedCode } from "./packed.ts";
 import { literal, type Program, type ProgramInput, type Uniform } from "./program.ts";
 
 /** Rows and columns of a tile of scores, how much of the head dimension is read at once, and the threads of a group. */
-const [tileRows, tileColumns, depth, threads] = [16, 32, 32, 128];
+const [tileRows, tileColumns, depth, threads] = [16, 32, 32, 64];
 
-/** How many neighbouring scores of a tile a thread computes. */
-const perThread = tileRows * tileColumns / threads;
+/** A thread computes four neighbouring scores in each of this many rows of a tile, `rowStep` apart. */
+const ownRows = tileRows * tileColumns / 4 / threads;
+const rowStep = tileRows / ownRows;
+
+/** Where in the shared tile of weights that of a row and a column is: rows are neighbours, so that sums read four at once. */
+const weightAt = (row: string, column: string) => `weights[(${column}) * ${tileRows / 4} + (${row}) / 4][(${row}) % 4]`;
 
 /** The operands that every program of attention reads. */
 export interface AttentionOperands {
@@ -115,9 +119,9 @@ const uniforms: readonly Uniform[] = [
   { name: "columns", type: "int32", value: tileColumns },
 ];
 
-/** WGSL that computes a tile of products over the head dimension: `into` gets four neighbours of a row. */
+/** WGSL that computes a tile of products over the head dimension: `into` gets four neighbours of each row of the thread's. */
 function tileProduct(into: string, left: string, right: string, headDim: number): string {
-  return `${into} = vec4<f32>(0.0);
+  return `for (var n = 0; n < ${ownRows}; n++) { ${into}[n] = vec4<f32>(0.0); }
   for (var d0 = 0; d0 < ${headDim}; d0 += ${depth}) {
     for (var e = i32(localIndex); e < ${tileRows * depth}; e += ${threads}) {
       let line = e / ${depth};
@@ -135,37 +139,46 @@ function tileProduct(into: string, left: string, right: string, headDim: number)
     }
     workgroupBarrier();
     for (var k = 0; k < uniforms.depth; k++) {
-      ${into} += leftTile[tileRow * ${depth} + k] * rightTile[k * ${tileColumns / 4} + tileColumn / 4];
+      let right = rightTile[k * ${tileColumns / 4} + tileColumn / 4];
+      for (var n = 0; n < ${ownRows}; n++) { ${into}[n] += leftTile[(tileRow + n * ${rowStep}) * ${depth} + k] * right; }
     }
     workgroupBarrier();
   }`;
 }
 
 const tileVariables = `var<workgroup> leftTile : array<f32, ${tileRows * depth}>;
-var<workgroup> rightTile : array<vec4<f32>, ${tileColumns * depth / 4}>;`;
+var<workgroup> rightTile : array<vec4<f32>, ${tileColumns * depth / 4}>;
+var<workgroup> weights : array<vec4<f32>, ${tileRows * tileColumns / 4}>;`;
 
 /** WGSL by which a thread finds its scores in a tile. */
-const ownPlace = `let tileRow = i32(localIndex) / ${tileColumns / perThread};
-  let tileColumn = i32(localIndex) % ${tileColumns / perThread} * ${perThread};`;
+const ownPlace = `let tileRow = i32(localIndex) / ${tileColumns / 4};
+  let tileColumn = i32(localIndex) % ${tileColumns / 4} * 4;`;
+
+/** WGSL that does something for each of a thread's scores: row `line` and column `place` of the tile, the n-th row's j-th. */
+function eachScore(body: string): string {
+  return `for (var n = 0; n < ${ownRows}; n++) {
+      let line = tileRow + n * ${rowStep};
+      for (var j = 0; j < 4; j++) {
+        let place = tileColumn + j;
+        ${body}
+      }
+    }`;
+}
 
 /** A result of queries: [batch, time, heads, headDim]. */
 const outputAt = ({ time, heads, keyHeads, headDim }: Lengths) =>
   `((batch * ${time} + row % ${time}) * ${heads} + keyHead * ${heads / keyHeads} + row / ${time}) * ${headDim} + d`;
 
-/** WGSL that adds a tile's rows, weighted, to the sums that a thread keeps: element `d` of each row. */
-function addWeighted(
-  sums: string,
-  weights: string,
-  lengths: Lengths,
-  source: (i: string) => string,
-): string {
-  const { headDim, columns } = lengths;
+/** WGSL that adds what a tile's columns stand for, by their weights, to the sums that a thread keeps: element `d` of each row. */
+function addWeighted({ headDim, columns }: Lengths, source: (column: string) => string): string {
   return `for (var c = 0; c < ${columns}; c++) {
       let d = i32(localIndex) + c * ${threads};
       if (d < ${headDim}) {
         for (var i = 0; i < uniforms.columns; i++) {
           let x = ${source("i")};
-          for (var r = 0; r < ${tileRows}; r++) { ${sums}[c * ${tileRows} + r] += ${weights} * x; }
+          for (var r = 0; r < ${tileRows / 4}; r++) {
+            sums[c * ${tileRows / 4} + r] += weights[i * ${tileRows / 4} + r] * x;
+          }
         }
       }
     }`;
@@ -185,7 +198,6 @@ export function attentionProgram(operands: AttentionOperands, attrs: AttentionAt
     uniforms,
     code: `${accessCode(operands, attrs, [inputs[0]!])}
 ${tileVariables}
-var<workgroup> weights : array<f32, ${tileRows * tileColumns}>;
 var<workgroup> largest : array<f32, ${tileRows}>;
 var<workgroup> decay : array<f32, ${tileRows}>;
 var<workgroup> total : array<f32, ${tileRows}>;
@@ -195,8 +207,8 @@ fn main() {
   let row0 = i32(workgroupId.x) * ${tileRows};
   ${ownPlace}
   let own = i32(localIndex);
-  var sums : array<f32, ${tileRows * columns}>;
-  var scores : vec4<f32>;
+  var sums : array<vec4<f32>, ${tileRows * columns / 4}>;
+  var scores : array<vec4<f32>, ${ownRows}>;
   if (own < ${tileRows}) { largest[own] = ${absent}; total[own] = 0.0; }
   workgroupBarrier();
   for (var key0 = 0; key0 < ${keys}; key0 += ${tileColumns}) {
@@ -208,46 +220,41 @@ fn main() {
         headDim,
       )
     }
-    for (var j = 0; j < ${perThread}; j++) {
-      let key = key0 + tileColumn + j;
-      var score = ${absent};
-      if (key < ${keys}) { score = masked(scoreOf(scores[j]), min(row0 + tileRow, ${rows - 1}), key); }
-      weights[tileRow * ${tileColumns} + tileColumn + j] = score;
+    ${
+      eachScore(`let key = key0 + place;
+        var score = ${absent};
+        if (key < ${keys}) { score = masked(scoreOf(scores[n][j]), min(row0 + line, ${rows - 1}), key); }
+        ${weightAt("line", "place")} = score;`)
     }
     workgroupBarrier();
     if (own < ${tileRows}) {
       var most = largest[own];
-      for (var j = 0; j < uniforms.columns; j++) { most = max(most, weights[own * ${tileColumns} + j]); }
+      for (var j = 0; j < uniforms.columns; j++) { most = max(most, ${weightAt("own", "j")}); }
       decay[own] = exp(largest[own] - most);
       largest[own] = most;
     }
     workgroupBarrier();
-    for (var j = 0; j < ${perThread}; j++) {
-      let at = tileRow * ${tileColumns} + tileColumn + j;
-      weights[at] = exp(weights[at] - largest[tileRow]);
-    }
+    ${eachScore(`${weightAt("line", "place")} = exp(${weightAt("line", "place")} - largest[line]);`)}
     workgroupBarrier();
     if (own < ${tileRows}) {
       var sum = total[own] * decay[own];
-      for (var j = 0; j < uniforms.columns; j++) { sum += weights[own * ${tileColumns} + j]; }
+      for (var j = 0; j < uniforms.columns; j++) { sum += ${weightAt("own", "j")}; }
       total[own] = sum;
     }
-    for (var i = 0; i < ${tileRows * columns}; i++) { sums[i] *= decay[i % ${tileRows}]; }
-    ${
-      addWeighted(
-        "sums",
-        `weights[r * ${tileColumns} + i]`,
-        lengths,
-        (i) => `valueRow(min(key0 + ${i}, ${keys - 1}), d)`,
-      )
+    for (var i = 0; i < ${tileRows * columns / 4}; i++) {
+      let r = i % ${tileRows / 4} * 4;
+      sums[i] *= vec4<f32>(decay[r], decay[r + 1], decay[r + 2], decay[r + 3]);
     }
+    ${addWeighted(lengths, (i) => `valueRow(min(key0 + ${i}, ${keys - 1}), d)`)}
     workgroupBarrier();
   }
   for (var c = 0; c < ${columns}; c++) {
     let d = own + c * ${threads};
     for (var r = 0; r < ${tileRows}; r++) {
       let row = row0 + r;
-      if (d < ${headDim} && row < ${rows}) { result[${outputAt(lengths)}] = sums[c * ${tileRows} + r] / total[r]; }
+      if (d < ${headDim} && row < ${rows}) { result[${outputAt(lengths)}] = sums[c * ${
+      tileRows / 4
+    } + r / 4][r % 4] / total[r]; }
     }
   }
 }`,
@@ -284,7 +291,6 @@ export function attentionStatsProgram(operands: AttentionGradOperands, attrs: At
       withoutValues(accessCode(operands, attrs, inputs.filter(({ name }) => ["query", "outs", "ct"].includes(name))))
     }
 ${tileVariables}
-var<workgroup> weights : array<f32, ${tileRows * tileColumns}>;
 fn main() {
   batch = i32(workgroupId.z);
   keyHead = i32(workgroupId.y);
@@ -295,7 +301,7 @@ fn main() {
   var most = ${absent};
   var total = 0.0;
   var sees = 0.0;
-  var scores : vec4<f32>;
+  var scores : array<vec4<f32>, ${ownRows}>;
   for (var key0 = 0; key0 < ${keys}; key0 += ${tileColumns}) {
     ${
       tileProduct(
@@ -305,13 +311,11 @@ fn main() {
         headDim,
       )
     }
-    for (var j = 0; j < ${perThread}; j++) {
-      weights[tileRow * ${tileColumns} + tileColumn + j] = scoreOf(scores[j]);
-    }
+    ${eachScore(`${weightAt("line", "place")} = scoreOf(scores[n][j]);`)}
     workgroupBarrier();
     if (own < ${tileRows} && row < ${rows}) {
       for (var j = 0; j < min(uniforms.columns, ${keys} - key0); j++) {
-        let score = masked(weights[own * ${tileColumns} + j], row, key0 + j);
+        let score = masked(${weightAt("own", "j")}, row, key0 + j);
         let more = max(most, score);
         total = total * exp(most - more) + exp(score - more);
         most = more;
@@ -370,15 +374,14 @@ export function attentionQueryGradProgram(
     uniforms,
     code: `${accessCode(operands, attrs, rowInputs(inputs))}${slopeCode(attrs)}
 ${tileVariables}
-var<workgroup> weights : array<f32, ${tileRows * tileColumns}>;
 fn main() {
   batch = i32(workgroupId.z);
   keyHead = i32(workgroupId.y);
   let row0 = i32(workgroupId.x) * ${tileRows};
   ${ownPlace}
-  var sums : array<f32, ${tileRows * columns}>;
-  var products : vec4<f32>;
-  var dweights : vec4<f32>;
+  var sums : array<vec4<f32>, ${tileRows * columns / 4}>;
+  var products : array<vec4<f32>, ${ownRows}>;
+  var dweights : array<vec4<f32>, ${ownRows}>;
   for (var key0 = 0; key0 < ${keys}; key0 += ${tileColumns}) {
     ${
       tileProduct(
@@ -396,32 +399,25 @@ fn main() {
         headDim,
       )
     }
-    for (var j = 0; j < ${perThread}; j++) {
-      let row = row0 + tileRow;
-      let key = key0 + tileColumn + j;
-      var slope = 0.0;
-      if (row < ${rows} && key < ${keys}) {
-        let at = ((batch * ${keyHeads} + keyHead) * ${rows} + row) * 4;
-        slope = slopeOf(products[j], weightOf(products[j], row, key, at), dweights[j], at);
-      }
-      weights[tileRow * ${tileColumns} + tileColumn + j] = slope;
+    ${
+      eachScore(`let row = row0 + line;
+        let key = key0 + place;
+        var slope = 0.0;
+        if (row < ${rows} && key < ${keys}) {
+          let at = ((batch * ${keyHeads} + keyHead) * ${rows} + row) * 4;
+          slope = slopeOf(products[n][j], weightOf(products[n][j], row, key, at), dweights[n][j], at);
+        }
+        ${weightAt("line", "place")} = slope;`)
     }
     workgroupBarrier();
-    ${
-      addWeighted(
-        "sums",
-        `weights[r * ${tileColumns} + i]`,
-        lengths,
-        (i) => `keyRow(min(key0 + ${i}, ${keys - 1}), d)`,
-      )
-    }
+    ${addWeighted(lengths, (i) => `keyRow(min(key0 + ${i}, ${keys - 1}), d)`)}
     workgroupBarrier();
   }
   for (var c = 0; c < ${columns}; c++) {
     let d = i32(localIndex) + c * ${threads};
     for (var r = 0; r < ${tileRows}; r++) {
       let row = row0 + r;
-      if (d < ${headDim} && row < ${rows}) { result[${outputAt(lengths)}] = sums[c * ${tileRows} + r]; }
+      if (d < ${headDim} && row < ${rows}) { result[${outputAt(lengths)}] = sums[c * ${tileRows / 4} + r / 4][r % 4]; }
     }
   }
 }`,
@@ -452,15 +448,14 @@ export function attentionKeyGradProgram(
     : "";
   const code = `${accessCode(operands, attrs, rowInputs(inputs))}${slopeCode(attrs)}
 ${tileVariables}
-var<workgroup> weights : array<f32, ${tileRows * tileColumns}>;
 fn main() {
   batch = i32(workgroupId.z);
   keyHead = i32(workgroupId.y);
   let key0 = i32(workgroupId.x) * ${tileRows};
   ${ownPlace}
-  var sums : array<f32, ${tileRows * columns}>;
-  var products : vec4<f32>;
-  var dweights : vec4<f32>;
+  var sums : array<vec4<f32>, ${tileRows * columns / 4}>;
+  var products : array<vec4<f32>, ${ownRows}>;
+  var dweights : array<vec4<f32>, ${ownRows}>;
   for (var row0 = 0; row0 < ${rows}; row0 += ${tileColumns}) {
     ${
     tileProduct(
@@ -471,26 +466,19 @@ fn main() {
     )
   }
     ${dproduct}
-    for (var j = 0; j < ${perThread}; j++) {
-      let row = row0 + tileColumn + j;
-      let key = key0 + tileRow;
-      var x = 0.0;
-      if (row < ${rows} && key < ${keys}) {
-        let at = ((batch * ${keyHeads} + keyHead) * ${rows} + row) * 4;
-        x = weightOf(products[j], row, key, at);
-        ${forKey ? "x = slopeOf(products[j], x, dweights[j], at);" : ""}
-      }
-      weights[tileRow * ${tileColumns} + tileColumn + j] = x;
-    }
-    workgroupBarrier();
     ${
-    addWeighted(
-      "sums",
-      `weights[r * ${tileColumns} + i]`,
-      lengths,
-      (i) => `${forKey ? "query" : "ct"}Row(min(row0 + ${i}, ${rows - 1}), d)`,
-    )
+    eachScore(`let row = row0 + place;
+        let key = key0 + line;
+        var x = 0.0;
+        if (row < ${rows} && key < ${keys}) {
+          let at = ((batch * ${keyHeads} + keyHead) * ${rows} + row) * 4;
+          x = weightOf(products[n][j], row, key, at);
+          ${forKey ? "x = slopeOf(products[n][j], x, dweights[n][j], at);" : ""}
+        }
+        ${weightAt("line", "place")} = x;`)
   }
+    workgroupBarrier();
+    ${addWeighted(lengths, (i) => `${forKey ? "query" : "ct"}Row(min(row0 + ${i}, ${rows - 1}), d)`)}
     workgroupBarrier();
   }
   for (var c = 0; c < ${columns}; c++) {
@@ -498,7 +486,9 @@ fn main() {
     for (var r = 0; r < ${tileRows}; r++) {
       let key = key0 + r;
       if (d < ${headDim} && key < ${keys}) {
-        result[((batch * ${keys} + key) * ${keyHeads} + keyHead) * ${headDim} + d] = sums[c * ${tileRows} + r];
+        result[((batch * ${keys} + key) * ${keyHeads} + keyHead) * ${headDim} + d] = sums[c * ${
+    tileRows / 4
+  } + r / 4][r % 4];
       }
     }
   }
@@ -510,7 +500,7 @@ fn main() {
     groups: [Math.ceil(keys / tileRows), keyHeads, batch],
     groupSize: [threads, 1, 1],
     uniforms,
-    code: forKey ? code : withoutValues(code).replace("var dweights : vec4<f32>;", ""),
+    code: forKey ? code : withoutValues(code).replace(/var dweights.*/, ""),
   };
 }
 

@@ -11,12 +11,17 @@ import type { Value } from "../engine.ts";
 import { elementAt, elementProgram } from "./element.ts";
 import { packedCode } from "./packed.ts";
 import { stridedIndex, stridesOf } from "./index_map.ts";
-import { literal, type Program } from "./program.ts";
+import { literal, type Program, type ProgramInput } from "./program.ts";
 
 /** One side of an einsum: its letters and how far apart their elements stand. */
 interface Side {
   readonly letters: string;
   readonly strides: ReadonlyMap<string, number>;
+}
+
+/** The side of a factor. */
+interface FactorSide extends Side {
+  readonly element: Factor["element"];
 }
 
 /** The groups of letters, each in the order in which it is counted, and the length of every letter. */
@@ -61,15 +66,71 @@ function isContiguous(group: string, side: Side, lengths: ReadonlyMap<string, nu
 
 /** The program of an einsum whose operands and result have elements. */
 export function einsumProgram(spec: string, a: Value, b: Value, scale: number): Program {
+  return productProgram(spec, plainFactor("a", a), plainFactor("b", b), scale);
+}
+
+/** The program of an einsum of a tensor and a quantised weight. */
+export function quantizedEinsumProgram(spec: string, x: Value, weight: QuantizedWeight): Program {
+  return productProgram(spec, plainFactor("a", x), quantizedFactor(weight), 1);
+}
+
+/** A factor: its shape, what it is read from, and WGSL for its element where each letter has a place. */
+interface Factor {
+  readonly shape: readonly number[];
+  readonly inputs: readonly ProgramInput[];
+  /** The element, given WGSL for its position and for its place along each axis. */
+  readonly element: (at: string, places: readonly string[]) => string;
+}
+
+function plainFactor(name: string, value: Value): Factor {
+  return {
+    shape: value.shape,
+    inputs: [{ name, value }],
+    element: (at) => elementAt(name, value.dtype, at),
+  };
+}
+
+/** Codes of 4 or 8 bits and scales, as `quantizedEinsum` of core has them. */
+export interface QuantizedWeight {
+  /** The codes, uint8; two to a byte along the last axis in 4 bits. */
+  readonly codes: Value;
+  /** The scales, one per element, per block or for all along each axis. */
+  readonly scales: Value;
+  /** How many bits a code has. */
+  readonly bits: 4 | 8;
+}
+
+function quantizedFactor({ codes, scales, bits }: QuantizedWeight): Factor {
+  const shape = bits === 8 ? codes.shape : codes.shape.with(-1, 2 * codes.shape.at(-1)!);
+  const [strides, perWord] = [stridesOf(scales.shape), 32 / bits];
+  return {
+    shape,
+    inputs: [{ name: "codes", value: codes }, { name: "scales", value: scales }],
+    element: (at, places) => {
+      const scaleAt = places.flatMap((place, axis) => {
+        const per = shape[axis]! / scales.shape[axis]!;
+        return scales.shape[axis] === 1 ? [] : [`(${place}) / ${per} * ${strides[axis]}`];
+      });
+      const scale = elementAt("scales", scales.dtype, scaleAt.length === 0 ? "0" : scaleAt.join(" + "));
+      // Codes stand in a word in their order, the first one lowest, be they bytes or halves of bytes.
+      const code = `(bitcast<u32>(codes[(${at}) / ${perWord}]) >> (u32((${at}) % ${perWord}) * ${bits}u)) & ${
+        2 ** bits - 1
+      }u`;
+      return `(f32(${code}) - ${2 ** (bits - 1)}.0) * ${scale}`;
+    },
+  };
+}
+
+function productProgram(spec: string, a: Factor, b: Factor, scale: number): Program {
   const sides = parseEinsum(spec);
   const groups = groupsOf(spec, a.shape, b.shape);
   const shape = [...sides.out].map((letter) => groups.lengths.get(letter)!);
   const product: Product = {
     groups,
-    a: sideOf(sides.a, a.shape),
-    b: sideOf(sides.b, b.shape),
+    a: { ...sideOf(sides.a, a.shape), element: a.element },
+    b: { ...sideOf(sides.b, b.shape), element: b.element },
     out: sideOf(sides.out, shape),
-    inputs: [{ name: "a", value: a }, { name: "b", value: b }],
+    inputs: [...a.inputs, ...b.inputs],
     output: { dtype: "float32", shape },
     scaled: (x) => scale === 1 ? x : `${literal(scale)} * ${x}`,
     count: (group) => sizeOf([...group].map((letter) => groups.lengths.get(letter)!)),
@@ -83,8 +144,8 @@ export function einsumProgram(spec: string, a: Value, b: Value, scale: number): 
 
 interface Product {
   readonly groups: Groups;
-  readonly a: Side;
-  readonly b: Side;
+  readonly a: FactorSide;
+  readonly b: FactorSide;
   readonly out: Side;
   readonly inputs: Program["inputs"];
   readonly output: Program["output"];
@@ -94,27 +155,30 @@ interface Product {
 
 /** The same product with the operands exchanged. */
 function exchanged(product: Product): Product {
-  const { groups, a, b, inputs } = product;
-  return {
-    ...product,
-    groups: { ...groups, rows: groups.columns, columns: groups.rows },
-    a: b,
-    b: a,
-    inputs: [{ name: "a", value: inputs[1]!.value }, { name: "b", value: inputs[0]!.value }],
-  };
+  const { groups, a, b } = product;
+  return { ...product, groups: { ...groups, rows: groups.columns, columns: groups.rows }, a: b, b: a };
 }
 
 /** WGSL functions that find and read elements: `loadA(batch, row, k)`, `loadB(batch, column, k)`, `outAt(batch, row, column)`. */
-function accessCode({ groups, a, b, out, inputs }: Product): string {
+function accessCode({ groups, a, b, out }: Product): string {
   const { batch, rows, columns, inner, lengths } = groups;
+  const places = (names: readonly (readonly [string, string])[], side: Side) =>
+    [...side.letters].map((letter) => {
+      const [index, group] = names.find(([, letters]) => letters.includes(letter))!;
+      const shape = [...group].map((other) => lengths.get(other)!);
+      const place = group.indexOf(letter);
+      const after = sizeOf(shape.slice(place + 1));
+      return `(${index} / ${after}) % ${shape[place]}`;
+    });
   const at = (parts: readonly (readonly [string, string])[], side: Side) =>
     parts.map(([index, group]) => `(${place(index, group, side, lengths)})`).join(" + ");
-  const [first, second] = inputs.map(({ value }) => value.dtype) as [Value["dtype"], Value["dtype"]];
-  const aAt = at([["batch", batch], ["row", rows], ["k", inner]], a);
-  const bAt = at([["batch", batch], ["column", columns], ["k", inner]], b);
+  const factor = (side: FactorSide, line: string, lineGroup: string) => {
+    const parts = [["batch", batch], [line, lineGroup], ["k", inner]] as const;
+    return side.element(at(parts, side), places(parts, side));
+  };
   return `${packedCode}
-fn loadA(batch : i32, row : i32, k : i32) -> f32 { return ${elementAt("a", first, aAt)}; }
-fn loadB(batch : i32, column : i32, k : i32) -> f32 { return ${elementAt("b", second, bAt)}; }
+fn loadA(batch : i32, row : i32, k : i32) -> f32 { return ${factor(a, "row", rows)}; }
+fn loadB(batch : i32, column : i32, k : i32) -> f32 { return ${factor(b, "column", columns)}; }
 fn outAt(batch : i32, row : i32, column : i32) -> i32 {
   return ${at([["batch", batch], ["row", rows], ["column", columns]], out)};
 }`;
@@ -122,11 +186,13 @@ fn outAt(batch : i32, row : i32, column : i32) -> i32 {
 
 /** A product without contracted letters: one multiplication per element. */
 function outerProgram({ groups, a, b, out, inputs, output, scaled }: Product): Program {
-  const dtypes = inputs.map(({ value }) => value.dtype);
-  const whole = out.letters;
-  const [x, y] = [a, b].map((side, i) =>
-    elementAt(side === a ? "a" : "b", dtypes[i]!, place("index", whole, side, groups.lengths))
-  );
+  const [x, y] = [a, b].map((side) => {
+    const places = [...side.letters].map((letter) => {
+      const at = out.letters.indexOf(letter);
+      return `(index / ${sizeOf(output.shape.slice(at + 1))}) % ${output.shape[at]}`;
+    });
+    return side.element(place("index", out.letters, side, groups.lengths), places);
+  });
   return elementProgram({
     name: "outer product",
     inputs,
@@ -138,70 +204,76 @@ function outerProgram({ groups, a, b, out, inputs, output, scaled }: Product): P
 /** The most rows for which a tile would be mostly empty. */
 const fewRows = 8;
 
-/** Tiles of the result, and how far along the contracted axis a pair of tiles of the operands reaches. */
-const [tile, depth] = [64, 16];
+/** How far along the contracted axis a pair of tiles of the operands reaches, and the threads along a side of a tile. */
+const [depth, side] = [16, 8];
 
-/** A product in tiles of 64 × 64, each by 256 threads with 4 × 4 results apiece. */
+const range = (count: number) => [...Array(count).keys()];
+
+/** A product in tiles: a group of 8 × 8 threads computes 8 × 8 results apiece, or 4 × 4 where there would be few groups. */
 function tiledProgram(product: Product): Program {
   const { groups, a, b, inputs, output, scaled, count } = product;
-  const [batches, rows, columns, inner] = [groups.batch, groups.rows, groups.columns, groups.inner].map(count) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  // Neighbouring threads read neighbouring elements where there are any.
-  const spread = (side: Side) =>
-    isContiguous(groups.inner, side, groups.lengths)
-      ? `let k = id % ${depth}; let line = id / ${depth};`
-      : `let line = id % ${tile}; let k = id / ${tile};`;
-  const fill = (name: "A" | "B", side: Side, start: string, limit: number) =>
-    `for (var e = 0; e < ${tile * depth / 256}; e++) {
-      let id = i32(localIndex) + e * 256;
-      ${spread(side)}
+  const [batches, rows, columns, inner] = lengthsOf(product);
+  const large = side * 8;
+  const few = Math.ceil(rows / large) * Math.ceil(columns / large) * count(groups.batch) < busyGroups;
+  const per = few ? 4 : 8;
+  const tile = side * per;
+  const vectors = per / 4;
+  const fill = (name: "A" | "B", operand: Side, start: string, limit: number) => {
+    // Neighbouring threads read neighbouring elements where there are any.
+    const along = isContiguous(groups.inner, operand, groups.lengths);
+    return `for (var id = i32(localIndex); id < ${tile * depth}; id += ${side * side}) {
+      let k = ${along ? `id % ${depth}` : `id / ${tile}`};
+      let line = ${along ? `id / ${depth}` : `id % ${tile}`};
       var value = 0.0;
       if (${start} + line < ${limit} && k0 + k < ${inner}) { value = load${name}(batch, ${start} + line, k0 + k); }
       tile${name}[k * ${tile / 4} + line / 4][line % 4] = value;
     }`;
+  };
+  // Sums are variables of their own, so that they are kept in registers.
+  const cells = range(per).flatMap((i) => range(vectors).map((v) => ({ i, v, sum: `sum${i}_${v}` })));
   return {
     name: "matmul",
     inputs,
     output,
     groups: [Math.ceil(columns / tile), Math.ceil(rows / tile), batches],
-    groupSize: [256, 1, 1],
+    groupSize: [side * side, 1, 1],
     code: `${accessCode(product)}
 var<workgroup> tileA : array<vec4<f32>, ${tile * depth / 4}>;
 var<workgroup> tileB : array<vec4<f32>, ${tile * depth / 4}>;
+fn write(batch : i32, row : i32, column : i32, sum : vec4<f32>) {
+  for (var j = 0; j < 4; j++) {
+    if (row < ${rows} && column + j < ${columns}) { result[outAt(batch, row, column + j)] = ${scaled("sum[j]")}; }
+  }
+}
 fn main() {
   let batch = i32(workgroupId.z);
   let row0 = i32(workgroupId.y) * ${tile};
   let column0 = i32(workgroupId.x) * ${tile};
-  let x = i32(localIndex) % 16;
-  let y = i32(localIndex) / 16;
-  var sums : array<vec4<f32>, 4>;
+  let x = i32(localIndex) % ${side};
+  let y = i32(localIndex) / ${side};
+  ${cells.map(({ sum }) => `var ${sum} = vec4<f32>(0.0);`).join("\n  ")}
   for (var k0 = 0; k0 < ${inner}; k0 += ${depth}) {
     ${fill("A", a, "row0", rows)}
     ${fill("B", b, "column0", columns)}
     workgroupBarrier();
     for (var k = 0; k < ${depth}; k++) {
-      let left = tileA[k * ${tile / 4} + y];
-      let right = tileB[k * ${tile / 4} + x];
-      sums[0] += left.x * right;
-      sums[1] += left.y * right;
-      sums[2] += left.z * right;
-      sums[3] += left.w * right;
+      ${range(vectors).map((v) => `let left${v} = tileA[k * ${tile / 4} + y * ${vectors} + ${v}];`).join("\n      ")}
+      ${range(vectors).map((v) => `let right${v} = tileB[k * ${tile / 4} + x * ${vectors} + ${v}];`).join("\n      ")}
+      ${cells.map(({ i, v, sum }) => `${sum} += left${i >> 2}[${i % 4}] * right${v};`).join("\n      ")}
     }
     workgroupBarrier();
   }
-  for (var i = 0; i < 4; i++) {
-    let row = row0 + y * 4 + i;
-    for (var j = 0; j < 4; j++) {
-      let column = column0 + x * 4 + j;
-      if (row < ${rows} && column < ${columns}) { result[outAt(batch, row, column)] = ${scaled("sums[i][j]")}; }
+  ${
+      cells.map(({ i, v, sum }) => `write(batch, row0 + y * ${per} + ${i}, column0 + x * ${per} + ${4 * v}, ${sum});`)
+        .join("\n  ")
     }
-  }
 }`,
   };
+}
+
+/** How many numbers each group of letters counts: batch, rows, columns, inner. */
+function lengthsOf({ groups, count }: Product): [batches: number, rows: number, columns: number, inner: number] {
+  return [count(groups.batch), count(groups.rows), count(groups.columns), count(groups.inner)];
 }
 
 /** The threads of a group of a thin product, and the groups that keep a GPU busy. */
@@ -209,13 +281,8 @@ const [thinThreads, busyGroups] = [128, 64];
 
 /** A product with few rows, where reading the second factor is what takes the time: each thread keeps a sum per row. */
 function thinProgram(product: Product): Program {
-  const { groups, b, inputs, output, scaled, count } = product;
-  const [batches, rows, columns, inner] = [groups.batch, groups.rows, groups.columns, groups.inner].map(count) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const { groups, b, inputs, output, scaled } = product;
+  const [batches, rows, columns, inner] = lengthsOf(product);
   // Where elements along the contracted axis are neighbours, so are the threads of a column.
   const along = isContiguous(groups.inner, b, groups.lengths);
   // Short lines of columns are shared by more threads, so that enough groups are at work.

@@ -1,0 +1,166 @@
+/** Programs on sizes that take several tiles, groups of threads and loops, which the samples of the conformance suite are too small for. */
+import assert from "node:assert/strict";
+import {
+  apply,
+  attention,
+  type AttentionAttrs,
+  crossEntropy,
+  einsum,
+  foldIn,
+  gradients,
+  type Graph,
+  type HostTensor,
+  hostTensor,
+  normal,
+  quantizedEinsum,
+  randomKey,
+  rmsNorm,
+  sizeOf,
+  type TensorType,
+  trace,
+} from "@tessera/core";
+import { assertAllClose } from "@tessera/core/testing";
+import type { Backend } from "@tessera/runtime";
+import { runOnce } from "@tessera/runtime/testing";
+import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
+import { withGpu } from "./testing.ts";
+
+const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;
+const ints = (...shape: number[]) => ({ shape, dtype: "int32" }) as const;
+
+/** Tensors that look random, the same in every run; integers count up to a limit. */
+function inputsOf(graph: Graph, limit = 1): HostTensor[] {
+  return graph.inputs.map(({ shape, dtype }, i) => {
+    const numbers = normal(foldIn(randomKey(3), i), sizeOf(shape));
+    if (dtype === "float32") return hostTensor(dtype, shape, numbers);
+    if (dtype === "uint8") return hostTensor(dtype, shape, Uint8Array.from(numbers, (x) => Math.abs(x * 1e4) % 256));
+    return hostTensor("int32", shape, Int32Array.from(numbers, (x) => Math.abs(x * 1e4) % limit));
+  });
+}
+
+/** Requires that the GPU computes what tfjs's plain JavaScript kernels do from the definitions. */
+async function assertAgrees(
+  gpu: Backend,
+  graph: Graph,
+  inputs: readonly HostTensor[],
+  tolerance = 1e-4,
+): Promise<void> {
+  const oracle = tfjsCpuBackend();
+  const expected = await runOnce(oracle, graph, inputs);
+  const found = await runOnce(gpu, graph, inputs);
+  oracle.dispose();
+  expected.forEach((tensor, i) => assertAllClose(found[i]!, tensor, { absolute: tolerance, relative: tolerance }));
+}
+
+await withGpu(async () => {
+  const gpu = await webgpuBackend();
+
+  const products: readonly (readonly [string, number[], number[]])[] = [
+    ["mk,kn->mn", [150, 70], [70, 130]],
+    ["mk,nk->nm", [70, 33], [150, 33]],
+    ["btd,nhd->btnh", [2, 50, 40], [3, 17, 40]],
+    ["btmgh,bsmh->bmgts", [2, 70, 2, 2, 20], [2, 90, 2, 20]],
+    ["td,vd->tv", [3, 200], [500, 200]],
+    ["tr,td->rd", [700, 8], [700, 30]],
+  ];
+  for (const [spec, a, b] of products) {
+    Deno.test(`einsum "${spec}" of several tiles`, async () => {
+      const graph = trace("product", { a: float(...a), b: float(...b) }, (x) => ({ y: einsum(spec, x.a, x.b) }));
+      await assertAgrees(gpu, graph, inputsOf(graph));
+    });
+  }
+
+  for (const bits of [4, 8] as const) {
+    Deno.test(`quantizedEinsum of several tiles with ${bits} bits, forward and backward`, async () => {
+      const [outputs, inner, blocks] = [90, 160, 5];
+      const types: Record<string, TensorType> = {
+        x: float(2, 40, inner),
+        codes: { shape: [outputs, inner * bits / 8], dtype: "uint8" },
+        scales: float(outputs, blocks),
+      };
+      const graph = trace("quantized", types, ({ x, codes, scales }) => {
+        const y = quantizedEinsum("bti,oi->bto", x!, { codes: codes!, scales: scales!.mul(0.01), bits });
+        return { y, dx: gradients(y.square().sum(), [x!])[0]! };
+      });
+      await assertAgrees(gpu, graph, inputsOf(graph), 1e-3);
+    });
+  }
+
+  const cases: Readonly<Record<string, Partial<AttentionAttrs> & { prefix?: number }>> = {
+    causal: {},
+    "with a window and a soft cap": { window: 20, softCap: 2 },
+    "with a prefix": { prefix: 30 },
+  };
+  for (const [name, { prefix = 0, ...attrs }] of Object.entries(cases)) {
+    Deno.test(`attention over several tiles ${name}, forward and backward`, async () => {
+      const [batch, time, keys, heads, keyHeads, headDim] = [2, 40, 45, 4, 2, 72];
+      const types = {
+        query: float(batch, time, heads, headDim),
+        key: float(batch, keys, keyHeads, headDim),
+        value: float(batch, keys, keyHeads, headDim),
+        queryPositions: ints(batch, time),
+        keyPositions: ints(batch, keys),
+        prefix: ints(batch),
+      };
+      const graph = trace("attention", types, (x) => {
+        const y = attention(x, { scale: 0.2, softCap: null, window: null, ...attrs });
+        const [dq, dk, dv] = gradients(y.square().sum(), [x.query, x.key, x.value]);
+        return { y, dq: dq!, dk: dk!, dv: dv! };
+      });
+      const count = (length: number, hide: number) =>
+        Int32Array.from({ length: batch * length }, (_, i) => i % length < length - hide ? i % length : -1);
+      const inputs = inputsOf(graph).with(3, hostTensor("int32", [batch, time], count(time, 0)))
+        .with(4, hostTensor("int32", [batch, keys], count(keys, 3)))
+        .with(5, hostTensor("int32", [batch], Int32Array.of(prefix, 0)));
+      await assertAgrees(gpu, graph, inputs);
+    });
+  }
+
+  Deno.test("rmsNorm and crossEntropy of rows longer than a group, forward and backward", async () => {
+    const types = { x: float(3, 40, 300), scale: float(300), labels: ints(3, 40) };
+    const graph = trace("rows", types, ({ x, scale, labels }) => {
+      const loss = crossEntropy(rmsNorm(x, scale, { epsilon: 1e-6, offset: 1 }), labels).mean();
+      const [dx, dscale] = gradients(loss, [x, scale]);
+      return { loss, dx: dx!, dscale: dscale! };
+    });
+    await assertAgrees(gpu, graph, inputsOf(graph, 300));
+  });
+
+  Deno.test("Reductions, argMax and elementwise chains of many elements", async () => {
+    const types = { x: float(70, 300), row: float(300), column: float(70, 1) };
+    const graph = trace("many", types, ({ x, row, column }) => {
+      const y = x.mul(row).add(column).tanh().mul(x.sin()).add(0.5);
+      return {
+        y,
+        rows: y.sum(1),
+        columns: y.max(0),
+        all: y.min([0, 1]),
+        first: apply("argMax", [y], { axis: 1 }),
+        later: apply("argMax", [y], { axis: 0 }),
+      };
+    });
+    await assertAgrees(gpu, graph, inputsOf(graph));
+  });
+
+  Deno.test("int32 is exact beyond what float32 holds", async () => {
+    const type = ints(4);
+    const graph = trace("exact", { a: type, b: type }, ({ a, b }) => ({
+      sum: a.add(b),
+      product: a.mul(3),
+      quotient: a.div(b),
+      total: a.sum(0),
+      moved: a.reshape([2, 2]).transpose([1, 0]),
+    }));
+    const inputs = [[2 ** 24 + 1, -(2 ** 30) - 7, 123456789, -1], [1, 3, -1000, 2]].map((values) =>
+      hostTensor("int32", [4], Int32Array.from(values))
+    );
+    const found = (await runOnce(gpu, graph, inputs)).map(({ data }) => [...data]);
+    assert.deepEqual(found, [
+      [16777218, -1073741828, 123455789, 1],
+      [50331651, 1073741803, 370370367, -3],
+      [16777217, -357913943, -123456, 0],
+      [16777217 - 1073741831 + 123456789 - 1],
+      [16777217, 123456789, -1073741831, -1],
+    ]);
+  });
+});
