@@ -20,8 +20,11 @@ const [tileRows, tileColumns, depth, threads] = [16, 32, 32, 64];
 const ownRows = tileRows * tileColumns / 4 / threads;
 const rowStep = tileRows / ownRows;
 
+/** How many vectors of four rows, and of four columns, a tile has. */
+const [rowVectors, columnVectors] = [tileRows / 4, tileColumns / 4];
+
 /** Where in the shared tile of weights that of a row and a column is: rows are neighbours, so that sums read four at once. */
-const weightAt = (row: string, column: string) => `weights[(${column}) * ${tileRows / 4} + (${row}) / 4][(${row}) % 4]`;
+const weightAt = (row: string, column: string) => `weights[(${column}) * ${rowVectors} + (${row}) / 4][(${row}) % 4]`;
 
 /** The operands that every program of attention reads. */
 export interface AttentionOperands {
@@ -69,17 +72,16 @@ const [hidden, absent] = [literal(-1e30), literal(-3e38)];
 
 /** WGSL that reads tensors by row and key, and turns products into scores. */
 function accessCode(operands: AttentionOperands, attrs: AttentionAttrs, rows: readonly ProgramInput[]): string {
-  const { batch, time, heads, keys, keyHeads, headDim } = lengthsOf(operands);
-  const { softCap, window, scale } = attrs;
-  const rowAt = `(((batch * ${time} + row % ${time}) * ${heads} + keyHead * ${
+  const { heads, keyHeads, headDim } = lengthsOf(operands);
+  const { softCap, scale } = attrs;
+  const rowAt = `(((batch * uniforms.time + row % uniforms.time) * ${heads} + keyHead * ${
     heads / keyHeads
-  } + row / ${time}) * ${headDim} + d)`;
-  const keyAt = `(((batch * ${keys} + key) * ${keyHeads} + keyHead) * ${headDim} + d)`;
+  } + row / uniforms.time) * ${headDim} + d)`;
+  const keyAt = `(((batch * uniforms.keys + key) * ${keyHeads} + keyHead) * ${headDim} + d)`;
   const readRow = ({ name, value }: ProgramInput) =>
     `fn ${name}Row(row : i32, d : i32) -> f32 { return ${elementAt(name, value.dtype, rowAt)}; }`;
   const readKey = (name: "key" | "value") =>
     `fn ${name}Row(key : i32, d : i32) -> f32 { return ${elementAt(`${name}s`, operands[name].dtype, keyAt)}; }`;
-  const reached = window === null ? "k <= q || k < end" : `(k <= q && q - k < ${window}) || (k < end && q < end)`;
   const capped = softCap === null ? "raw" : `${literal(softCap)} * safeTanh(raw * ${literal(1 / softCap)})`;
   return `${packedCode}${mathCode}
 var<private> batch : i32;
@@ -88,10 +90,10 @@ ${rows.map(readRow).join("\n")}
 ${readKey("key")}
 ${readKey("value")}
 fn isVisible(row : i32, key : i32) -> bool {
-  let q = positions[batch * ${time} + row % ${time}];
-  let k = positions[${batch * time} + batch * ${keys} + key];
-  let end = positions[${batch * (time + keys)} + batch];
-  return k >= 0 && (${reached});
+  let q = positions[batch * uniforms.time + row % uniforms.time];
+  let k = positions[uniforms.batches * uniforms.time + batch * uniforms.keys + key];
+  let end = positions[uniforms.batches * (uniforms.time + uniforms.keys) + batch];
+  return k >= 0 && ((k <= q && q - k < uniforms.window) || (k < end && q < end));
 }
 // The score of a query and a key whose product is given, before the mask.
 fn scoreOf(product : f32) -> f32 {
@@ -113,33 +115,37 @@ function sharedInputs(operands: AttentionOperands): ProgramInput[] {
   ];
 }
 
-/** Loops that are as long as a tile take their length from here, so that compilers do not write them out. */
-const uniforms: readonly Uniform[] = [
-  { name: "depth", type: "int32", value: depth },
-  { name: "columns", type: "int32", value: tileColumns },
-];
+/**
+ * Lengths that differ between batches, and the window, so that one compiled program serves them all. Loops that are as long as a
+ * tile take their length from here too, so that compilers do not write them out.
+ */
+function uniformsOf(operands: AttentionOperands, { window }: AttentionAttrs): Uniform[] {
+  const { batch, time, keys, rows } = lengthsOf(operands);
+  const numbers = { depth, columns: tileColumns, batches: batch, time, keys, rows, window: window ?? 2 ** 30 };
+  return Object.entries(numbers).map(([name, value]) => ({ name, type: "int32", value }));
+}
 
 /** WGSL that computes a tile of products over the head dimension: `into` gets four neighbours of each row of the thread's. */
 function tileProduct(into: string, left: string, right: string, headDim: number): string {
   return `for (var n = 0; n < ${ownRows}; n++) { ${into}[n] = vec4<f32>(0.0); }
   for (var d0 = 0; d0 < ${headDim}; d0 += ${depth}) {
-    for (var e = i32(localIndex); e < ${tileRows * depth}; e += ${threads}) {
+    for (var e = i32(localIndex); e < ${tileRows} * uniforms.depth; e += ${threads}) {
       let line = e / ${depth};
       let d = d0 + e % ${depth};
       var x = 0.0;
       if (d < ${headDim}) { x = ${left}; }
       leftTile[e] = x;
     }
-    for (var e = i32(localIndex); e < ${tileColumns * depth}; e += ${threads}) {
+    for (var e = i32(localIndex); e < ${tileColumns} * uniforms.depth; e += ${threads}) {
       let line = e / ${depth};
       let d = d0 + e % ${depth};
       var x = 0.0;
       if (d < ${headDim}) { x = ${right}; }
-      rightTile[(e % ${depth}) * ${tileColumns / 4} + line / 4][line % 4] = x;
+      rightTile[(e % ${depth}) * ${columnVectors} + line / 4][line % 4] = x;
     }
     workgroupBarrier();
     for (var k = 0; k < uniforms.depth; k++) {
-      let right = rightTile[k * ${tileColumns / 4} + tileColumn / 4];
+      let right = rightTile[k * ${columnVectors} + tileColumn / 4];
       for (var n = 0; n < ${ownRows}; n++) { ${into}[n] += leftTile[(tileRow + n * ${rowStep}) * ${depth} + k] * right; }
     }
     workgroupBarrier();
@@ -151,8 +157,8 @@ var<workgroup> rightTile : array<vec4<f32>, ${tileColumns * depth / 4}>;
 var<workgroup> weights : array<vec4<f32>, ${tileRows * tileColumns / 4}>;`;
 
 /** WGSL by which a thread finds its scores in a tile. */
-const ownPlace = `let tileRow = i32(localIndex) / ${tileColumns / 4};
-  let tileColumn = i32(localIndex) % ${tileColumns / 4} * 4;`;
+const ownPlace = `let tileRow = i32(localIndex) / ${columnVectors};
+  let tileColumn = i32(localIndex) % ${columnVectors} * 4;`;
 
 /** WGSL that does something for each of a thread's scores: row `line` and column `place` of the tile, the n-th row's j-th. */
 function eachScore(body: string): string {
@@ -166,8 +172,10 @@ function eachScore(body: string): string {
 }
 
 /** A result of queries: [batch, time, heads, headDim]. */
-const outputAt = ({ time, heads, keyHeads, headDim }: Lengths) =>
-  `((batch * ${time} + row % ${time}) * ${heads} + keyHead * ${heads / keyHeads} + row / ${time}) * ${headDim} + d`;
+const outputAt = ({ heads, keyHeads, headDim }: Lengths) =>
+  `((batch * uniforms.time + row % uniforms.time) * ${heads} + keyHead * ${
+    heads / keyHeads
+  } + row / uniforms.time) * ${headDim} + d`;
 
 /** WGSL that adds what a tile's columns stand for, by their weights, to the sums that a thread keeps: element `d` of each row. */
 function addWeighted({ headDim, columns }: Lengths, source: (column: string) => string): string {
@@ -176,8 +184,8 @@ function addWeighted({ headDim, columns }: Lengths, source: (column: string) => 
       if (d < ${headDim}) {
         for (var i = 0; i < uniforms.columns; i++) {
           let x = ${source("i")};
-          for (var r = 0; r < ${tileRows / 4}; r++) {
-            sums[c * ${tileRows / 4} + r] += weights[i * ${tileRows / 4} + r] * x;
+          for (var r = 0; r < ${rowVectors}; r++) {
+            sums[c * ${rowVectors} + r] += weights[i * ${rowVectors} + r] * x;
           }
         }
       }
@@ -187,7 +195,7 @@ function addWeighted({ headDim, columns }: Lengths, source: (column: string) => 
 /** The program of attention. */
 export function attentionProgram(operands: AttentionOperands, attrs: AttentionAttrs): Program {
   const lengths = lengthsOf(operands);
-  const { batch, keys, keyHeads, headDim, rows, columns } = lengths;
+  const { batch, keyHeads, headDim, rows, columns } = lengths;
   const inputs = sharedInputs(operands);
   return {
     name: "attention",
@@ -195,7 +203,7 @@ export function attentionProgram(operands: AttentionOperands, attrs: AttentionAt
     output: { dtype: "float32", shape: operands.query.shape },
     groups: [Math.ceil(rows / tileRows), keyHeads, batch],
     groupSize: [threads, 1, 1],
-    uniforms,
+    uniforms: uniformsOf(operands, attrs),
     code: `${accessCode(operands, attrs, [inputs[0]!])}
 ${tileVariables}
 var<workgroup> largest : array<f32, ${tileRows}>;
@@ -211,19 +219,19 @@ fn main() {
   var scores : array<vec4<f32>, ${ownRows}>;
   if (own < ${tileRows}) { largest[own] = ${absent}; total[own] = 0.0; }
   workgroupBarrier();
-  for (var key0 = 0; key0 < ${keys}; key0 += ${tileColumns}) {
+  for (var key0 = 0; key0 < uniforms.keys; key0 += ${tileColumns}) {
     ${
       tileProduct(
         "scores",
-        `queryRow(min(row0 + line, ${rows - 1}), d)`,
-        `keyRow(min(key0 + line, ${keys - 1}), d)`,
+        `queryRow(min(row0 + line, uniforms.rows - 1), d)`,
+        `keyRow(min(key0 + line, uniforms.keys - 1), d)`,
         headDim,
       )
     }
     ${
       eachScore(`let key = key0 + place;
         var score = ${absent};
-        if (key < ${keys}) { score = masked(scoreOf(scores[n][j]), min(row0 + line, ${rows - 1}), key); }
+        if (key < uniforms.keys) { score = masked(scoreOf(scores[n][j]), min(row0 + line, uniforms.rows - 1), key); }
         ${weightAt("line", "place")} = score;`)
     }
     workgroupBarrier();
@@ -242,19 +250,19 @@ fn main() {
       total[own] = sum;
     }
     for (var i = 0; i < ${tileRows * columns / 4}; i++) {
-      let r = i % ${tileRows / 4} * 4;
+      let r = i % ${rowVectors} * 4;
       sums[i] *= vec4<f32>(decay[r], decay[r + 1], decay[r + 2], decay[r + 3]);
     }
-    ${addWeighted(lengths, (i) => `valueRow(min(key0 + ${i}, ${keys - 1}), d)`)}
+    ${addWeighted(lengths, (i) => `valueRow(min(key0 + ${i}, uniforms.keys - 1), d)`)}
     workgroupBarrier();
   }
   for (var c = 0; c < ${columns}; c++) {
     let d = own + c * ${threads};
     for (var r = 0; r < ${tileRows}; r++) {
       let row = row0 + r;
-      if (d < ${headDim} && row < ${rows}) { result[${outputAt(lengths)}] = sums[c * ${
-      tileRows / 4
-    } + r / 4][r % 4] / total[r]; }
+      if (d < ${headDim} && row < uniforms.rows) { result[${
+      outputAt(lengths)
+    }] = sums[c * ${rowVectors} + r / 4][r % 4] / total[r]; }
     }
   }
 }`,
@@ -274,7 +282,7 @@ export interface AttentionGradOperands extends AttentionOperands {
  * of the result times its cotangent, and whether the query sees any key.
  */
 export function attentionStatsProgram(operands: AttentionGradOperands, attrs: AttentionAttrs): Program {
-  const { batch, keys, keyHeads, headDim, rows } = lengthsOf(operands);
+  const { batch, keyHeads, headDim, rows } = lengthsOf(operands);
   const inputs = [
     ...sharedInputs(operands).filter(({ name }) => name !== "values"),
     { name: "outs", value: operands.out },
@@ -286,7 +294,7 @@ export function attentionStatsProgram(operands: AttentionGradOperands, attrs: At
     output: { dtype: "float32", shape: [batch, keyHeads, rows, 4] },
     groups: [Math.ceil(rows / tileRows), keyHeads, batch],
     groupSize: [threads, 1, 1],
-    uniforms,
+    uniforms: uniformsOf(operands, attrs),
     code: `${
       withoutValues(accessCode(operands, attrs, inputs.filter(({ name }) => ["query", "outs", "ct"].includes(name))))
     }
@@ -302,19 +310,19 @@ fn main() {
   var total = 0.0;
   var sees = 0.0;
   var scores : array<vec4<f32>, ${ownRows}>;
-  for (var key0 = 0; key0 < ${keys}; key0 += ${tileColumns}) {
+  for (var key0 = 0; key0 < uniforms.keys; key0 += ${tileColumns}) {
     ${
       tileProduct(
         "scores",
-        `queryRow(min(row0 + line, ${rows - 1}), d)`,
-        `keyRow(min(key0 + line, ${keys - 1}), d)`,
+        `queryRow(min(row0 + line, uniforms.rows - 1), d)`,
+        `keyRow(min(key0 + line, uniforms.keys - 1), d)`,
         headDim,
       )
     }
     ${eachScore(`${weightAt("line", "place")} = scoreOf(scores[n][j]);`)}
     workgroupBarrier();
-    if (own < ${tileRows} && row < ${rows}) {
-      for (var j = 0; j < min(uniforms.columns, ${keys} - key0); j++) {
+    if (own < ${tileRows} && row < uniforms.rows) {
+      for (var j = 0; j < min(uniforms.columns, uniforms.keys - key0); j++) {
         let score = masked(${weightAt("own", "j")}, row, key0 + j);
         let more = max(most, score);
         total = total * exp(most - more) + exp(score - more);
@@ -324,10 +332,10 @@ fn main() {
     }
     workgroupBarrier();
   }
-  if (own < ${tileRows} && row < ${rows}) {
+  if (own < ${tileRows} && row < uniforms.rows) {
     var inner = 0.0;
     for (var d = 0; d < ${headDim}; d++) { inner += outsRow(row, d) * ctRow(row, d); }
-    let at = ((batch * ${keyHeads} + keyHead) * ${rows} + row) * 4;
+    let at = ((batch * ${keyHeads} + keyHead) * uniforms.rows + row) * 4;
     result[at] = most;
     result[at + 1] = 1.0 / total;
     result[at + 2] = inner;
@@ -363,7 +371,7 @@ export function attentionQueryGradProgram(
   attrs: AttentionAttrs,
 ): Program {
   const lengths = lengthsOf(operands);
-  const { batch, keys, keyHeads, headDim, rows, columns } = lengths;
+  const { batch, keyHeads, headDim, rows, columns } = lengths;
   const inputs = gradInputs(operands, stats);
   return {
     name: "attention query gradient",
@@ -371,7 +379,7 @@ export function attentionQueryGradProgram(
     output: { dtype: "float32", shape: operands.query.shape },
     groups: [Math.ceil(rows / tileRows), keyHeads, batch],
     groupSize: [threads, 1, 1],
-    uniforms,
+    uniforms: uniformsOf(operands, attrs),
     code: `${accessCode(operands, attrs, rowInputs(inputs))}${slopeCode(attrs)}
 ${tileVariables}
 fn main() {
@@ -382,20 +390,20 @@ fn main() {
   var sums : array<vec4<f32>, ${tileRows * columns / 4}>;
   var products : array<vec4<f32>, ${ownRows}>;
   var dweights : array<vec4<f32>, ${ownRows}>;
-  for (var key0 = 0; key0 < ${keys}; key0 += ${tileColumns}) {
+  for (var key0 = 0; key0 < uniforms.keys; key0 += ${tileColumns}) {
     ${
       tileProduct(
         "products",
-        `queryRow(min(row0 + line, ${rows - 1}), d)`,
-        `keyRow(min(key0 + line, ${keys - 1}), d)`,
+        `queryRow(min(row0 + line, uniforms.rows - 1), d)`,
+        `keyRow(min(key0 + line, uniforms.keys - 1), d)`,
         headDim,
       )
     }
     ${
       tileProduct(
         "dweights",
-        `ctRow(min(row0 + line, ${rows - 1}), d)`,
-        `valueRow(min(key0 + line, ${keys - 1}), d)`,
+        `ctRow(min(row0 + line, uniforms.rows - 1), d)`,
+        `valueRow(min(key0 + line, uniforms.keys - 1), d)`,
         headDim,
       )
     }
@@ -403,21 +411,23 @@ fn main() {
       eachScore(`let row = row0 + line;
         let key = key0 + place;
         var slope = 0.0;
-        if (row < ${rows} && key < ${keys}) {
-          let at = ((batch * ${keyHeads} + keyHead) * ${rows} + row) * 4;
+        if (row < uniforms.rows && key < uniforms.keys) {
+          let at = ((batch * ${keyHeads} + keyHead) * uniforms.rows + row) * 4;
           slope = slopeOf(products[n][j], weightOf(products[n][j], row, key, at), dweights[n][j], at);
         }
         ${weightAt("line", "place")} = slope;`)
     }
     workgroupBarrier();
-    ${addWeighted(lengths, (i) => `keyRow(min(key0 + ${i}, ${keys - 1}), d)`)}
+    ${addWeighted(lengths, (i) => `keyRow(min(key0 + ${i}, uniforms.keys - 1), d)`)}
     workgroupBarrier();
   }
   for (var c = 0; c < ${columns}; c++) {
     let d = i32(localIndex) + c * ${threads};
     for (var r = 0; r < ${tileRows}; r++) {
       let row = row0 + r;
-      if (d < ${headDim} && row < ${rows}) { result[${outputAt(lengths)}] = sums[c * ${tileRows / 4} + r / 4][r % 4]; }
+      if (d < ${headDim} && row < uniforms.rows) { result[${
+      outputAt(lengths)
+    }] = sums[c * ${rowVectors} + r / 4][r % 4]; }
     }
   }
 }`,
@@ -435,14 +445,14 @@ export function attentionKeyGradProgram(
   attrs: AttentionAttrs,
 ): Program {
   const lengths = lengthsOf(operands);
-  const { batch, keys, keyHeads, headDim, rows, columns } = lengths;
+  const { batch, keys, keyHeads, headDim, columns } = lengths;
   const inputs = gradInputs(operands, stats);
   const forKey = which === "key";
   const dproduct = forKey
     ? tileProduct(
       "dweights",
-      `valueRow(min(key0 + line, ${keys - 1}), d)`,
-      `ctRow(min(row0 + line, ${rows - 1}), d)`,
+      `valueRow(min(key0 + line, uniforms.keys - 1), d)`,
+      `ctRow(min(row0 + line, uniforms.rows - 1), d)`,
       headDim,
     )
     : "";
@@ -456,12 +466,12 @@ fn main() {
   var sums : array<vec4<f32>, ${tileRows * columns / 4}>;
   var products : array<vec4<f32>, ${ownRows}>;
   var dweights : array<vec4<f32>, ${ownRows}>;
-  for (var row0 = 0; row0 < ${rows}; row0 += ${tileColumns}) {
+  for (var row0 = 0; row0 < uniforms.rows; row0 += ${tileColumns}) {
     ${
     tileProduct(
       "products",
-      `keyRow(min(key0 + line, ${keys - 1}), d)`,
-      `queryRow(min(row0 + line, ${rows - 1}), d)`,
+      `keyRow(min(key0 + line, uniforms.keys - 1), d)`,
+      `queryRow(min(row0 + line, uniforms.rows - 1), d)`,
       headDim,
     )
   }
@@ -470,25 +480,23 @@ fn main() {
     eachScore(`let row = row0 + place;
         let key = key0 + line;
         var x = 0.0;
-        if (row < ${rows} && key < ${keys}) {
-          let at = ((batch * ${keyHeads} + keyHead) * ${rows} + row) * 4;
+        if (row < uniforms.rows && key < uniforms.keys) {
+          let at = ((batch * ${keyHeads} + keyHead) * uniforms.rows + row) * 4;
           x = weightOf(products[n][j], row, key, at);
           ${forKey ? "x = slopeOf(products[n][j], x, dweights[n][j], at);" : ""}
         }
         ${weightAt("line", "place")} = x;`)
   }
     workgroupBarrier();
-    ${addWeighted(lengths, (i) => `${forKey ? "query" : "ct"}Row(min(row0 + ${i}, ${rows - 1}), d)`)}
+    ${addWeighted(lengths, (i) => `${forKey ? "query" : "ct"}Row(min(row0 + ${i}, uniforms.rows - 1), d)`)}
     workgroupBarrier();
   }
   for (var c = 0; c < ${columns}; c++) {
     let d = i32(localIndex) + c * ${threads};
     for (var r = 0; r < ${tileRows}; r++) {
       let key = key0 + r;
-      if (d < ${headDim} && key < ${keys}) {
-        result[((batch * ${keys} + key) * ${keyHeads} + keyHead) * ${headDim} + d] = sums[c * ${
-    tileRows / 4
-  } + r / 4][r % 4];
+      if (d < ${headDim} && key < uniforms.keys) {
+        result[((batch * uniforms.keys + key) * ${keyHeads} + keyHead) * ${headDim} + d] = sums[c * ${rowVectors} + r / 4][r % 4];
       }
     }
   }
@@ -499,7 +507,7 @@ fn main() {
     output: { dtype: "float32", shape: operands[which].shape },
     groups: [Math.ceil(keys / tileRows), keyHeads, batch],
     groupSize: [threads, 1, 1],
-    uniforms,
+    uniforms: uniformsOf(operands, attrs),
     code: forKey ? code : withoutValues(code).replace(/var dweights.*/, ""),
   };
 }
