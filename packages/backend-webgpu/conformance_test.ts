@@ -3,8 +3,10 @@ import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
 import { openDevice } from "./device.ts";
 import { withGpu } from "./testing.ts";
 
-conformance("tfjs-cpu", () => tfjsCpuBackend());
+conformance("tfjs-cpu", () => tfjsCpuBackend(), { openDevices: (deviceCount) => tfjsCpuBackend({ deviceCount }) });
 await withGpu(async () => {
   const { device } = await openDevice();
-  conformance("webgpu", () => webgpuBackend({ device }));
+  conformance("webgpu", () => webgpuBackend({ device }), {
+    openDevices: (deviceCount) => webgpuBackend({ device, deviceCount }),
+  });
 });

@@ -11,7 +11,7 @@ import {
   type Tensor,
 } from "@tessera/core";
 import type { CompileOptions, Device, Executable } from "@tessera/runtime";
-import { checkDonations, checkInputs, pause, runPhases, whenAllFree } from "@tessera/runtime/support";
+import { checkDonations, checkInputs, deviceOfRun, pause, runPhases, whenAllFree } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
 import { type Engine, release, retain, type Value } from "./engine.ts";
 import { inWorkspace, type Workspace } from "./lowering/workspace.ts";
@@ -65,8 +65,9 @@ export function nodeStep(table: Lowering<Workspace, Value>, node: Node): Step {
 export async function compileGraph(
   target: Target,
   graph: Graph,
-  { device, donate }: CompileOptions,
+  options: CompileOptions,
 ): Promise<Executable> {
+  const { donate } = options;
   const { engine, table } = target;
   checkDonations(graph, donate);
   const prepared = await runPhases(graph, [
@@ -79,6 +80,7 @@ export async function compileGraph(
   return {
     graph,
     run: async (inputs) => {
+      const device = deviceOfRun(options, inputs);
       const buffers = checkInputs(graph, device, inputs, (buffer) => buffer instanceof TfjsBuffer);
       const donated = new Set([...donors.values()].map((input) => buffers[input]!));
       return await whenAllFree(buffers, donated, async () => {

@@ -11,11 +11,16 @@ export interface BackendOptions {
   readonly deviceCount?: number;
 }
 
+/** The options of backends that have no threads of their own to set. */
+function devicesOf({ deviceCount = 1 }: BackendOptions): { readonly deviceCount: number } {
+  return { deviceCount };
+}
+
 /** One row per backend. A backend's code is loaded when it is first asked for. */
 const backends = {
   cpu: openOnnx,
-  webgpu: async () => await (await import("@tessera/backend-webgpu")).webgpuBackend(),
-  "tfjs-cpu": async () => (await import("@tessera/backend-webgpu")).tfjsCpuBackend(),
+  webgpu: async (options) => await (await import("@tessera/backend-webgpu")).webgpuBackend(devicesOf(options)),
+  "tfjs-cpu": async (options) => (await import("@tessera/backend-webgpu")).tfjsCpuBackend(devicesOf(options)),
 } as const satisfies Readonly<Record<string, (options: BackendOptions) => Promise<Backend>>>;
 
 /** The name of a backend. */
