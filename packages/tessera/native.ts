@@ -1,8 +1,15 @@
 /** The backends that call native libraries. */
-import type { Backend } from "@tessera/runtime";
+import { halfSupport, memoryOfRun } from "@tessera/backend-onnx/memory";
+import type { Hardware } from "@tessera/models";
+import type { Backend, MemoryOfRun } from "@tessera/runtime";
 import type { BackendOptions } from "./backends.ts";
 
 /** Opens ONNX Runtime. */
 export async function openOnnx(options: BackendOptions): Promise<Backend> {
   return (await import("@tessera/backend-onnx")).onnxBackend(options);
+}
+
+/** Memory of programs on some hardware, in the dtypes that it computes in, as ONNX Runtime plans it. */
+export function memoryOn({ computesHalf }: Hardware): MemoryOfRun {
+  return (graph, donate) => computesHalf ? memoryOfRun(graph, donate, halfSupport) : memoryOfRun(graph, donate);
 }

@@ -1,4 +1,5 @@
 /** What stands for `native.ts` in a browser, by the `browser` field of `package.json`. */
+import { liveBytes } from "@tessera/mesh";
 import type * as native from "./native.ts";
 
 /** Refuses: a browser loads no native libraries. */
@@ -9,3 +10,6 @@ export const openOnnx: typeof native.openOnnx = () =>
         'open "webgpu", or "tfjs-cpu" where there is no GPU',
     ),
   );
+
+/** Memory of programs by how long each value is needed, whatever runs them. */
+export const memoryOn: typeof native.memoryOn = () => (graph) => liveBytes(graph).peak;

@@ -1,7 +1,5 @@
 /** Plans of training, with memory as the ONNX backend plans it. */
-import { halfSupport, memoryOfRun } from "@tessera/backend-onnx/memory";
 import {
-  type Hardware,
   type PlanOptions,
   planTraining as plan,
   type Suggestion,
@@ -10,12 +8,7 @@ import {
   type Training,
   type TrainingPlan,
 } from "@tessera/models";
-import type { MemoryOfRun } from "@tessera/runtime";
-
-/** Memory of programs on some hardware, in the dtypes that it computes in. */
-function memoryOn({ computesHalf }: Hardware): MemoryOfRun {
-  return (graph, donate) => computesHalf ? memoryOfRun(graph, donate, halfSupport) : memoryOfRun(graph, donate);
-}
+import { memoryOn } from "./native.ts";
 
 /**
  * Works out what training takes on each device, before anything is loaded.
