@@ -55,6 +55,7 @@ import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
 import { buildPreset, type PresetName } from "./presets/presets.ts";
+import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
 import { type ScoredBatch, type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
 import { checkImages, checkTokens, TextGenerator } from "./text_generation.ts";
 
@@ -278,6 +279,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
       maxLength,
       ...(overflow === undefined ? {} : { overflow }),
       ...(chat === undefined ? {} : { chat }),
+      ...(this.images === undefined ? {} : { images: imageEncoding(this.images) }),
     });
     return createDataset(encoded.examples, { padId: this.tokenizer.padId ?? 0, maxLength, ...rest });
   }
@@ -301,17 +303,18 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Continues prompts: one text for one prompt, a list for a list.
+   * Continues prompts: one text for one prompt, a list for a list. A model that takes pictures takes `{ image, prompt }`.
    *
    * @throws {RangeError} when a prompt leaves no room in the context, or an option is unknown or out of range.
    */
-  async generate(prompt: string, options?: GenerateOptions): Promise<string>;
-  async generate(prompts: readonly string[], options?: GenerateOptions): Promise<string[]>;
-  async generate(prompts: string | readonly string[], options: GenerateOptions = {}): Promise<string | string[]> {
-    const list = typeof prompts === "string" ? [prompts] : prompts;
+  async generate(prompt: Prompt, options?: GenerateOptions): Promise<string>;
+  async generate(prompts: readonly Prompt[], options?: GenerateOptions): Promise<string[]>;
+  async generate(prompts: Prompt | readonly Prompt[], options: GenerateOptions = {}): Promise<string | string[]> {
+    const isList = Array.isArray(prompts);
+    const encoded = await encodePrompts(isList ? prompts as readonly Prompt[] : [prompts as Prompt], this);
     await this.#distribute();
-    const texts = await this.#generator.generate(list.map((text) => this.#generator.encode(text)), options);
-    return typeof prompts === "string" ? texts[0]! : texts;
+    const texts = await this.#generator.generate(encoded.prompts, { ...options, ...imagesOf(encoded) });
+    return isList ? texts : texts[0]!;
   }
 
   /**
@@ -330,9 +333,10 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    *
    * @throws what `generate` throws, when the first piece is asked for.
    */
-  async *stream(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void> {
+  async *stream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<string, void> {
+    const encoded = await encodePrompts([prompt], this);
     await this.#distribute();
-    yield* this.#generator.stream(this.#generator.encode(prompt), options);
+    yield* this.#generator.stream(encoded.prompts[0]!, { ...options, ...imagesOf(encoded) });
   }
 
   /**
@@ -437,6 +441,11 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     this.#evaluator = null;
     this.#trainer?.dropPrograms();
   }
+}
+
+/** The pictures of prompts as an option of generation. */
+function imagesOf({ images }: EncodedPrompts): Pick<GenerateOptions, "images"> {
+  return images === undefined ? {} : { images };
 }
 
 /** The end of each row's prompt, which is where the first token stands that counts in the loss. */

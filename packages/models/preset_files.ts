@@ -46,6 +46,8 @@ const textFiles = [
   "tokenizer.model",
   "chat_template.jinja",
   "generation_config.json",
+  "preprocessor_config.json",
+  "processor_config.json",
 ];
 
 /** Copies what says how text becomes tokens and how to generate, as far as it is there. */

@@ -98,7 +98,11 @@ export class Scorer {
     for (let start = 0; start < time - 1; start += chunk) {
       const end = Math.min(start + chunk, time - 1);
       const logits = this.#model.logits(hidden.sliceAxis(1, start, end)).cast("float32");
-      parts.push(crossEntropy(logits, tokenIds.sliceAxis(1, start + 1, end + 1)));
+      // The tokens of pictures may lie beyond the vocabulary; nothing predicts them, and their loss is 0.
+      const labels = tokenIds.sliceAxis(1, start + 1, end + 1);
+      const known = labels.less(logits.shape.at(-1)!);
+      const losses = crossEntropy(logits, labels.mul(known.cast("int32")));
+      parts.push(losses.mul(known.cast("float32")));
     }
     return concat(parts, 1);
   }

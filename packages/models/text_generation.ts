@@ -54,12 +54,6 @@ export class TextGenerator {
     throw new Error(`Cannot read or write text with "${name}": its checkpoint has no tokenizer.json`);
   }
 
-  /** The tokens of a prompt, the one that begins a text included. */
-  encode(text: string): number[] {
-    const { bosId } = this.tokenizer;
-    return [...(bosId === null ? [] : [bosId]), ...this.tokenizer.encode(text)];
-  }
-
   /**
    * The tokens of a conversation by the checkpoint's own template, up to where the model's turn begins.
    *
@@ -88,7 +82,7 @@ export class TextGenerator {
   async generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<string[]> {
     const answers = await this.generateTokens(prompts, options);
     return answers.map((answer, row) => {
-      const text = answerText(this.tokenizer, prompts[row]!, options);
+      const text = answerText(this.tokenizer, this.#withoutImages(prompts[row]!), options);
       return [text.begin(), ...answer.map((token) => text.push(token)), text.end()].join("");
     });
   }
@@ -96,7 +90,7 @@ export class TextGenerator {
   /** The text of one prompt, or of what follows it, as it comes; no piece is empty. */
   async *stream(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<string, void> {
     const request = this.#request([prompt], options);
-    const text = answerText(this.tokenizer, prompt, options);
+    const text = answerText(this.tokenizer, this.#withoutImages(prompt), options);
     const steps = this.#generator.steps(request);
     try {
       const begin = text.begin();
@@ -194,6 +188,12 @@ export class TextGenerator {
       );
     }
     this.#checkTokens(prompt);
+  }
+
+  /** The tokens of a prompt that are text. */
+  #withoutImages(prompt: readonly number[]): readonly number[] {
+    const { images } = this.#parts.backbone;
+    return images === undefined ? prompt : prompt.filter((token) => token !== images.tokenId);
   }
 
   #checkTokens(tokens: Iterable<number>): void {

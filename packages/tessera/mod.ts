@@ -28,6 +28,7 @@ export * from "@tessera/lora";
 export * from "@tessera/convert";
 export * from "@tessera/models";
 export * from "@tessera/train";
+export * from "@tessera/vision";
 export {
   blobFolder,
   checkJson,

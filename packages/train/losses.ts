@@ -28,7 +28,9 @@ function shifted(x: Tensor): Tensor {
 /** The sums of the loss and of the tokens that count. The labels are shifted, not the logits, which are far bigger. */
 export function languageModelLoss({ logits, tokenIds, lossMask }: LossInputs): LossSums {
   const mask = shifted(lossMask);
-  return { loss: crossEntropy(logits, shifted(tokenIds)).mul(mask).sum(), tokens: mask.sum() };
+  // Tokens that do not count may lie beyond the vocabulary, as those of pictures do.
+  const labels = shifted(tokenIds).mul(mask.cast("int32"));
+  return { loss: crossEntropy(logits, labels).mul(mask).sum(), tokens: mask.sum() };
 }
 
 /** The number of tokens that count and whose likeliest prediction is right, a float32 scalar. */

@@ -5,6 +5,7 @@
  */
 export { decodeImage } from "./decode.ts";
 export type { Picture } from "./decode.ts";
+export { encodePng } from "./encode.ts";
 export { formatDetections, parseDetections } from "./detections.ts";
 export type { Box, Detection, Detections, Size } from "./detections.ts";
 export { readImageHeader } from "./header.ts";
