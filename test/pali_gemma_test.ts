@@ -139,7 +139,7 @@ Deno.test("pictures and models that do not fit each other are errors before work
     });
     await assert.rejects(
       lm.dataset([{ image: `${folder}/none.png`, prompt: "caption en", response: "red" }], { batchSize: 1 }),
-      /^Error: Cannot encode examples\[0\]: Cannot read the image ".*none\.png": there is no such file$/,
+      /^Error: Cannot encode examples\[0\]: Cannot read ".*none\.png": there is no such file$/,
     );
     const images = { shape: [1, 8, 8, 3], dtype: "float32", data: new Float32Array(192) } as const;
     await assert.rejects(lm.score({ tokenIds: [[1, 2]], images }), {

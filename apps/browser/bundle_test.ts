@@ -8,7 +8,9 @@ Deno.test("bundle() makes a browser's program of the facade, without Deno, Node 
   const { files, metafile } = await bundle(["page/testdata/facade.ts"]);
   for (const [name, text] of files) assert.deepEqual(text.match(foreign), null, name);
   const inputs = Object.keys(metafile.inputs).map((path) => path.replaceAll("\\", "/"));
-  for (const name of ["core", "runtime", "nn", "hub", "lora", "convert", "train", "models", "backend-webgpu"]) {
+  for (
+    const name of ["core", "runtime", "nn", "hub", "vision", "lora", "convert", "train", "models", "backend-webgpu"]
+  ) {
     assert(inputs.some((path) => path.includes(`packages/${name}/`)), `${name} is in the bundle`);
   }
   const unwanted = inputs.filter((path) => /backend-onnx|onnxruntime|polyfill|hub\/(disk|file_bytes)\.ts/.test(path));

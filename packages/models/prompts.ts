@@ -7,7 +7,7 @@ import type { ImageInputs } from "./backbone.ts";
 
 /** A prompt that begins with a picture, such as `{ image: "cat.jpg", prompt: "caption en" }`. */
 export interface ImagePrompt {
-  /** The picture: the path or address of a PNG, a JPEG or a WebP, or the bytes of one. */
+  /** The picture: the path of a PNG, a JPEG or a WebP, the file, or its bytes. */
   readonly image: ImageSource;
   /** What is asked of it, such as `caption en`, `answer en what is this?`, `ocr` or `detect cat ; dog`. */
   readonly prompt: string;

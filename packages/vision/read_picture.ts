@@ -1,9 +1,10 @@
 /** From an image file to what a vision tower sees. */
+import { type FileEntry, fileOf } from "@tessera/hub";
 import { decodeImage, type Picture } from "./decode.ts";
 import { resizeBicubic } from "./resize.ts";
 
-/** An image: the path or address of its file, or the bytes of one. */
-export type ImageSource = string | URL | Uint8Array;
+/** An image: the path of its file, the file, or its bytes. */
+export type ImageSource = string | FileEntry | Uint8Array;
 
 /**
  * Decodes an image file.
@@ -11,25 +12,22 @@ export type ImageSource = string | URL | Uint8Array;
  * @throws {Error} when there is no such file, and as `decodeImage` does; messages name the file.
  */
 export async function readPicture(source: ImageSource): Promise<Picture> {
-  const name = source instanceof Uint8Array ? `an image of ${source.length} bytes` : `the image "${source}"`;
-  const fail = (cause: unknown): never => {
-    const type = cause instanceof Error && constructors.find((constructor) => cause.constructor === constructor);
-    throw new (type || Error)(`Cannot read ${name}: ${reasonOf(cause)}`, { cause });
-  };
-  try {
-    return await decodeImage(source instanceof Uint8Array ? source : await Deno.readFile(source));
-  } catch (cause) {
-    return fail(cause);
-  }
+  if (source instanceof Uint8Array) return await decodeNamed(source, `an image of ${source.length} bytes`);
+  const file = fileOf(source);
+  const bytes = await new Response(await file.stream()).arrayBuffer();
+  return await decodeNamed(new Uint8Array(bytes), `the image "${file.path}"`);
 }
 
 const constructors = [TypeError, RangeError, SyntaxError] as const;
 
-function reasonOf(cause: unknown): string {
-  if (cause instanceof Deno.errors.NotFound) return "there is no such file";
-  if (cause instanceof Deno.errors.IsADirectory) return "it is a folder";
-  const { message } = cause as Error;
-  return message.charAt(0).toLowerCase() + message.slice(1);
+async function decodeNamed(bytes: Uint8Array, name: string): Promise<Picture> {
+  try {
+    return await decodeImage(bytes);
+  } catch (cause) {
+    const { constructor, message } = cause as Error;
+    const type = constructors.find((known) => known === constructor) ?? Error;
+    throw new type(`Cannot read ${name}: ${message.charAt(0).toLowerCase()}${message.slice(1)}`, { cause });
+  }
 }
 
 /** The pixels of a picture that is stretched to a square, RGB `[size, size, 3]`, as SigLIP's processor makes them. */

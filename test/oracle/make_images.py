@@ -10,7 +10,6 @@ Writes `packages/vision/testdata/`: the files, and `golden.safetensors` with one
 A file is opened as Transformers' `load_image` does: turned upright by its EXIF data, then `convert("RGB")`.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -98,8 +97,9 @@ def processed(path: Path, size: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    for path in FOLDER.glob("*.*"):
+        path.unlink()
+    FOLDER.mkdir(parents=True, exist_ok=True)
     found = {name: processed(FOLDER / name, size) for name, size in make_files().items()}
     write_golden(FOLDER / "golden.safetensors", found, VERSIONS)
     print(f"{len(found)} files, {sum(path.stat().st_size for path in FOLDER.iterdir())} bytes")
