@@ -7,11 +7,12 @@ import { TfjsBuffer } from "./buffer.ts";
 import { cpuEngine } from "./cpu_engine.ts";
 import { openDevice } from "./device.ts";
 import { compileGraph, type Target } from "./executable.ts";
+import { checkFits } from "./lowering/fits.ts";
 import { tfjsLowering } from "./lowering/table.ts";
 import { webgpuLowering } from "./lowering/webgpu.ts";
 import { webgpuSteps } from "./lowering/webgpu_steps.ts";
 import { tfjsSupport } from "./support.ts";
-import { webgpuEngine } from "./webgpu_engine.ts";
+import { type GpuMemory, webgpuEngine } from "./webgpu_engine.ts";
 
 /** How the plain JavaScript backend is set up. */
 export interface TfjsCpuOptions {
@@ -34,6 +35,16 @@ export interface WebgpuOptions {
   readonly device?: GPUDevice;
   /** How many logical devices share the GPU. 1 by default. */
   readonly deviceCount?: number;
+  /** The most bytes of one tensor that a program reads or writes; larger weights are kept in pieces. What the device can by default. */
+  readonly maxBindingBytes?: number;
+}
+
+/** A backend that says what it takes of the GPU's memory. */
+export interface WebgpuBackend extends Backend {
+  /** What is taken now, and the most since the last call of `resetPeak`. */
+  memory(): GpuMemory;
+  /** Makes the peak what is allocated now. */
+  resetPeak(): void;
 }
 
 /**
@@ -42,9 +53,18 @@ export interface WebgpuOptions {
  * @throws {Error} when WebGPU or an adapter is missing, with what brings it.
  * @throws {RangeError} when the number of devices is not a positive integer.
  */
-export async function webgpuBackend({ device, deviceCount = 1 }: WebgpuOptions = {}): Promise<Backend> {
-  const engine = webgpuEngine(device === undefined ? await openDevice() : { device, info: undefined, owned: false });
-  return backendOver("webgpu", { engine, table: webgpuLowering, steps: webgpuSteps }, deviceCount);
+export async function webgpuBackend(options: WebgpuOptions = {}): Promise<WebgpuBackend> {
+  const { device, deviceCount = 1, maxBindingBytes } = options;
+  const opened = device === undefined ? await openDevice() : { device, info: undefined, owned: false };
+  const engine = webgpuEngine(opened, maxBindingBytes);
+  const target: Target = {
+    engine,
+    table: webgpuLowering,
+    steps: webgpuSteps,
+    check: (graph, steps) => checkFits(graph, steps, engine.bindingBytes),
+  };
+  const backend = backendOver("webgpu", target, deviceCount);
+  return { ...backend, memory: () => engine.memory(), resetPeak: () => engine.resetPeak() };
 }
 
 /** A backend that runs graphs on an engine by a lowering table. */

@@ -14,6 +14,25 @@ import {
 export interface Value extends TensorType {
   /** What tfjs knows the elements by; several values may share them. */
   readonly dataId: DataId;
+  /** The rows of axis 0 a few at a time, where they are more than a program can bind at once. */
+  readonly parts?: readonly Value[];
+}
+
+/** A value in the pieces that are in memory, each with where along axis 0 it starts. */
+export function partsOf(value: Value): { readonly part: Value; readonly start: number }[] {
+  let start = 0;
+  return (value.parts ?? [value]).map((part) => {
+    const own = { part, start };
+    start += part.shape[0] ?? 1;
+    return own;
+  });
+}
+
+/** How many rows of axis 0 a piece has that a program can bind; `null` when all fit, or when a single row does not. */
+export function rowsPerPart(type: TensorType, bindingBytes: number): number | null {
+  if (wordsOf(type) * 4 <= bindingBytes || type.shape.length === 0) return null;
+  const rows = Math.floor(bindingBytes / (sizeOf(type.shape.slice(1)) * 4 / elementsPerWord(type.dtype)));
+  return rows >= 1 ? rows : null;
 }
 
 /** The part of a tfjs backend that both of ours have. */
@@ -120,11 +139,11 @@ export function callKernel(
 
 /** Counts one more user of a value's memory. */
 export function retain(engine: Engine, value: Value): Value {
-  engine.store.incRef(value.dataId);
+  for (const { part } of partsOf(value)) engine.store.incRef(part.dataId);
   return value;
 }
 
 /** Counts one user less, and frees the memory after the last one. */
 export function release(engine: Engine, value: Value): void {
-  engine.store.disposeData(value.dataId);
+  for (const { part } of partsOf(value)) engine.store.disposeData(part.dataId);
 }

@@ -7,6 +7,7 @@ import {
   legalize,
   type Lowering,
   type Node,
+  type OpName,
   optimizations,
   type Tensor,
 } from "@tessera/core";
@@ -24,6 +25,8 @@ type AnyRule = (workspace: Workspace, operands: readonly Value[], attrs: unknown
 
 /** What an engine computes at once. */
 export interface Step {
+  /** The op that it computes; several have none. */
+  readonly op?: OpName;
   /** What it reads. */
   readonly operands: readonly Tensor[];
   /** What it computes. */
@@ -40,6 +43,8 @@ export interface Target {
   readonly table: Lowering<Workspace, Value>;
   /** The steps of a prepared graph, in an order in which they can run; one per node unless given. */
   readonly steps?: (graph: Graph) => readonly Step[];
+  /** Refuses what the engine cannot run. */
+  readonly check?: (graph: Graph, steps: readonly Step[]) => void;
 }
 
 /** A step, and the values that nobody needs after it. */
@@ -54,7 +59,7 @@ export function nodeStep(table: Lowering<Workspace, Value>, node: Node): Step {
   if (isCollective(node.op)) throw new TypeError(`Cannot lower "${node.op}": an executor runs it between two programs`);
   const rule = table[node.op] as AnyRule;
   const { operands, results, attrs } = node;
-  return { operands, results, run: (workspace, values) => rule(workspace, values, attrs, node) };
+  return { op: node.op, operands, results, run: (workspace, values) => rule(workspace, values, attrs, node) };
 }
 
 /**
@@ -76,6 +81,7 @@ export async function compileGraph(
     ...optimizations,
   ]);
   const steps = planned(prepared, target.steps?.(prepared) ?? prepared.nodes.map((node) => nodeStep(table, node)));
+  target.check?.(prepared, steps);
   const donors = new Map([...donate ?? []].map(([input, output]) => [output, input]));
   return {
     graph,

@@ -4,4 +4,5 @@
  * @module
  */
 export { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
-export type { TfjsCpuOptions, WebgpuOptions } from "./backend.ts";
+export type { TfjsCpuOptions, WebgpuBackend, WebgpuOptions } from "./backend.ts";
+export type { GpuMemory } from "./webgpu_engine.ts";

@@ -7,6 +7,7 @@ import {
   crossEntropy,
   einsum,
   foldIn,
+  fromFloat32,
   gradients,
   type Graph,
   type HostTensor,
@@ -34,6 +35,7 @@ function inputsOf(graph: Graph, limit = 1): HostTensor[] {
     const numbers = normal(foldIn(randomKey(3), i), sizeOf(shape));
     if (dtype === "float32") return hostTensor(dtype, shape, numbers);
     if (dtype === "uint8") return hostTensor(dtype, shape, Uint8Array.from(numbers, (x) => Math.abs(x * 1e4) % 256));
+    if (dtype === "bfloat16") return fromFloat32(dtype, shape, numbers);
     return hostTensor("int32", shape, Int32Array.from(numbers, (x) => Math.abs(x * 1e4) % limit));
   });
 }
@@ -162,5 +164,58 @@ await withGpu(async () => {
       [16777217 - 1073741831 + 123456789 - 1],
       [16777217, 123456789, -1073741831, -1],
     ]);
+  });
+
+  Deno.test("Tables and weights larger than a binding are kept in pieces, and read as a whole", async () => {
+    const small = await webgpuBackend({ maxBindingBytes: 5000 });
+    const types: Record<string, TensorType> = {
+      tokens: ints(2, 5),
+      table: float(90, 24),
+      halves: { shape: [120, 25], dtype: "bfloat16" },
+      codes: { shape: [90, 60], dtype: "uint8" },
+      scales: float(45, 5),
+      x: float(2, 5, 120),
+    };
+    const graph = trace("pieces", types, ({ tokens, table, halves, codes, scales, x }) => {
+      const rows = table!.gather(tokens!);
+      // A logit per row of the table, and back from the logits: rows of the result, and rows that are summed over.
+      const logits = einsum("btd,vd->btv", rows, table!, { scale: 0.5 });
+      const back = einsum("btv,vd->btd", logits, table!);
+      const narrow = halves!.gather(tokens!);
+      const weight = { codes: codes!, scales: scales!.mul(0.01), bits: 4 } as const;
+      const quantized = quantizedEinsum("btd,vd->btv", x!, weight);
+      const dx = quantizedEinsum("btv,vd->btd", quantized, weight);
+      return { rows, logits, back, narrow, products: einsum("btd,vd->btv", narrow, halves!), quantized, dx };
+    });
+    const inputs = inputsOf(graph, 90);
+    const oracle = tfjsCpuBackend();
+    const expected = await runOnce(oracle, graph, inputs);
+    const found = await runOnce(small, graph, inputs);
+    expected.forEach((tensor, i) => {
+      const tolerance = tensor.dtype === "bfloat16" ? 3e-2 : 1e-3;
+      assertAllClose(found[i]!, tensor, { absolute: tolerance, relative: tolerance });
+    });
+    const table = small.upload(inputs[1]!);
+    assert.deepEqual((await table.read()).data, inputs[1]!.data);
+    table.dispose();
+    small.dispose();
+  });
+
+  Deno.test("compile() refuses what is larger than a binding and cannot be in pieces", async () => {
+    const small = await webgpuBackend({ maxBindingBytes: 4096 });
+    const compile = (graph: Graph) => small.compile(graph, { device: small.devices[0]! });
+    const types = { x: float(40, 40), y: float(2, 2000) };
+    await assert.rejects(compile(trace("large", types, ({ x }) => ({ z: x.mul(2) }))), {
+      name: "RangeError",
+      message:
+        'Cannot compile "large": input "x", float32[40,40], takes 6.25 KiB, and a program on this GPU reads and writes at most ' +
+        "4.00 KiB of one tensor; use a smaller batch, shorter sequences, or LoRA instead of training the whole table",
+    });
+    await assert.rejects(compile(trace("long", types, ({ y }) => ({ z: einsum("ab,cb->ac", y, y) }))), /input "y"/);
+    await assert.rejects(
+      compile(trace("wide", { x: float(40) }, ({ x }) => ({ z: einsum("a,b->ab", x, x) }))),
+      /result of einsum/,
+    );
+    small.dispose();
   });
 });

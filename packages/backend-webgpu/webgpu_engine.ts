@@ -7,6 +7,8 @@ import {
   infoOf,
   isPacked,
   packWords,
+  retain,
+  rowsPerPart,
   storageOf,
   storedShape,
   unpackWords,
@@ -17,12 +19,26 @@ import type { OpenDevice } from "./device.ts";
 import { castProgram } from "./wgsl/element.ts";
 import { type Program, webgpuProgram } from "./wgsl/program.ts";
 
+/** What a backend takes of a GPU's memory, in bytes. */
+export interface GpuMemory {
+  /** What tensors take now. */
+  readonly usedBytes: number;
+  /** That, and what is kept to be used again. */
+  readonly allocatedBytes: number;
+  /** The most that was allocated at a time since the last call of `resetPeak`. */
+  readonly peakBytes: number;
+}
+
 /** An engine that also runs programs in WGSL. */
 export interface WebgpuEngine extends Engine {
-  /** What the device can bind and hold. */
-  readonly limits: GPUSupportedLimits;
+  /** The most bytes of a tensor that a program can read or write. */
+  readonly bindingBytes: number;
   /** Runs a program. */
   run(program: Program): Value;
+  /** What is taken of the GPU's memory. */
+  memory(): GpuMemory;
+  /** Makes the peak what is allocated now. */
+  resetPeak(): void;
 }
 
 /** The most work, in bytes of fresh results, that is asked for before it is handed over. */
@@ -52,22 +68,31 @@ function describeError(error: GPUError): Error {
   return new Error(`The GPU refused a program: ${error.message}`, { cause: error });
 }
 
+/** The buffers that tfjs keeps, by size and use. */
+interface BufferPool {
+  readonly freeBuffers: Map<string, GPUBuffer[]>;
+  numFreeBuffers: number;
+  numBytesUsed: number;
+  numBytesAllocated: number;
+}
+
 /** The commands that tfjs has written down and not yet handed over. */
 function encoderOf(store: WebGPUBackend): GPUCommandEncoder {
   return (store as unknown as { readonly commandEncoder: GPUCommandEncoder }).commandEncoder;
 }
 
+/** Less than this is kept whatever the last run took, in bytes. */
+const leastSpare = 64 * 2 ** 20;
+
 /** Starts an engine on a device. */
-export function webgpuEngine({ device, info, owned }: OpenDevice): WebgpuEngine {
+export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingBytes = Infinity): WebgpuEngine {
   const store = new WebGPUBackend(device as never, info as never);
-  let pending = 0;
+  let [pending, runBytes, peak] = [0, 0, 0];
   let failure: Error | null = null;
   device.addEventListener("uncapturederror", (event) => {
     failure ??= describeError((event as GPUUncapturedErrorEvent).error);
   });
-  device.lost.then(({ message, reason }) => {
-    if (reason !== "destroyed") failure = lostError(message);
-  });
+  device.lost.then(({ message }) => failure = lostError(message));
 
   /** Throws what went wrong on the GPU since the last time; a lost device stays lost. */
   function check(): void {
@@ -82,6 +107,21 @@ export function webgpuEngine({ device, info, owned }: OpenDevice): WebgpuEngine 
     store.endComputePassEncoder();
     store.submitQueue();
     pending = 0;
+  }
+
+  /** tfjs keeps every buffer for results of the same size; what the last run did not need is given back. */
+  function trim(): void {
+    const pool = store.bufferManager as unknown as BufferPool;
+    const spare = pool.numBytesAllocated - pool.numBytesUsed;
+    if (spare <= Math.max(leastSpare, 2 * runBytes)) return;
+    for (const [key, buffers] of pool.freeBuffers) {
+      for (const buffer of buffers) {
+        pool.numBytesAllocated -= buffer.size;
+        buffer.destroy();
+      }
+      pool.numFreeBuffers -= buffers.length;
+      pool.freeBuffers.set(key, []);
+    }
   }
 
   /** A value as one row of words, whatever its shape. */
@@ -104,16 +144,33 @@ export function webgpuEngine({ device, info, owned }: OpenDevice): WebgpuEngine 
   const engine: WebgpuEngine = {
     kernels: "webgpu",
     store,
-    limits: device.limits,
+    bindingBytes: Math.min(maxBindingBytes, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize),
     upload(tensor) {
       const { dtype, shape, data } = tensor;
+      const rows = rowsPerPart(tensor, engine.bindingBytes);
+      if (rows !== null) {
+        const width = data.length / shape[0]!;
+        const parts = Array.from({ length: Math.ceil(shape[0]! / rows) }, (_, i) => {
+          const own = data.subarray(i * rows * width, (i + 1) * rows * width);
+          return engine.upload({ dtype, shape: [own.length / width, ...shape.slice(1)], data: own });
+        });
+        return { dataId: parts[0]!.dataId, dtype, shape, parts };
+      }
       const values = isPacked(dtype) ? packWords(tensor) : dtype === "bool" ? Int32Array.from(data) : data;
       const { dataId } = store.makeTensorInfo(storedShape(tensor), storageOf(dtype), values as never);
       if (data.length > 0) store.uploadToGPU(dataId);
       return { dataId, dtype, shape };
     },
-    async read({ dataId, dtype, shape }): Promise<HostTensor> {
+    async read({ dataId, dtype, shape, parts }): Promise<HostTensor> {
       const data = hostArray(dtype, sizeOf(shape));
+      if (parts !== undefined) {
+        let start = 0;
+        for (const part of parts) {
+          data.set((await engine.read(part)).data, start);
+          start += sizeOf(part.shape);
+        }
+        return { dtype, shape, data };
+      }
       if (data.length === 0) return { dtype, shape, data };
       // tfjs's own reading keeps a copy on the host.
       const bytes = await store.getBufferData(store.tensorMap.get(dataId).resource as never);
@@ -125,20 +182,34 @@ export function webgpuEngine({ device, info, owned }: OpenDevice): WebgpuEngine 
     narrow: (value, dtype) => engine.run(castProgram(value, dtype)),
     run(program) {
       const { dtype, shape } = program.output;
-      pending += 4 * wordsOf(program.output);
+      const bytes = 4 * wordsOf(program.output);
+      pending += bytes;
+      runBytes += bytes;
       if (pending > submitBytes) submit();
       const { dataId } = store.runWebGPUProgram(
         webgpuProgram(program),
         program.inputs.map(({ value }) => flat(value)),
         storageOf(dtype),
         program.uniforms?.map(({ type, value }) => ({ type, data: [value] })),
-        program.into === undefined ? undefined : flat(copy(program.into)),
+        program.into === undefined
+          ? undefined
+          : flat(program.inPlace ? retain(engine, program.into) : copy(program.into)),
       );
+      peak = Math.max(peak, store.bufferManager.numBytesAllocated);
       return { dataId, dtype, shape };
     },
+    memory: () => ({
+      usedBytes: store.bufferManager.numBytesUsed,
+      allocatedBytes: store.bufferManager.numBytesAllocated,
+      peakBytes: Math.max(peak, store.bufferManager.numBytesAllocated),
+    }),
+    resetPeak: () => void (peak = store.bufferManager.numBytesAllocated),
     async flush() {
+      check();
       submit();
       await device.queue.onSubmittedWorkDone();
+      trim();
+      runBytes = 0;
       check();
     },
     liveValues: () => store.numDataIds(),

@@ -1,8 +1,10 @@
 /** Rules that are programs in WGSL. */
 
-import { type Lowering, type Node, type Rule, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import { type Lowering, type Node, parseEinsum, type Rule, sizeOf, type TensorType } from "@tessera/core";
+import { partsOf, type Value } from "../engine.ts";
 import type { WebgpuEngine } from "../webgpu_engine.ts";
+import type { Share } from "../wgsl/matmul.ts";
+import { fullProgram } from "../wgsl/movement.ts";
 import type { Program } from "../wgsl/program.ts";
 import { resultType } from "./family.ts";
 import { empty } from "./movement.ts";
@@ -23,4 +25,22 @@ export function byProgram<K extends keyof Lowering<Workspace, Value>>(
       sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : runProgram(workspace, program(operands, attrs, node)),
     ];
   }) as unknown as Rule<K, Workspace, Value>;
+}
+
+/** A product of which one operand, the first or the second of the spec, is in pieces along its first letter. */
+export function productInParts(
+  workspace: Workspace,
+  spec: string,
+  pieces: Value,
+  position: 0 | 1,
+  { shape }: TensorType,
+  program: (part: Value, share: Share) => Program,
+): Value {
+  const { a, b } = parseEinsum(spec);
+  const letter = (position === 0 ? a : b)[0]!;
+  const into = runProgram(workspace, fullProgram("float32", shape, 0));
+  for (const { part, start } of partsOf(pieces)) {
+    runProgram(workspace, program(part, { letter, start, count: part.shape[0]!, into }));
+  }
+  return into;
 }

@@ -4,7 +4,7 @@
  */
 
 import { type Elementwise, isIdentity, type Lowering, type Node, type Rule, sameShape, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import { partsOf, type Value } from "../engine.ts";
 import { type Group, groupProgram } from "../wgsl/elementwise.ts";
 import { einsumProgram } from "../wgsl/matmul.ts";
 import {
@@ -12,6 +12,7 @@ import {
   broadcastProgram,
   concatProgram,
   fullProgram,
+  gatherPartProgram,
   gatherProgram,
   iotaProgram,
   padProgram,
@@ -23,7 +24,7 @@ import {
 import { argMaxProgram, type ReductionName, reductionProgram } from "../wgsl/reduction.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import { empty } from "./movement.ts";
-import { byProgram, runProgram } from "./programs.ts";
+import { byProgram, productInParts, runProgram } from "./programs.ts";
 import { tfjsLowering } from "./table.ts";
 import { webgpuComposites } from "./webgpu_composites.ts";
 import type { Workspace } from "./workspace.ts";
@@ -106,6 +107,8 @@ function addAt(shared: boolean): Rule<"scatterAdd", Workspace, Value> {
     sizeOf(updates.shape) === 0 ? [base] : [runProgram(workspace, addAtProgram(base, indices, updates, axis, shared))];
 }
 
+const gatherWhole = byProgram<"gather">(([x, indices], { axis }) => gatherProgram(x!, indices!, axis));
+
 /** One rule per op; a composite without a program is decomposed. */
 export const webgpuLowering: Lowering<Workspace, Value> = {
   ...tfjsLowering,
@@ -120,7 +123,17 @@ export const webgpuLowering: Lowering<Workspace, Value> = {
   einsum: (workspace, operands, attrs, node) => {
     const [a, b] = operands;
     if (sizeOf(a.shape) === 0 || sizeOf(b.shape) === 0) return tfjsLowering.einsum(workspace, operands, attrs, node);
-    return [runProgram(workspace, einsumProgram(attrs.spec, a, b, attrs.scale ?? 1))];
+    const { spec, scale = 1 } = attrs;
+    if (a.parts === undefined && b.parts === undefined) {
+      return [runProgram(workspace, einsumProgram(spec, a, b, scale))];
+    }
+    const whole = (part: Value) => a.parts === undefined ? [a, part] as const : [part, b] as const;
+    return [
+      productInParts(workspace, spec, a.parts === undefined ? b : a, a.parts === undefined ? 1 : 0, resultType(node), (
+        part,
+        share,
+      ) => einsumProgram(spec, ...whole(part), scale, share)),
+    ];
   },
   transpose: (workspace, [x], { permutation }) => {
     const moved = permutation.filter((axis) => x.shape[axis] !== 1);
@@ -154,7 +167,14 @@ export const webgpuLowering: Lowering<Workspace, Value> = {
     const { dtype, shape } = resultType(node);
     return [sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : concat(workspace, operands, axis)];
   },
-  gather: byProgram<"gather">(([x, indices], { axis }) => gatherProgram(x!, indices!, axis)),
+  gather: (workspace, operands, attrs, node) => {
+    const [x, indices] = operands;
+    const { dtype, shape } = resultType(node);
+    if (x.parts === undefined || sizeOf(shape) === 0) return gatherWhole(workspace, operands, attrs, node);
+    const rows = runProgram(workspace, fullProgram(dtype, shape, 0));
+    for (const { part, start } of partsOf(x)) runProgram(workspace, gatherPartProgram(part, start, indices, rows));
+    return [rows];
+  },
   takeAlongAxis: byProgram<"takeAlongAxis">(([x, indices], { axis }) => takeAlongAxisProgram(x!, indices!, axis)),
   scatterAdd: addAt(true),
   addAlongAxis: addAt(false),

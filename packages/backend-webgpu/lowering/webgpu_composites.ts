@@ -23,7 +23,7 @@ import {
   softmaxProgram,
 } from "../wgsl/rows.ts";
 import { resultType } from "./family.ts";
-import { byProgram, runProgram } from "./programs.ts";
+import { byProgram, productInParts, runProgram } from "./programs.ts";
 import { tfjsLowering } from "./table.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -68,7 +68,18 @@ export const webgpuComposites = {
     if (sizeOf(shape) === 0 || sizeOf(x.shape) === 0) {
       return tfjsLowering.full(workspace, [], { dtype, shape, value: 0 }, node);
     }
-    return [runProgram(workspace, quantizedEinsumProgram(spec, x, { codes, scales, bits }))];
+    const weight = { codes, scales, bits, rows: codes.shape[0]! };
+    if (codes.parts === undefined) return [runProgram(workspace, quantizedEinsumProgram(spec, x, weight))];
+    return [
+      productInParts(
+        workspace,
+        spec,
+        codes,
+        1,
+        { dtype, shape },
+        (part, share) => quantizedEinsumProgram(spec, x, { ...weight, codes: part }, share),
+      ),
+    ];
   },
   crossEntropy: byProgram<"crossEntropy">(([logits, labels]) => crossEntropyProgram(logits!, labels!)),
   crossEntropyGrad: byProgram<"crossEntropyGrad">(([logits, labels, ct]) =>

@@ -17,6 +17,8 @@ import { literal, type Program, type ProgramInput } from "./program.ts";
 interface Side {
   readonly letters: string;
   readonly strides: ReadonlyMap<string, number>;
+  /** Where its first element stands. */
+  readonly offset: number;
 }
 
 /** The side of a factor. */
@@ -33,15 +35,19 @@ interface Groups {
   readonly lengths: ReadonlyMap<string, number>;
 }
 
-function sideOf(letters: string, shape: readonly number[]): Side {
+function sideOf(letters: string, shape: readonly number[], share?: Share): Side {
   const strides = stridesOf(shape);
-  return { letters, strides: new Map([...letters].map((letter, axis) => [letter, strides[axis]!])) };
+  const axis = share === undefined ? -1 : letters.indexOf(share.letter);
+  // A side that has all of the letter is read or written from where the share starts; a piece is the share.
+  const offset = axis >= 0 && shape[axis] !== share!.count ? share!.start * strides[axis]! : 0;
+  return { letters, strides: new Map([...letters].map((letter, i) => [letter, strides[i]!])), offset };
 }
 
-function groupsOf(spec: string, a: readonly number[], b: readonly number[]): Groups {
+function groupsOf(spec: string, a: readonly number[], b: readonly number[], share?: Share): Groups {
   const sides = parseEinsum(spec);
   const lengths = new Map([...sides.a].map((letter, axis) => [letter, a[axis]!]));
   [...sides.b].forEach((letter, axis) => lengths.set(letter, b[axis]!));
+  if (share !== undefined) lengths.set(share.letter, share.count);
   const keep = (letters: string, wanted: (letter: string) => boolean) => [...letters].filter(wanted).join("");
   return {
     batch: keep(sides.out, (letter) => sides.a.includes(letter) && sides.b.includes(letter)),
@@ -64,14 +70,26 @@ function isContiguous(group: string, side: Side, lengths: ReadonlyMap<string, nu
   return last !== undefined && side.strides.get(last) === 1;
 }
 
-/** The program of an einsum whose operands and result have elements. */
-export function einsumProgram(spec: string, a: Value, b: Value, scale: number): Program {
-  return productProgram(spec, plainFactor("a", a), plainFactor("b", b), scale);
+/** A share of a product: that of some neighbours along one letter, by which one operand is in pieces. */
+export interface Share {
+  /** The letter. */
+  readonly letter: string;
+  /** The first of the neighbours. */
+  readonly start: number;
+  /** How many there are. */
+  readonly count: number;
+  /** The whole product so far, which nobody else has. */
+  readonly into: Value;
 }
 
-/** The program of an einsum of a tensor and a quantised weight. */
-export function quantizedEinsumProgram(spec: string, x: Value, weight: QuantizedWeight): Program {
-  return productProgram(spec, plainFactor("a", x), quantizedFactor(weight), 1);
+/** The program of an einsum whose operands and result have elements; an operand that is in pieces is given by one of them. */
+export function einsumProgram(spec: string, a: Value, b: Value, scale: number, share?: Share): Program {
+  return productProgram(spec, plainFactor("a", a), plainFactor("b", b), scale, share);
+}
+
+/** The program of an einsum of a tensor and a quantised weight, whose codes may be a piece. */
+export function quantizedEinsumProgram(spec: string, x: Value, weight: QuantizedWeight, share?: Share): Program {
+  return productProgram(spec, plainFactor("a", x), quantizedFactor(weight, share?.start ?? 0), 1, share);
 }
 
 /** A factor: its shape, what it is read from, and WGSL for its element where each letter has a place. */
@@ -98,9 +116,11 @@ export interface QuantizedWeight {
   readonly scales: Value;
   /** How many bits a code has. */
   readonly bits: 4 | 8;
+  /** How many rows the whole weight has, of which the codes may be some. */
+  readonly rows: number;
 }
 
-function quantizedFactor({ codes, scales, bits }: QuantizedWeight): Factor {
+function quantizedFactor({ codes, scales, bits, rows }: QuantizedWeight, start: number): Factor {
   const shape = bits === 8 ? codes.shape : codes.shape.with(-1, 2 * codes.shape.at(-1)!);
   const [strides, perWord] = [stridesOf(scales.shape), 32 / bits];
   return {
@@ -108,8 +128,9 @@ function quantizedFactor({ codes, scales, bits }: QuantizedWeight): Factor {
     inputs: [{ name: "codes", value: codes }, { name: "scales", value: scales }],
     element: (at, places) => {
       const scaleAt = places.flatMap((place, axis) => {
-        const per = shape[axis]! / scales.shape[axis]!;
-        return scales.shape[axis] === 1 ? [] : [`(${place}) / ${per} * ${strides[axis]}`];
+        const per = (axis === 0 ? rows : shape[axis]!) / scales.shape[axis]!;
+        const whole = axis === 0 ? `${place} + ${start}` : place;
+        return scales.shape[axis] === 1 ? [] : [`(${whole}) / ${per} * ${strides[axis]}`];
       });
       const scale = elementAt("scales", scales.dtype, scaleAt.length === 0 ? "0" : scaleAt.join(" + "));
       // Codes stand in a word in their order, the first one lowest, be they bytes or halves of bytes.
@@ -121,21 +142,28 @@ function quantizedFactor({ codes, scales, bits }: QuantizedWeight): Factor {
   };
 }
 
-function productProgram(spec: string, a: Factor, b: Factor, scale: number): Program {
+function productProgram(spec: string, a: Factor, b: Factor, scale: number, share?: Share): Program {
   const sides = parseEinsum(spec);
-  const groups = groupsOf(spec, a.shape, b.shape);
-  const shape = [...sides.out].map((letter) => groups.lengths.get(letter)!);
+  const groups = groupsOf(spec, a.shape, b.shape, share);
+  const shape = share?.into.shape ?? [...sides.out].map((letter) => groups.lengths.get(letter)!);
+  const scaled = (x: string) => scale === 1 ? x : `${literal(scale)} * ${x}`;
   const product: Product = {
     groups,
-    a: { ...sideOf(sides.a, a.shape), element: a.element },
-    b: { ...sideOf(sides.b, b.shape), element: b.element },
-    out: sideOf(sides.out, shape),
+    a: { ...sideOf(sides.a, a.shape, share), element: a.element },
+    b: { ...sideOf(sides.b, b.shape, share), element: b.element },
+    out: sideOf(sides.out, shape, share),
     inputs: [...a.inputs, ...b.inputs],
     output: { dtype: "float32", shape },
-    scaled: (x) => scale === 1 ? x : `${literal(scale)} * ${x}`,
+    ...(share !== undefined && { into: share.into }),
+    // The shares of a sum are added up, one program after the other.
+    write: (at, x) => {
+      const adds = share !== undefined && !sides.out.includes(share.letter);
+      return `result[${at}] = ${adds ? `result[${at}] + ` : ""}${scaled(x)}`;
+    },
+    scaled,
     count: (group) => sizeOf([...group].map((letter) => groups.lengths.get(letter)!)),
   };
-  if (groups.inner === "") return outerProgram(product);
+  if (groups.inner === "" && share === undefined) return outerProgram(product);
   const rows = product.count(groups.rows);
   const columns = product.count(groups.columns);
   if (Math.min(rows, columns) > fewRows) return tiledProgram(product);
@@ -149,6 +177,11 @@ interface Product {
   readonly out: Side;
   readonly inputs: Program["inputs"];
   readonly output: Program["output"];
+  /** Where the result is written, when it is a share. */
+  readonly into?: Value;
+  /** WGSL that writes an element. */
+  readonly write: (at: string, x: string) => string;
+  /** WGSL for a product times the scale. */
   readonly scaled: (x: string) => string;
   readonly count: (group: string) => number;
 }
@@ -171,7 +204,7 @@ function accessCode({ groups, a, b, out }: Product): string {
       return `(${index} / ${after}) % ${shape[place]}`;
     });
   const at = (parts: readonly (readonly [string, string])[], side: Side) =>
-    parts.map(([index, group]) => `(${place(index, group, side, lengths)})`).join(" + ");
+    [...parts.map(([index, group]) => `(${place(index, group, side, lengths)})`), `${side.offset}`].join(" + ");
   const factor = (side: FactorSide, line: string, lineGroup: string) => {
     const parts = [["batch", batch], [line, lineGroup], ["k", inner]] as const;
     return side.element(at(parts, side), places(parts, side));
@@ -211,7 +244,7 @@ const range = (count: number) => [...Array(count).keys()];
 
 /** A product in tiles: a group of 8 × 8 threads computes 8 × 8 results apiece, or 4 × 4 where there would be few groups. */
 function tiledProgram(product: Product): Program {
-  const { groups, a, b, inputs, output, scaled, count } = product;
+  const { groups, a, b, write, count } = product;
   const [batches, rows, columns, inner] = lengthsOf(product);
   const large = side * 8;
   const few = Math.ceil(rows / large) * Math.ceil(columns / large) * count(groups.batch) < busyGroups;
@@ -232,9 +265,7 @@ function tiledProgram(product: Product): Program {
   // Sums are variables of their own, so that they are kept in registers.
   const cells = range(per).flatMap((i) => range(vectors).map((v) => ({ i, v, sum: `sum${i}_${v}` })));
   return {
-    name: "matmul",
-    inputs,
-    output,
+    ...targetOf("matmul", product),
     groups: [Math.ceil(columns / tile), Math.ceil(rows / tile), batches],
     groupSize: [side * side, 1, 1],
     code: `${accessCode(product)}
@@ -242,7 +273,7 @@ var<workgroup> tileA : array<vec4<f32>, ${tile * depth / 4}>;
 var<workgroup> tileB : array<vec4<f32>, ${tile * depth / 4}>;
 fn write(batch : i32, row : i32, column : i32, sum : vec4<f32>) {
   for (var j = 0; j < 4; j++) {
-    if (row < ${rows} && column + j < ${columns}) { result[outAt(batch, row, column + j)] = ${scaled("sum[j]")}; }
+    if (row < ${rows} && column + j < ${columns}) { ${write("outAt(batch, row, column + j)", "sum[j]")}; }
   }
 }
 fn main() {
@@ -271,6 +302,11 @@ fn main() {
   };
 }
 
+/** What a program reads and writes. */
+function targetOf(name: string, { inputs, output, into }: Product): Pick<Program, "name" | "inputs" | "output"> {
+  return { name, inputs, output, ...(into !== undefined && { into, inPlace: true }) };
+}
+
 /** How many numbers each group of letters counts: batch, rows, columns, inner. */
 function lengthsOf({ groups, count }: Product): [batches: number, rows: number, columns: number, inner: number] {
   return [count(groups.batch), count(groups.rows), count(groups.columns), count(groups.inner)];
@@ -281,7 +317,7 @@ const [thinThreads, busyGroups] = [128, 64];
 
 /** A product with few rows, where reading the second factor is what takes the time: each thread keeps a sum per row. */
 function thinProgram(product: Product): Program {
-  const { groups, b, inputs, output, scaled } = product;
+  const { groups, b, write } = product;
   const [batches, rows, columns, inner] = lengthsOf(product);
   // Where elements along the contracted axis are neighbours, so are the threads of a column.
   const along = isContiguous(groups.inner, b, groups.lengths);
@@ -295,9 +331,7 @@ function thinProgram(product: Product): Program {
   const wide = Math.min(lines, 2 ** 15);
   const each = (body: (row: number) => string) => Array.from({ length: rows }, (_, row) => body(row)).join("\n");
   return {
-    name: "thin matmul",
-    inputs,
-    output,
+    ...targetOf("thin matmul", product),
     groups: [wide, Math.ceil(lines / wide), batches],
     groupSize: [across * parts, 1, 1],
     code: `${accessCode(product)}
@@ -326,7 +360,7 @@ fn main() {
   }
   if (part == 0 && column < ${columns}) {
     for (var row = 0; row < ${rows}; row++) {
-      result[outAt(batch, row, column)] = ${scaled(`sums[row * ${across * parts} + lane * ${parts}]`)};
+      ${write("outAt(batch, row, column)", `sums[row * ${across * parts} + lane * ${parts}]`)};
     }
   }
 }`,

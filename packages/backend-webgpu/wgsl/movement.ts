@@ -1,7 +1,7 @@
 /** Programs that move elements: each element of the result says where it comes from. */
 
 import { type DType, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import { elementsPerWord, type Value } from "../engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
 import { broadcastIndex, stridedIndex, stridesOf } from "./index_map.ts";
 import { literal, type Program } from "./program.ts";
@@ -130,6 +130,38 @@ export function gatherProgram(x: Value, indices: Value, axis: number): Program {
   return ${elementAt("x", dtype, "at")};
 }`,
   });
+}
+
+/**
+ * Rows of a table that is in pieces: those that a piece has are written into the result so far, which nobody else has. Where
+ * elements share a word, those of other rows keep their bits.
+ */
+export function gatherPartProgram(part: Value, start: number, indices: Value, into: Value): Program {
+  const { dtype } = part;
+  const [count, inner, per] = [sizeOf(into.shape), sizeOf(part.shape.slice(1)), elementsPerWord(dtype)];
+  const bits = per === 1 ? "table[at]" : `bitcast<u32>(table[at / ${per}]) >> (u32(at % ${per}) * ${32 / per}u)`;
+  const mask = per === 1 ? 0 : 2 ** (32 / per) - 1;
+  const write = per === 1 ? "result[index] = table[at];" : `let shift = u32(i) * ${32 / per}u;
+      let kept = bitcast<u32>(result[index]) & ~(${mask}u << shift);
+      result[index] = bitcast<i32>(kept | (((${bits}) & ${mask}u) << shift));`;
+  return {
+    name: "gather from a part",
+    inputs: [{ name: "table", value: part }, { name: "indices", value: indices }],
+    output: { dtype, shape: into.shape },
+    into,
+    inPlace: true,
+    code: `fn main(index : i32) {
+  for (var i = 0; i < ${per}; i++) {
+    let element = index * ${per} + i;
+    if (element >= ${count}) { return; }
+    let row = indices[element / ${inner}] - ${start};
+    if (row >= 0 && row < ${part.shape[0]}) {
+      let at = row * ${inner} + element % ${inner};
+      ${write}
+    }
+  }
+}`,
+  };
 }
 
 /** Single elements along an axis at positions from a tensor. */

@@ -37,6 +37,8 @@ export interface Program {
   readonly output: TensorType;
   /** A value whose content the program finds in the result. It is copied first, unless nobody else needs it. */
   readonly into?: Value;
+  /** Whether that value itself is written, since nobody else has it. */
+  readonly inPlace?: boolean;
   /** Numbers that differ between calls. */
   readonly uniforms?: readonly Uniform[];
   /** How many threads there are, for code of the first kind; one per element written unless given. */

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { einsum, hostTensor, trace } from "@tessera/core";
+import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
+import { openDevice } from "./device.ts";
+import { withGpu } from "./testing.ts";
+
+const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;
+
+/** A step of gradient descent on a small matrix: state that is donated, weights that stay, and a loss that is read. */
+const step = trace("step", { state: float(40, 40), weights: float(40, 40) }, ({ state, weights }) => {
+  const y = einsum("ab,bc->ac", state, weights).tanh();
+  return { loss: y.square().mean(), state: state.sub(y.mul(0.01)) };
+});
+
+const matrix = (value: number) => hostTensor("float32", [40, 40], new Float32Array(1600).fill(value));
+
+Deno.test("backends refuse a number of devices that is not a positive integer", () => {
+  assert.throws(() => tfjsCpuBackend({ deviceCount: 0 }), { name: "RangeError", message: /"tfjs-cpu" with 0 devices/ });
+});
+
+Deno.test("Two backends on tfjs's kernels share nothing", async () => {
+  const [one, other] = [tfjsCpuBackend(), tfjsCpuBackend()];
+  const program = await one.compile(step, { device: one.devices[0]! });
+  const inputs = [other.upload(matrix(1)), other.upload(matrix(1))];
+  await assert.rejects(program.run(inputs), /input "state" needs float32\[40,40\] on tfjs-cpu:0/);
+  one.dispose();
+  assert.deepEqual((await inputs[0]!.read()).data[0], 1);
+  other.dispose();
+});
+
+await withGpu(() => {
+  Deno.test("A thousand steps on WebGPU take no more memory than ten", async () => {
+    const backend = await webgpuBackend();
+    const program = await backend.compile(step, { device: backend.devices[0]!, donate: new Map([[0, 1]]) });
+    const [state, weights] = [backend.upload(matrix(0.5)), backend.upload(matrix(0.1))];
+    const run = async (count: number) => {
+      for (let i = 0; i < count; i++) (await program.run([state, weights]))[0]!.dispose();
+      return backend.memory();
+    };
+    const before = await run(10);
+    const after = await run(1000);
+    assert.deepEqual([after.usedBytes, after.allocatedBytes], [before.usedBytes, before.allocatedBytes]);
+    assert.equal(after.peakBytes, before.peakBytes);
+    // The two matrices, and nothing of a step.
+    assert.equal(after.usedBytes, 2 * 40 * 40 * 4);
+    [state, weights, program].forEach((one) => one.dispose());
+    assert.equal(backend.memory().usedBytes, 0);
+    backend.dispose();
+  });
+
+  Deno.test("run() on WebGPU lets the event loop run in between", async () => {
+    const backend = await webgpuBackend();
+    const graph = trace("powers", { x: float(128, 128) }, ({ x }) => {
+      let y = x;
+      for (let i = 0; i < 150; i++) y = einsum("ab,bc->ac", y, x);
+      return { y };
+    });
+    const program = await backend.compile(graph, { device: backend.devices[0]! });
+    const x = backend.zeros(float(128, 128));
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    (await program.run([x]))[0]!.dispose();
+    clearInterval(timer);
+    assert.ok(ticks >= 3, `a timer of 1 ms should have fired during the run, and fired ${ticks} times`);
+    backend.dispose();
+  });
+
+  Deno.test("What the GPU refuses is an error of the run, and the backend goes on", async () => {
+    const { device } = await openDevice();
+    const backend = await webgpuBackend({ device });
+    const program = await backend.compile(step, { device: backend.devices[0]! });
+    const inputs = [backend.upload(matrix(0)), backend.upload(matrix(1))];
+    const refuse = (error: GPUError) => device.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+    refuse(new GPUOutOfMemoryError("not enough memory"));
+    await assert.rejects(program.run(inputs), /Cannot run "step": The GPU has no memory left: use a smaller batch/);
+    refuse(new GPUValidationError("a bad program"));
+    await assert.rejects(program.run(inputs), /Cannot run "step": The GPU refused a program: a bad program/);
+    const [loss] = await program.run(inputs);
+    assert.equal((await loss!.read()).data[0], 0);
+    backend.dispose();
+    device.destroy();
+  });
+
+  Deno.test("A lost device is an error that says how to go on", async () => {
+    const { device, info } = await openDevice();
+    const backend = await webgpuBackend({ device });
+    const program = await backend.compile(step, { device: backend.devices[0]! });
+    const inputs = [backend.upload(matrix(0)), backend.upload(matrix(1))];
+    device.destroy();
+    await device.lost;
+    await assert.rejects(program.run(inputs), /The GPU was lost.*last checkpoint/);
+    assert.ok(info !== undefined);
+  });
+});
