@@ -7,6 +7,7 @@ import { OnnxBuffer } from "./buffer.ts";
 import { compileGraph } from "./executable.ts";
 import type { ArenaUse } from "./ffi/arena.ts";
 import { acquireEnvironment, type Environment, type EnvironmentOptions } from "./ffi/environment.ts";
+import { hugeArray } from "./ffi/huge_pages.ts";
 import { newSession, type SessionOptions } from "./ffi/session.ts";
 import { allocateValue, bytesOfValue, valueOver } from "./ffi/value.ts";
 import { cpuSupport, lower } from "./lowering/lower.ts";
@@ -46,6 +47,7 @@ export function onnxBackend(options: OnnxBackendOptions = {}): OnnxBackend {
       const { dtype, shape, data } = tensor;
       return new OnnxBuffer(environment, own(device), valueOver(environment, { dtype, shape }, data));
     },
+    hostArray: hugeArray,
     zeros(type: TensorType, device = devices[0]!) {
       const value = allocateValue(environment, type);
       bytesOfValue(environment, value).fill(0);

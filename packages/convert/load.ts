@@ -136,7 +136,7 @@ export async function loadWeights(
       await loadQuantized(variable, requireFloats(read, variable), backend, options.where);
     } else {
       const whole = { ...read, shape: variable.stored.shape };
-      putBlocks(variable, (block) => inDType(cutBlock(whole, block), variable), backend, options.where);
+      putBlocks(variable, (block) => inDType(cutBlock(whole, block), variable, backend), backend, options.where);
     }
     options.onProgress?.(++loaded, pairings.length);
     // Converting a dtype takes a while on big tensors: let other work go on in between.
@@ -179,10 +179,12 @@ async function isSame(checkpoint: Checkpoint, a: string, b: string): Promise<boo
   return true;
 }
 
-function inDType(host: HostTensor, variable: Variable): HostTensor {
-  if (host.dtype === variable.dtype) return host;
+function inDType(host: HostTensor, variable: Variable, backend: Backend): HostTensor {
+  const { dtype } = variable;
+  if (host.dtype === dtype) return host;
   requireFloats(host, variable);
-  return fromFloat32(variable.dtype as FloatDType, host.shape, toFloat32(host));
+  const wide = toFloat32(host, dtype === "float32" ? backend.hostArray?.(dtype, host.data.length) : undefined);
+  return fromFloat32(dtype as FloatDType, host.shape, wide);
 }
 
 function requireFloats(host: HostTensor, variable: Variable): HostTensor {

@@ -140,17 +140,25 @@ export function float16Value(bits: number): number {
   return scratch.getFloat16(0);
 }
 
-/** The elements of a host tensor as float32 numbers; the same array when they are float32 already. */
-export function toFloat32(tensor: HostTensor): Float32Array<ArrayBufferLike> {
-  if (tensor.dtype === "float32") return tensor.data as Float32Array<ArrayBufferLike>;
-  if (tensor.dtype === "bfloat16") {
+/**
+ * The elements of a host tensor as float32 numbers: the same array when they are float32 already, else `into`, which is a new one
+ * unless given.
+ */
+export function toFloat32(
+  tensor: HostTensor,
+  into?: Float32Array<ArrayBufferLike>,
+): Float32Array<ArrayBufferLike> {
+  const { data, dtype } = tensor;
+  if (dtype === "float32") return data as Float32Array<ArrayBufferLike>;
+  const out = into ?? new Float32Array(data.length);
+  if (dtype === "bfloat16") {
     // A bfloat16 is the upper half of a float32, so widening is a shift.
-    const bits = new Uint32Array(tensor.data.length);
-    for (let i = 0; i < bits.length; i++) bits[i] = tensor.data[i]! << 16;
-    return new Float32Array(bits.buffer);
-  }
-  if (tensor.dtype === "float16") return Float32Array.from(tensor.data, float16Value);
-  return Float32Array.from(tensor.data);
+    const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
+    for (let i = 0; i < bits.length; i++) bits[i] = data[i]! << 16;
+  } else if (dtype === "float16") {
+    for (let i = 0; i < out.length; i++) out[i] = float16Value(data[i]!);
+  } else out.set(data);
+  return out;
 }
 
 /** Float32 numbers as a host tensor of another float dtype, rounded to nearest even. */

@@ -34,9 +34,18 @@ export function initialize(
       setQuantized(variable, hostTensor("float32", shape, elements), backend, where);
       continue;
     }
-    const tensor = dtype === "float32" ? hostTensor(dtype, shape, elements) : fromFloat32(dtype, shape, elements);
+    const tensor = dtype === "float32"
+      ? hostTensor(dtype, shape, placed(elements, backend))
+      : fromFloat32(dtype, shape, elements);
     putValue(variable, tensor, backend, where);
   }
+}
+
+/** Numbers where the backend wants them. */
+function placed(elements: Float32Array<ArrayBuffer>, backend: Backend): Float32Array<ArrayBufferLike> {
+  const array = backend.hostArray?.("float32", elements.length);
+  array?.set(elements);
+  return array ?? elements;
 }
 
 /** Frees the values of variables, and of their scales. */

@@ -5,7 +5,7 @@
  * run copies. *State* (trainable weights, optimizer slots, caches) is donated: its new value takes the place of the old.
  * Everything else is the batch.
  */
-import type { DType, Graph, HostTensor, OpName, TensorType } from "@tessera/core";
+import type { DType, Graph, HostArray, HostTensor, OpName, TensorType } from "@tessera/core";
 
 /** Something that holds buffers and runs programs. */
 export interface Device {
@@ -73,6 +73,11 @@ export interface Backend {
    * change it afterwards; state that is later donated is then updated in that memory.
    */
   upload(tensor: HostTensor, device?: Device): Buffer;
+  /**
+   * Zeros in host memory, for a tensor that is going to be uploaded: where the backend has a better place for large ones than the
+   * language.
+   */
+  readonly hostArray?: <D extends DType>(dtype: D, size: number) => HostArray<D>;
   /** A zero-filled buffer. */
   zeros(type: TensorType, device?: Device): Buffer;
   /** Compiles a graph; programs may be compiled concurrently. */
