@@ -178,6 +178,18 @@ fails(
   ],
 );
 
+Deno.test("fromPreset() does not take an architecture for another whose name is alike", async () => {
+  for (const type of ["mllama", "gemma3", "llama4"]) {
+    await withCheckpoint(backend, async (folder) => {
+      await changeConfig(folder, (config) => config.model_type = type);
+      await assert.rejects(CausalLM.fromPreset(folder, { backend }), (error: Error) => {
+        assert(error.message.includes(`"${type}"`) && !error.message.includes("did you mean"), error.message);
+        return true;
+      });
+    });
+  }
+});
+
 fails(
   "an architecture that is like none",
   (folder) => changeConfig(folder, (config) => config.model_type = "whisper"),

@@ -169,6 +169,8 @@ export function gemmaToHf(config: GemmaConfig, text: TextFields): Record<string,
     head_dim: config.headDim,
     hidden_activation: "gelu_pytorch_tanh",
     rms_norm_eps: config.layerNormEpsilon ?? 1e-6,
+    // In the older spelling, too: a reader that knows only one of them would take the default base without a word.
+    rope_theta: config.ropeMaxWavelength ?? 10000,
     rope_parameters: { rope_theta: config.ropeMaxWavelength ?? 10000, rope_type: "default" },
     tie_word_embeddings: true,
     attention_bias: false,

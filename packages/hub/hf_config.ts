@@ -50,18 +50,30 @@ export interface GenerationConfig {
   readonly repetitionPenalty: number | null;
 }
 
-const configSchema = z.looseObject({ model_type: z.string().min(1) });
+const configSchema = z.looseObject({
+  model_type: z.string().min(1),
+  quantization_config: z.looseObject({ quant_method: z.string().optional() }).nullish(),
+});
 
 /**
  * The `config.json` of a checkpoint folder.
  *
  * @throws {Error} when it cannot be read.
  * @throws {SyntaxError} when it is not JSON.
- * @throws {TypeError} when it has no `model_type`.
+ * @throws {TypeError} when it has no `model_type`, or says that its weights are packed in fewer bits.
  */
 export async function readHfConfig(folder: string | Folder): Promise<HfConfig> {
   const file = folderOf(folder).file("config.json");
   const raw = await readJson(file, configSchema);
+  if (raw.quantization_config != null) {
+    throw new TypeError(
+      `Cannot use "${file.path}": its "quantization_config" says that the weights are packed by ` +
+        `"${
+          raw.quantization_config.quant_method ?? "an unknown method"
+        }"; use the repository that they were made from, ` +
+        "whose weights are float32, float16 or bfloat16, and pack them while loading",
+    );
+  }
   return { path: file.path, modelType: raw.model_type, raw };
 }
 

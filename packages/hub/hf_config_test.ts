@@ -15,6 +15,21 @@ Deno.test("readHfConfig() keeps every field and names what is missing", async ()
   });
 });
 
+Deno.test("readHfConfig() refuses weights that are packed in fewer bits, and says by what", async () => {
+  const packed = { model_type: "llama", quantization_config: { load_in_4bit: true, quant_method: "bitsandbytes" } };
+  await withFolder({ "config.json": packed }, async (folder) => {
+    await assert.rejects(readHfConfig(folder), {
+      name: "TypeError",
+      message: `Cannot use "${folder}/config.json": its "quantization_config" says that the weights are packed by ` +
+        '"bitsandbytes"; use the repository that they were made from, whose weights are float32, float16 or bfloat16, ' +
+        "and pack them while loading",
+    });
+  });
+  await withFolder({ "config.json": { model_type: "llama", quantization_config: null } }, async (folder) => {
+    assert.equal((await readHfConfig(folder)).modelType, "llama");
+  });
+});
+
 Deno.test("ropeOf() reads both spellings", () => {
   assert.deepEqual(ropeOf({}), { theta: 10000, type: "default", parameters: {} });
   assert.equal(ropeOf({ rope_theta: 5e5 }).theta, 5e5);

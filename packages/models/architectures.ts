@@ -21,7 +21,6 @@ import {
   paliGemmaToHf,
   type TensorRow,
 } from "@tessera/convert";
-import { nearestName } from "@tessera/core";
 import { gemmaConfig, type HfConfig, llamaConfig, paliGemmaConfig } from "@tessera/hub";
 import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { GemmaBackbone } from "./gemma.ts";
@@ -144,12 +143,14 @@ const architectures: Readonly<Record<string, Build>> = { gemma, gemma2: gemma, l
 export function buildModel(config: HfConfig, options: BuildOptions = {}): BuiltModel {
   const build = Object.hasOwn(architectures, config.modelType) ? architectures[config.modelType] : undefined;
   if (build === undefined) {
-    const near = nearestName(config.modelType, Object.keys(architectures));
+    const names = Object.keys(architectures);
+    // A program has written the config: "gemma3" or "mllama" is no slip, but another architecture.
+    const bare = (name: string) => name.replaceAll(/[_-]/g, "").toLowerCase();
+    const meant = names.find((name) => bare(name) === bare(config.modelType));
     throw new TypeError(
-      `Cannot load "${config.path}": Tessera has no architecture for "model_type": "${config.modelType}"` +
-        (near === null ? "" : `; did you mean "${near}"?`) + ` It has ${
-        Object.keys(architectures).map((name) => `"${name}"`).join(", ")
-      }`,
+      `Cannot load "${config.path}": Tessera has no architecture for "model_type": "${config.modelType}"; ` +
+        (meant === undefined ? "" : `did you mean "${meant}"? `) +
+        `it has ${names.map((name) => `"${name}"`).join(", ")}`,
     );
   }
   return build(config, options);
