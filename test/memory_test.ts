@@ -75,6 +75,18 @@ onLinux("a bfloat16 checkpoint is widened one tensor at a time, or not at all", 
   });
 });
 
+onLinux("memory does not grow while tokens are generated", async () => {
+  await withFolder(async (folder) => {
+    // The logits of one token are 250 KiB, so that it would show if those of some were kept.
+    const lm = tinyModel(backend, { vocabularySize: 32_000 }, { text: { contextLength: 600 } });
+    await lm.saveToPreset(folder);
+    lm.dispose();
+    const { used } = await measure("decode", folder);
+    assert(used["token 130"]! < used["token 30"]! + 8 * MiB, "memory grew from token to token");
+    assert(used["token 300"]! < used["token 30"]! + 8 * MiB, "memory grew with the cache");
+  });
+});
+
 Deno.test("training all weights of a loaded checkpoint writes to memory, never to the file", async () => {
   await withFolder(async (folder) => {
     const made = tinyModel(backend);

@@ -3,6 +3,7 @@
  * machine does falls on all of them, and prints the ratios.
  */
 import { formatTable, nearestName } from "tessera";
+import { generate } from "./generate.ts";
 import { lora } from "./lora.ts";
 import { partition } from "./partition.ts";
 
@@ -14,7 +15,7 @@ interface Benchmark {
   readonly run: (args: readonly string[]) => Promise<boolean>;
 }
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { lora, partition };
+const benchmarks: Readonly<Record<string, Benchmark>> = { generate, lora, partition };
 
 const [name, ...rest] = Deno.args;
 const benchmark = name === undefined || !Object.hasOwn(benchmarks, name) ? undefined : benchmarks[name];

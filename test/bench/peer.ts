@@ -39,12 +39,14 @@ export interface Peer {
   readonly ready: Ready;
   /** Runs some steps and gives its tokens per second. */
   block(steps: number): Promise<number>;
+  /** Runs some steps and gives all that it says of them. */
+  report<T>(steps: number): Promise<T>;
   /** Stops while another runs, so that it takes no processor time. */
   pause(): void;
   /** Goes on after `pause`. */
   resume(): void;
   /** Ends it and gives its summary. */
-  finish(): Promise<Summary>;
+  finish<T = Summary>(): Promise<T>;
 }
 
 /**
@@ -78,18 +80,20 @@ export async function startPeer(
       if (value.startsWith("{")) return JSON.parse(value) as T;
     }
   };
+  const report = async <T>(steps: number): Promise<T> => {
+    await input.write(new TextEncoder().encode(`go ${steps}\n`));
+    return await next<T>();
+  };
   const ready = await next<Ready>();
   return {
     ready,
-    block: async (steps) => {
-      await input.write(new TextEncoder().encode(`go ${steps}\n`));
-      return (await next<{ tokensPerSecond: number }>()).tokensPerSecond;
-    },
+    report,
+    block: async (steps) => (await report<{ tokensPerSecond: number }>(steps)).tokensPerSecond,
     pause: () => child.kill("SIGSTOP"),
     resume: () => child.kill("SIGCONT"),
-    finish: async () => {
+    finish: async <T = Summary>() => {
       await input.close();
-      const summary = await next<Summary>();
+      const summary = await next<T>();
       await child.status;
       return summary;
     },

@@ -47,6 +47,16 @@ const scenarios: Readonly<Record<string, (folder: string) => Promise<CausalLM>>>
     });
     return lm;
   },
+  async decode(folder) {
+    const lm = await CausalLM.fromPreset(folder, { backend });
+    const at = [30, 130, 300];
+    const onToken = (done: number) => {
+      if (at.includes(done)) used[`token ${done}`] = anonymousBytes() - start;
+    };
+    // Logits are read for every token; the cache is as long as it begins, and then longer.
+    await lm.generateTokens(rows, { maxNewTokens: at.at(-1)!, temperature: 1, stopTokenIds: [], onToken });
+    return lm;
+  },
   async widen(folder) {
     used.most = 0;
     const onProgress = () => void (used.most = Math.max(used.most!, anonymousBytes() - start));
