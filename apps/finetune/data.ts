@@ -5,6 +5,8 @@ import {
   type EncodedExample,
   encodeExamples,
   type Example,
+  imageEncoding,
+  type ImageInputs,
   loadExamples,
   randomKey,
   type Tokenizer,
@@ -21,12 +23,22 @@ export interface Examples {
   readonly list: readonly Example[];
 }
 
+/** The picture of a prompt. */
+export interface QuestionPicture {
+  /** The file. */
+  readonly path: string;
+  /** What the model sees of it, RGB. */
+  readonly pixels: Uint8Array;
+}
+
 /** A held-out prompt as tokens, and its right answer. */
 export interface Question {
   /** The tokens of the prompt. */
   readonly tokenIds: readonly number[];
   /** The prompt, as people read it. */
   readonly prompt: string;
+  /** The picture that the prompt begins with; `null` for text alone. */
+  readonly picture: QuestionPicture | null;
   /** The right answer. */
   readonly expected: string;
 }
@@ -84,6 +96,9 @@ function questionOf(example: Example, encoded: EncodedExample, tokenizer: Tokeni
   return {
     tokenIds: [...tokenIds.subarray(0, start)],
     prompt,
+    picture: example.kind === "prompt" && typeof example.image === "string" && encoded.image !== undefined
+      ? { path: example.image, pixels: encoded.image }
+      : null,
     expected: tokenizer.decode([...tokenIds.subarray(start, end)], { skipSpecialTokens: true }),
   };
 }
@@ -97,7 +112,7 @@ export async function prepareExamples(
   { source, list }: Examples,
   tokenizer: Tokenizer,
   config: Config,
-  contextLength: number,
+  { contextLength, images }: { readonly contextLength: number; readonly images: ImageInputs | undefined },
 ): Promise<Prepared> {
   const { overflow, chat } = config.data;
   const maxLength = config.data.maxLength ?? contextLength;
@@ -106,7 +121,12 @@ export async function prepareExamples(
       `Cannot use data.maxLength ${maxLength}: the context of the model holds ${contextLength} tokens; lower it, or use null`,
     );
   }
-  const { examples, truncated, dropped } = await encodeExamples(list, tokenizer, { maxLength, overflow, chat });
+  const { examples, truncated, dropped } = await encodeExamples(list, tokenizer, {
+    maxLength,
+    overflow,
+    chat,
+    ...(images === undefined ? {} : { images: imageEncoding(images) }),
+  });
   const dataset = createDataset(examples, {
     batchSize: config.training.batchSize,
     padId: tokenizer.padId ?? 0,

@@ -16,7 +16,10 @@ function configWith(data: object = {}) {
 
 function prepare(records: readonly object[], data: object = {}) {
   const list: Example[] = records.map((record, i) => parseExample(record, `train.jsonl:${i + 1}`));
-  return prepareExamples({ source: "train.jsonl", list }, tokenizer, configWith(data), 256);
+  return prepareExamples({ source: "train.jsonl", list }, tokenizer, configWith(data), {
+    contextLength: 256,
+    images: undefined,
+  });
 }
 
 Deno.test("splitExamples() sets a share aside, the same one for the same seed", () => {

@@ -1,5 +1,5 @@
 /** How good a model is on held-out examples: its loss, and how many answers are right to the character. */
-import type { CausalLM, Evaluation } from "tessera";
+import { type CausalLM, type Evaluation, type GenerateOptions, pictureTensor } from "tessera";
 import type { Config } from "./config.ts";
 import type { Console } from "@tessera/cli";
 import type { Prepared, Question } from "./data.ts";
@@ -40,6 +40,12 @@ export function countExactMatches(answers: readonly string[], questions: readonl
   return { right, total, share: right / total };
 }
 
+/** The pictures that prompts begin with, as an option of generation. */
+function picturesOf(questions: readonly Question[]): Pick<GenerateOptions, "images"> {
+  const pixels = questions.flatMap(({ picture }) => picture === null ? [] : [picture.pixels]);
+  return pixels.length === 0 ? {} : { images: pictureTensor(pixels) };
+}
+
 async function answerAll(lm: CausalLM, questions: readonly Question[], options: ScoreOptions): Promise<string[]> {
   const { config: { evaluation }, console, signal, label } = options;
   const bar = console.progress(`${label}: answers`, questions.length, "answers");
@@ -49,6 +55,7 @@ async function answerAll(lm: CausalLM, questions: readonly Question[], options: 
       const batch = questions.slice(start, start + evaluation.generationBatchSize);
       const tokens = await lm.generateTokens(batch.map(({ tokenIds }) => tokenIds), {
         maxNewTokens: evaluation.maxNewTokens,
+        ...picturesOf(batch),
         signal,
         onToken: (done, total) => bar.update(start + Math.floor(batch.length * done / (total + 1))),
       });

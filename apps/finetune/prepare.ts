@@ -58,7 +58,8 @@ export async function prepareJob(config: Config): Promise<PreparedJob> {
   const examples = await readExamplesOf(config);
   const { backbone, text: { contextLength } } = await outlineModel(config);
   const tokenizer = await loadTokenizer(config.preset);
-  const prepare = (part: typeof examples.train) => prepareExamples(part, tokenizer, config, contextLength);
+  const { images } = backbone;
+  const prepare = (part: typeof examples.train) => prepareExamples(part, tokenizer, config, { contextLength, images });
   const train = await prepare(examples.train);
   const heldOut = examples.heldOut && await prepare(examples.heldOut);
   const questions = heldOut ? chooseQuestions(heldOut, config) : [];

@@ -78,6 +78,8 @@ export interface Score {
 export interface Generation {
   /** What the model was given. */
   readonly prompt: string;
+  /** The picture that it was given before that; left out for text alone. */
+  readonly image?: string;
   /** The right answer. */
   readonly expected: string;
   /** The answer before training. */

@@ -16,6 +16,7 @@ import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_fol
 import { describePlan, optimizerOptions } from "./plan.ts";
 import { loraOptions, prepareJob } from "./prepare.ts";
 import type { Generation, Plan, RunRecord, SavedFiles } from "./record.ts";
+import { readPictures } from "./report/pictures.ts";
 import { renderReport } from "./report/report.ts";
 import { printAnswers, printResults, printScores } from "./outcome.ts";
 import { trainModel } from "./training.ts";
@@ -91,8 +92,9 @@ function formatJson(value: unknown): string {
 }
 
 function generationsOf(questions: readonly Question[], before: Scored | null, after: Scored | null): Generation[] {
-  return questions.map(({ prompt, expected }, i) => ({
+  return questions.map(({ prompt, picture, expected }, i) => ({
     prompt,
+    ...(picture === null ? {} : { image: picture.path }),
     expected,
     before: before!.answers[i]!,
     after: after?.answers[i] ?? null,
@@ -181,7 +183,10 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
       config: kept,
     };
     await Deno.writeTextFile(join(output, outputNames.metrics), formatJson(record));
-    await Deno.writeTextFile(join(output, outputNames.report), renderReport(record));
+    await Deno.writeTextFile(
+      join(output, outputNames.report),
+      renderReport(record, await readPictures(record.generations)),
+    );
     printResults(record, output, console);
     return { output, plan, record };
   } finally {

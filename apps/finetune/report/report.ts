@@ -6,6 +6,7 @@ import { formatBytes, formatCount, formatDuration, formatNumber } from "tessera"
 import type { DataFacts, Generation, RunRecord, Score } from "../record.ts";
 import { learningRateChart, lossChart } from "./curve.ts";
 import { type Content, Html, markup } from "./html.ts";
+import { pictureRow, type Pictures } from "./pictures.ts";
 import { script, style } from "./style.ts";
 
 const shownAnswers = 12;
@@ -86,16 +87,18 @@ function answer(name: string, text: string | null, expected: string): Html | nul
   return markup`<dt>${name}</dt><dd>${mark}${shown}</dd>`;
 }
 
-function answerList(generations: readonly Generation[]): Html {
-  const items = generations.map(({ prompt, expected, before, after }) =>
-    markup`<li><p>${prompt}</p><dl><dt>expected</dt><dd><code>${expected}</code></dd>${
-      answer("before", before, expected)
-    }${answer("after", after, expected)}</dl></li>\n`
+function answerList(generations: readonly Generation[], pictures: Pictures): Html {
+  const items = generations.map(({ prompt, image, expected, before, after }) =>
+    markup`<li>${
+      image !== undefined && pictureRow(pictures.get(image), { expected, after: after ?? before })
+    }<p>${prompt}</p><dl><dt>expected</dt><dd><code>${expected}</code></dd>${answer("before", before, expected)}${
+      answer("after", after, expected)
+    }</dl></li>\n`
   );
   return markup`<ul class="answers">${items}</ul>`;
 }
 
-function answers({ generations, after }: RunRecord): Html | null {
+function answers({ generations, after }: RunRecord, pictures: Pictures): Html | null {
   if (generations.length === 0) return null;
   const rest = generations.slice(shownAnswers).filter((one) => one.after !== null && one.after !== one.expected);
   const wrong = after?.exactMatch ? after.exactMatch.total - after.exactMatch.right : 0;
@@ -105,12 +108,12 @@ function answers({ generations, after }: RunRecord): Html | null {
   } of ${generations.length}, in the order of the file${
     wrong > 0 && `; ${formatCount(wrong)} are still wrong`
   }. What differs from the right answer is marked.</p>
-${answerList(generations.slice(0, shownAnswers))}
+${answerList(generations.slice(0, shownAnswers), pictures)}
 ${
     rest.length > 0 &&
     markup`<details><summary>${
       rest.length > 20 ? `20 of ${rest.length}` : rest.length
-    } more that are still wrong</summary><br>${answerList(rest.slice(0, 20))}</details>`
+    } more that are still wrong</summary><br>${answerList(rest.slice(0, 20), pictures)}</details>`
   }`;
 }
 
@@ -189,8 +192,8 @@ ${
 <details><summary>Configuration</summary><pre>${JSON.stringify(config, null, 2)}</pre></details>`;
 }
 
-/** Writes the report of a run as one HTML page. */
-export function renderReport(record: RunRecord): string {
+/** Writes the report of a run as one HTML page, with the pictures of its prompts. */
+export function renderReport(record: RunRecord, pictures: Pictures = new Map()): string {
   const { name, config, plan, training } = record;
   const method = config.lora ? `LoRA of rank ${config.lora.rank}` : "all weights trained";
   const page = markup`<!doctype html>
@@ -214,7 +217,7 @@ ${hero(record)}
 ${lossChart(training.steps, training.heldOut)}
 <h2>Learning rate</h2>
 ${learningRateChart(training.steps)}
-${answers(record)}
+${answers(record, pictures)}
 ${facts(record)}
 <footer>Made by Tessera ${record.environment.tessera}. Everything measured is in metrics.json beside this page.</footer>
 </main><script>${new Html(script)}</script></body></html>

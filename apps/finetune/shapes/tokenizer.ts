@@ -1,0 +1,39 @@
+/** The tokenizer of `paligemma-tiny`: that of `gemma2-tiny`, trained on what is said of shapes, and PaliGemma's tokens behind it. */
+import { createRandom } from "../tiny/random.ts";
+import { tokenizerConfig, tokenizerJson, trainVocabulary } from "../tiny/tokenizer.ts";
+import { contextLength, pictureTokens, tokenizerTraining } from "./recipe.ts";
+import { type Colour, colours, drawScene, tasksOf } from "./scene.ts";
+
+/** The texts of scenes, without the tokens of places. */
+function* texts(): Generator<string> {
+  const random = createRandom(tokenizerTraining.seed);
+  for (let i = 0; i < tokenizerTraining.scenes; i++) {
+    for (const { prompt, response } of tasksOf(drawScene(random, Object.keys(colours) as Colour[]), random)) {
+      yield `${prompt}\n${response.replaceAll(/<\w+>/g, "")}`;
+    }
+  }
+}
+
+/** The contents of `tokenizer.json` and `tokenizer_config.json`. */
+export function tokenizerFiles(): {
+  readonly tokenizer: Record<string, unknown>;
+  readonly config: Record<string, unknown>;
+} {
+  const { vocabularySize } = tokenizerTraining;
+  const json = tokenizerJson(trainVocabulary(texts(), { vocabularySize }));
+  const added = pictureTokens.map((content, i) => ({
+    id: vocabularySize + i,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    // Places and codes are part of an answer, so they are not special.
+    special: content === "<image>",
+  }));
+  const { chat_template: _, ...config } = tokenizerConfig(contextLength);
+  return {
+    tokenizer: { ...json, added_tokens: [...json.added_tokens as unknown[], ...added] },
+    config: { ...config, image_token: "<image>", extra_special_tokens: { image_token: "<image>" } },
+  };
+}
