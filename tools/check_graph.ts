@@ -23,6 +23,7 @@ export const layers: readonly (readonly string[])[] = [
   ["packages/models"],
   ["packages/tessera"],
   ["packages/cli"],
+  ["apps/finetune"],
   ["apps/*"],
   ["test", "tools"],
 ];

@@ -1,0 +1,257 @@
+/** One model in the hands of one user: outlined, planned, loaded, asked, fine-tuned and saved. Knows nothing of pages. */
+import {
+  adamW,
+  type Backend,
+  blobFolder,
+  buildModel,
+  type BuiltModel,
+  bytesPerElement,
+  CausalLM,
+  type ChatMessage,
+  countParameters,
+  createDataset,
+  type DTypePolicy,
+  enableLora,
+  encodeExamples,
+  type Example,
+  type Folder,
+  loadTokenizer,
+  readHfConfig,
+  type Tokenizer,
+  torchDtypeOf,
+} from "tessera";
+import type { ModelFacts, Plan, Settings, StepFacts } from "./facts.ts";
+
+/** A model that is known but not loaded. */
+interface Outline {
+  readonly folder: Folder;
+  readonly name: string;
+  readonly dtype: DTypePolicy;
+  readonly tokenizer: Tokenizer;
+  build(): BuiltModel;
+}
+
+/** How weights are loaded. */
+export interface LoadOptions {
+  /** Ends the work. */
+  readonly signal?: AbortSignal;
+  /** Called with the number of tensors loaded and of those to load. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** How a question is answered. */
+export interface AskOptions {
+  /** Whether messages go into the model's chat template. */
+  readonly chat: boolean;
+  /** The most tokens of the answer. */
+  readonly maxNewTokens: number;
+  /** Ends the answer. */
+  readonly signal?: AbortSignal;
+}
+
+/** The two means that AdamW keeps of each trained parameter, and the parameter. */
+const copies = 3;
+
+const missing: Readonly<Record<string, string>> = {
+  "config.json": "it says what the model is",
+  "tokenizer.json": "it says how text becomes tokens",
+};
+
+/** The weights as they are in the files, and activations in float32, which every GPU computes in. */
+function policyOf(raw: Readonly<Record<string, unknown>>): DTypePolicy {
+  return { variable: torchDtypeOf(raw) ?? "float32", compute: "float32" };
+}
+
+/**
+ * Checks that a folder looks like a checkpoint.
+ *
+ * @throws {Error} when a file is missing that every model needs.
+ */
+async function checkFolder(folder: Folder): Promise<void> {
+  const names = await folder.list() ?? [];
+  const lacking = Object.keys(missing).filter((name) => !names.includes(name));
+  if (!names.some((name) => name.endsWith(".safetensors"))) lacking.push("*.safetensors");
+  if (lacking.length === 0) return;
+  const why = lacking.map((name) => missing[name] === undefined ? name : `${name} (${missing[name]})`).join(", ");
+  throw new Error(
+    `Cannot use "${folder.path}": it lacks ${why}; choose the folder of a model as Hugging Face stores it, ` +
+      `with config.json, tokenizer.json and *.safetensors; found ${names.slice(0, 6).join(", ") || "no files"}`,
+  );
+}
+
+/** A session on one backend. */
+export class Session {
+  readonly #backend: Backend;
+  #outline: Outline | null = null;
+  #lm: CausalLM | null = null;
+
+  /** Begins without a model. */
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /**
+   * Reads what a folder says of its model, without its weights; the model before is given up.
+   *
+   * @throws {Error} when files are missing or malformed, or the architecture is unknown; the model before stays.
+   */
+  async outline(folder: Folder): Promise<ModelFacts> {
+    await checkFolder(folder);
+    const config = await readHfConfig(folder);
+    const dtype = policyOf(config.raw);
+    const build = () => buildModel(config, { dtype });
+    const { backbone, text } = build();
+    const tokenizer = await loadTokenizer(folder);
+    const name = folder.path.replace(/\/+$/, "").replace(/^.*\//, "");
+    this.dispose();
+    this.#outline = { folder, name, dtype, tokenizer, build };
+    const { total, bytes } = countParameters(backbone.variables);
+    return {
+      name,
+      architecture: config.modelType,
+      parameters: total,
+      layers: backbone.numLayers,
+      contextLength: text.contextLength,
+      weightBytes: bytes,
+      hasChatTemplate: tokenizer.hasChatTemplate,
+    };
+  }
+
+  /**
+   * Works out what fine-tuning will do, without weights.
+   *
+   * @throws {RangeError} when a setting is out of range or nothing of the examples is left.
+   */
+  async plan(examples: readonly Example[], settings: Settings): Promise<Plan> {
+    const { build } = this.#known();
+    const { backbone } = build();
+    const weights = countParameters(backbone.variables);
+    enableLora(backbone, loraOptions(settings));
+    const trained = backbone.variables.filter(({ trainable }) => trainable);
+    const trainable = countParameters(trained).total;
+    const { dataset, truncated } = await this.#dataset(examples, settings);
+    const { batches, tokens } = dataset.statistics;
+    const fileBytes = trained.reduce((sum, { size }) => sum + size * bytesPerElement("float32"), 0);
+    return {
+      trainable,
+      weightBytes: weights.bytes,
+      adapterBytes: copies * fileBytes,
+      fileBytes,
+      examples: dataset.statistics.examples,
+      tokens,
+      epochs: settings.steps / batches,
+      steps: settings.steps,
+      truncated,
+    };
+  }
+
+  /**
+   * Loads the weights, unless they are loaded.
+   *
+   * @throws {Error} when they do not fit the config or the memory; nothing stays loaded.
+   */
+  async load({ signal, onProgress }: LoadOptions = {}): Promise<void> {
+    if (this.#lm !== null) return;
+    const { folder, dtype } = this.#known();
+    this.#lm = await CausalLM.fromPreset(folder, {
+      backend: this.#backend,
+      dtype,
+      onProgress: (done, total) => {
+        signal?.throwIfAborted();
+        onProgress?.(done, total);
+      },
+    });
+  }
+
+  /**
+   * The model's answer to the last of some messages, in pieces as they come; the likeliest token each time, so that answers
+   * can be compared. Without chat, the model sees nothing but that last message.
+   *
+   * @throws {RangeError} when the messages leave no room for an answer.
+   */
+  async *ask(
+    messages: readonly ChatMessage[],
+    { chat, maxNewTokens, signal }: AskOptions,
+  ): AsyncGenerator<string, void> {
+    const lm = this.#loaded();
+    const options = { maxNewTokens, sampler: "greedy", ...(signal === undefined ? {} : { signal }) } as const;
+    if (chat) yield* lm.streamChat(messages, options);
+    else yield* lm.stream(messages.at(-1)!.content, { ...options, stripPrompt: true });
+  }
+
+  /** Takes off the adapters of an earlier training. */
+  reset(): void {
+    if (this.#lm?.denses.some(({ adapter }) => adapter !== null)) this.#lm.unloadLora();
+  }
+
+  /**
+   * Fine-tunes new adapters; ends after the step under way when it is ended.
+   *
+   * @throws {Error} when the loss stops being a number, or the device fails.
+   */
+  async train(
+    examples: readonly Example[],
+    settings: Settings,
+    { signal, onStep }: { readonly signal?: AbortSignal; readonly onStep?: (facts: StepFacts) => void } = {},
+  ): Promise<void> {
+    const lm = this.#loaded();
+    this.reset();
+    lm.enableLora({ ...loraOptions(settings), seed: settings.seed });
+    const { steps, learningRate: peak, seed } = settings;
+    const warmupSteps = Math.min(20, Math.floor(steps / 5));
+    lm.compile({
+      optimizer: adamW({
+        learningRate: { type: "cosine", peak, warmupSteps, totalSteps: steps },
+        beta2: 0.99,
+        globalClipNorm: 1,
+      }),
+    });
+    const { dataset } = await this.#dataset(examples, settings);
+    await lm.fit(dataset, {
+      epochs: Math.ceil(steps / dataset.statistics.batches),
+      maxSteps: steps,
+      seed,
+      ...(signal === undefined ? {} : { signal }),
+      onStep: ({ step, steps, loss, tokens }) => onStep?.({ step, steps, loss, tokens }),
+    });
+  }
+
+  /** Saves the adapters as the files of a PEFT adapter folder. */
+  async save(): Promise<ReadonlyMap<string, Blob>> {
+    const folder = blobFolder([], "the adapter");
+    await this.#loaded().saveAdapter(folder);
+    return folder.files;
+  }
+
+  /** Frees the model. */
+  dispose(): void {
+    this.#lm?.dispose();
+    this.#lm = null;
+    this.#outline = null;
+  }
+
+  #known(): Outline {
+    if (this.#outline === null) throw new Error("Cannot go on without a model: choose one first");
+    return this.#outline;
+  }
+
+  #loaded(): CausalLM {
+    if (this.#lm === null) throw new Error("Cannot go on without weights: load the model first");
+    return this.#lm;
+  }
+
+  async #dataset(examples: readonly Example[], { batchSize, maxLength, chat }: Settings) {
+    const { tokenizer, build } = this.#known();
+    const limit = Math.min(maxLength, build().text.contextLength);
+    const { examples: encoded, truncated } = await encodeExamples(examples, tokenizer, {
+      maxLength: limit,
+      overflow: "truncate",
+      chat,
+    });
+    return { dataset: createDataset(encoded, { batchSize, padId: tokenizer.padId ?? 0, maxLength: limit }), truncated };
+  }
+}
+
+function loraOptions({ rank, alpha, targets }: Settings) {
+  return { rank, alpha, targets, layout: "peft" } as const;
+}

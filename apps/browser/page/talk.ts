@@ -1,0 +1,71 @@
+/** A conversation with the model. */
+import type { ChatMessage } from "tessera";
+import { find, make } from "./dom.ts";
+
+/** What a conversation needs from the page. */
+export interface TalkOptions {
+  /** Answers messages, in pieces through `Talk.add`; null when that failed. */
+  readonly ask: (messages: readonly ChatMessage[]) => Promise<string | null>;
+  /** Whether the model sees the messages before the last one. */
+  readonly isChat: () => boolean;
+  /** Ends the answer under way. */
+  readonly stop: () => void;
+}
+
+/** The messages, and the form that adds to them. */
+export class Talk {
+  readonly #options: TalkOptions;
+  readonly #list = find("talk", HTMLOListElement);
+  readonly #field = find("question", HTMLTextAreaElement);
+  readonly #forget = find("forget", HTMLButtonElement);
+  #messages: ChatMessage[] = [];
+  #answer: HTMLElement | null = null;
+
+  /** Takes over the form of the page. */
+  constructor(options: TalkOptions) {
+    this.#options = options;
+    const form = find("ask-form", HTMLFormElement);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (!find("ask", HTMLButtonElement).disabled) void this.#send();
+    });
+    this.#field.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      form.requestSubmit();
+    });
+    this.#forget.addEventListener("click", () => this.clear());
+  }
+
+  /** Adds a piece to the answer under way. */
+  add(piece: string): void {
+    if (this.#answer !== null) this.#answer.textContent += piece;
+  }
+
+  /** Forgets the conversation, as the model that it was with is another now. */
+  clear(): void {
+    this.#messages = [];
+    this.#list.replaceChildren();
+    this.#forget.hidden = true;
+  }
+
+  async #send(): Promise<void> {
+    const content = this.#field.value.trim();
+    if (content === "") return;
+    this.#field.value = "";
+    if (!this.#options.isChat()) this.#messages = [];
+    this.#messages.push({ role: "user", content });
+    this.#answer = make("p", "answer");
+    const item = make("li", "", make("p", "", content), this.#answer);
+    this.#list.append(item);
+    this.#forget.hidden = false;
+    const answer = await this.#options.ask(this.#messages);
+    if (answer === null) item.remove();
+    else if (answer.trim() === "") this.#answer.textContent = "(nothing)";
+    if (answer === null) this.#messages.pop();
+    else this.#messages.push({ role: "assistant", content: answer });
+    if (answer === null) this.#field.value = content;
+    this.#answer = null;
+    this.#field.focus();
+  }
+}
