@@ -35,7 +35,7 @@ export function drawLosses(into: HTMLElement, losses: readonly number[], steps: 
     line(losses, "raw"),
     line(smooth(losses, Math.max(1, losses.length / 25)), "smooth"),
   );
-  into.replaceChildren(svg, ...labels(y, "y", "bottom"), ...labels(x, "x", "left"));
+  into.replaceChildren(svg, ...(latest === undefined ? [] : labels(y, "y", "bottom")), ...labels(x, "x", "left"));
   return `loss per token${y.isLogarithmic ? ", log scale" : ""}`;
 }
 

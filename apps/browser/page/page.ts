@@ -84,12 +84,19 @@ function onEvent(event: WorkEvent): void {
     showStage("train", step, steps);
     const speed = pace.describe(steps - step, "step");
     text("rate").textContent = `loss ${loss.toFixed(3)}${speed === "" ? "" : ` · ${speed}`}`;
-    text("axis").textContent = drawLosses(text("plot"), losses, steps);
+    showLosses(steps);
   } else if (event.kind === "answer") {
     answers.show(event.when, event.question, event.text, event.ended);
   } else {
     talk.add(event.text);
   }
+}
+
+/** Draws the losses so far, out of `steps`, and writes them down for those who cannot see the curve, or want it exact. */
+function showLosses(steps: number): void {
+  text("axis").textContent = drawLosses(text("plot"), losses, steps);
+  const lines = losses.map((loss, i) => `step ${i + 1}: ${loss.toFixed(6)}`);
+  text("losses").textContent = lines.join("\n") || "No steps yet";
 }
 
 /** Does one thing at a time, and shows what went wrong; gives null then. */
@@ -208,13 +215,14 @@ async function showPlan(): Promise<void> {
   find("plan", HTMLElement).replaceChildren(
     ...lines.flatMap(([label, value]) => [make("dt", "", label), make("dd", "", value)]),
   );
+  if (losses.length === 0) showLosses(Number(steps.value));
 }
 
 async function finetune(): Promise<void> {
   [losses, pace] = [[], new Pace()];
   answers.reset();
   talk.clear();
-  text("axis").textContent = drawLosses(text("plot"), [], Number(steps.value));
+  showLosses(Number(steps.value));
   [stop.hidden, stop.disabled, save.hidden] = [false, false, true];
   const outcome = await work(() => client.call("finetune", settings()));
   stop.hidden = true;
@@ -274,7 +282,6 @@ find("data-shipped", HTMLButtonElement).addEventListener("click", () => void cho
 acceptFiles(find("model-folder", HTMLInputElement), text("model-drop"), (files) => void chooseModel(files));
 acceptFiles(find("data-file", HTMLInputElement), text("data-drop"), ([file]) => void chooseData(file!));
 
-drawLosses(text("plot"), [], finetuning.steps);
 const opened = await work(() => client.call("open", null));
 if (opened !== null) {
   showEngine(opened);

@@ -132,7 +132,7 @@ const handlers: Handlers = {
       let text = "";
       for await (const piece of at.ask(messages, { chat, maxNewTokens, signal })) {
         text += piece;
-        send({ kind: "piece", text });
+        send({ kind: "piece", text: piece });
       }
       return text;
     }),
