@@ -13,19 +13,31 @@ import {
   traceProgram,
 } from "tessera";
 import { watchBuffers } from "./support/live_buffers.ts";
-import { countingRows, tinyModel, withCheckpoint } from "./support/models.ts";
+import { countingRows, tinyLlama, tinyModel, withCheckpoint } from "./support/models.ts";
 
 const backend = await openBackend("cpu");
 
-function withModel(name: string, run: (lm: CausalLM) => Promise<void>): void {
-  Deno.test(name, async () => {
-    const lm = tinyModel(backend, {}, { text: { contextLength: 96, eosTokenIds: [] } });
-    try {
-      await run(lm);
-    } finally {
-      lm.dispose();
-    }
-  });
+const text = { contextLength: 96, eosTokenIds: [] };
+const families = {
+  Gemma: () => tinyModel(backend, {}, { text }),
+  Llama: () => tinyLlama(backend, {}, { text }),
+} as const;
+
+function withModel(
+  name: string,
+  run: (lm: CausalLM) => Promise<void>,
+  tried: readonly (keyof typeof families)[] = ["Gemma"],
+): void {
+  for (const family of tried) {
+    Deno.test(tried.length === 1 ? name : `${name}, ${family}`, async () => {
+      const lm = families[family]();
+      try {
+        await run(lm);
+      } finally {
+        lm.dispose();
+      }
+    });
+  }
 }
 
 /** The likeliest next token after some tokens, without a cache. */
@@ -69,7 +81,7 @@ withModel("the cache gives the logits that whole texts give, at every position",
   }
   program.dispose();
   disposeCache(cache);
-});
+}, ["Gemma", "Llama"]);
 
 withModel(
   "generateTokens() takes the likeliest token each time, across lengths of the cache and the window",
@@ -81,6 +93,7 @@ withModel(
       assert.equal(answer![step], await likeliest(lm, [...prompt, ...answer!.slice(0, step)]), `token ${step}`);
     }
   },
+  ["Gemma", "Llama"],
 );
 
 withModel("each prompt of a batch gets the tokens that it gets alone", async (lm) => {
@@ -91,7 +104,7 @@ withModel("each prompt of a batch gets the tokens that it gets alone", async (lm
     assert.deepEqual(together[row], alone, `prompt ${row}`);
   }
   assert(new Set(together.map(String)).size > 1);
-});
+}, ["Gemma", "Llama"]);
 
 withModel("each prompt of a batch fills the context, as it does alone", async (lm) => {
   const prompts = countingRows([90, 60, 95]);

@@ -3,10 +3,16 @@ import {
   type Backend,
   type BuildOptions,
   type EncodedExample,
+  foldIn,
   GemmaCausalLM,
   type GemmaConfig,
   type HostTensor,
+  hostTensor,
   initialize,
+  Llama3CausalLM,
+  type LlamaConfig,
+  randomKey,
+  randomNormal,
   type TextConfig,
 } from "tessera";
 
@@ -35,6 +41,38 @@ export function tinyModel(
 ): GemmaCausalLM {
   const { seed = 1, ...rest } = options;
   const lm = GemmaCausalLM.fromConfig({ ...tinyConfig, ...config }, { backend, ...rest });
+  initialize(lm.variables, backend, { seed });
+  return lm;
+}
+
+/** A Llama 3.1 as small, whose rotary embedding is stretched within a few tokens. */
+export const tinyLlamaConfig: LlamaConfig = {
+  vocabularySize: 480,
+  numLayers: 2,
+  numQueryHeads: 4,
+  numKeyValueHeads: 2,
+  hiddenDim: 32,
+  intermediateDim: 48,
+  headDim: 12,
+  ropeMaxWavelength: 500,
+  ropeFrequencyAdjustmentFactor: 8,
+  ropeLowFreqFactor: 1,
+  ropeHighFreqFactor: 4,
+  ropePretrainingSequenceLength: 32,
+};
+
+/** A Llama with random weights that follow from a seed, large enough that attention matters. */
+export function tinyLlama(
+  backend: Backend,
+  config: Partial<LlamaConfig> = {},
+  options: BuildOptions & { readonly text?: Partial<TextConfig>; readonly seed?: number } = {},
+): Llama3CausalLM {
+  const { seed = 1, ...rest } = options;
+  const lm = Llama3CausalLM.fromConfig({ ...tinyLlamaConfig, ...config }, { backend, ...rest });
+  for (const variable of lm.variables.filter(({ shape }) => shape.length > 1)) {
+    const elements = randomNormal(0.2)(variable.stored.shape, foldIn(randomKey(seed), variable.path));
+    variable.value = backend.upload(hostTensor("float32", variable.stored.shape, elements));
+  }
   initialize(lm.variables, backend, { seed });
   return lm;
 }
