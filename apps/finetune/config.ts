@@ -81,7 +81,9 @@ export const configSchema = z.strictObject({
   output: z.string().min(1).optional().describe(
     "The folder for the results; runs/<name> when absent, with a number behind it where that exists.",
   ),
-  backend: z.enum(backendNames).default("cpu").describe("What runs the programs."),
+  backend: z.enum([...backendNames, "auto"]).default("cpu").describe(
+    "What runs the programs; auto picks the fastest that is present. The environment variable TESSERA_BACKEND changes the default.",
+  ),
   threads: count.nullable().default(null).describe("The number of threads; null leaves it to the backend."),
   dtype: z.enum(["float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16"]).default("float32").describe(
     "What the weights are stored and computed in; mixed keeps weights in float32.",

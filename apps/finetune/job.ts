@@ -1,5 +1,5 @@
 /** Which job a command line means: the shipped one, that of a file, or one made of flags alone. */
-import { checkJson, parseJson } from "tessera";
+import { backendNames, checkJson, parseJson } from "tessera";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
@@ -91,6 +91,15 @@ function chooseBase({ fields }: Arguments): unknown {
   return { data: { train, ...(heldOut === undefined ? {} : { heldOut }) } };
 }
 
+/** What the environment says where neither a file nor a flag does. */
+function environmentDefaults(): Fields {
+  const backend = Deno.env.get("TESSERA_BACKEND");
+  if (backend === undefined || backend === "") return {};
+  const names: readonly string[] = [...backendNames, "auto"];
+  if (names.includes(backend)) return { backend };
+  throw new UsageError(`Cannot use TESSERA_BACKEND=${backend}: expected one of ${names.join(", ")}`);
+}
+
 /** Checks that training can do what the job says, beyond what the schema knows. */
 function checkTogether({ training }: Config, source: string): void {
   if (training.steps !== null && training.warmupSteps >= training.steps) {
@@ -115,7 +124,7 @@ export async function readJob(args: Arguments): Promise<Job> {
     const changes = nest(fields);
     // Epochs that were asked for on the command line count, whatever number of steps stood there.
     if (fields.has("training.epochs") && !fields.has("training.steps")) (changes["training"] as Fields)["steps"] = null;
-    config = checkJson(path ?? "the flags", merge(base, changes), configSchema);
+    config = checkJson(path ?? "the flags", merge(merge(environmentDefaults(), base), changes), configSchema);
   } catch (cause) {
     throw new UsageError((cause as Error).message, { cause });
   }

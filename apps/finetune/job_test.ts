@@ -125,3 +125,15 @@ Deno.test("readJob() says which file cannot be read, and where it is not JSON", 
     await assert.rejects(jobOf("--config", path), { name: "UsageError", message: /line 3, column \d+ is not JSON/ });
   });
 });
+
+Deno.test("TESSERA_BACKEND changes the default, and nothing that was said", async () => {
+  Deno.env.set("TESSERA_BACKEND", "webgpu");
+  try {
+    assert.equal((await readJob(parseArguments([]))).config.backend, "webgpu");
+    assert.equal((await readJob(parseArguments(["--backend", "tfjs-cpu"]))).config.backend, "tfjs-cpu");
+    Deno.env.set("TESSERA_BACKEND", "abacus");
+    await assert.rejects(readJob(parseArguments([])), /TESSERA_BACKEND=abacus: expected one of cpu, webgpu/);
+  } finally {
+    Deno.env.delete("TESSERA_BACKEND");
+  }
+});

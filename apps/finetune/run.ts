@@ -4,7 +4,7 @@
  * The order is such that what can fail early does: files are read and checked before weights are loaded, and the folder for
  * results is chosen before anything is computed.
  */
-import { adamW, type Backend, CausalLM, openBackend, type Progress } from "tessera";
+import { adamW, type Backend, type BackendName, CausalLM, chooseBackend, openBackend, type Progress } from "tessera";
 import { type Console, formatFacts } from "@tessera/cli";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
@@ -43,6 +43,11 @@ export interface RunResult {
   readonly plan: Plan;
   /** What was measured; null when only the plan was asked for. */
   readonly record: RunRecord | null;
+}
+
+/** The backend of a job, and why it is that one where the job leaves it open. */
+async function backendOf({ backend }: Config): Promise<{ readonly name: BackendName; readonly reason: string | null }> {
+  return backend === "auto" ? await chooseBackend() : { name: backend, reason: null };
 }
 
 /** Loads the model of a job with its adapters, ready to be trained. */
@@ -130,15 +135,17 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     ...(runs === undefined ? {} : { runs }),
   });
   const { plan, train, heldOut, questions } = await prepareJob(config);
+  const { name: backendName, reason } = await backendOf(config);
   const optimizer = adamW(optimizerOptions(config, plan));
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
   console.print(formatFacts(describePlan(plan, config, output), console.width, console.styles));
+  if (reason !== null) console.print(`\nBackend: ${backendName}, since ${reason}`);
   if (planOnly) return { output, plan, record: null };
   signal.throwIfAborted();
 
   const kept = await absolutePaths(config);
   const { threads } = config;
-  const backend = await openBackend(config.backend, threads === null ? {} : { threads });
+  const backend = await openBackend(backendName, threads === null ? {} : { threads });
   let claim: Claim | undefined;
   let lm: CausalLM | undefined;
   try {

@@ -1,7 +1,7 @@
 /** Backends by name: what configuration switches between. */
 import type { Backend } from "@tessera/runtime";
 import { nearestName } from "@tessera/core";
-import { openOnnx } from "./native.ts";
+import { openOnnx, processorBackend } from "./native.ts";
 
 /** How a backend is opened. */
 export interface BackendOptions {
@@ -29,19 +29,43 @@ export type BackendName = keyof typeof backends;
 /** The names of the backends. */
 export const backendNames: readonly BackendName[] = Object.keys(backends) as BackendName[];
 
+/** Which backend is used where none was named, and why, as the end of a sentence. */
+export interface BackendChoice {
+  /** The backend. */
+  readonly name: BackendName;
+  /** Why it was chosen, such as `no GPU was found`. */
+  readonly reason: string;
+}
+
 /**
- * Opens a backend by its name.
+ * The fastest backend that is present: a GPU where there is one that is not emulated by the processor, else the processor. In a
+ * browser an emulated GPU still runs compiled code, and so comes before plain JavaScript.
+ */
+export async function chooseBackend(): Promise<BackendChoice> {
+  const adapter = await globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? null;
+  const processor: BackendName = processorBackend;
+  if (adapter === null) return { name: processor, reason: "no GPU was found" };
+  const { description, vendor, isFallbackAdapter } = adapter.info;
+  const found = description || vendor || "a GPU that does not give its name";
+  if (!isFallbackAdapter) return { name: "webgpu", reason: `found ${found}` };
+  const name = processor === "cpu" ? processor : "webgpu";
+  return { name, reason: `the only GPU is ${found}, which the processor emulates` };
+}
+
+/**
+ * Opens a backend by its name; `"auto"` is what `chooseBackend` says.
  *
  * @throws {RangeError} when there is no backend of that name.
  * @throws {Error} when it cannot run here, with what to do about it.
  */
-export async function openBackend(name: BackendName, options: BackendOptions = {}): Promise<Backend> {
+export async function openBackend(asked: BackendName | "auto", options: BackendOptions = {}): Promise<Backend> {
+  const name = asked === "auto" ? (await chooseBackend()).name : asked;
   const open = Object.hasOwn(backends, name) ? backends[name] : undefined;
   if (open === undefined) {
     const near = nearestName(name, backendNames);
     throw new RangeError(
       `Cannot open backend "${name}": there is none of that name` + (near === null ? "" : `; did you mean "${near}"?`) +
-        ` The backends are ${backendNames.join(", ")}`,
+        ` The backends are ${backendNames.join(", ")}, and auto picks one`,
     );
   }
   return await open(options);

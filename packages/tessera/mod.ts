@@ -17,8 +17,8 @@
  *
  * @module
  */
-export { backendNames, openBackend } from "./backends.ts";
-export type { BackendName, BackendOptions } from "./backends.ts";
+export { backendNames, chooseBackend, openBackend } from "./backends.ts";
+export type { BackendChoice, BackendName, BackendOptions } from "./backends.ts";
 export { planTraining, suggestMeshes } from "./plan.ts";
 export * from "@tessera/core";
 export * from "@tessera/mesh";

@@ -13,3 +13,6 @@ export async function openOnnx(options: BackendOptions): Promise<Backend> {
 export function memoryOn({ computesHalf }: Hardware): MemoryOfRun {
   return (graph, donate) => computesHalf ? memoryOfRun(graph, donate, halfSupport) : memoryOfRun(graph, donate);
 }
+
+/** The fastest backend that runs on the processor. */
+export const processorBackend: "cpu" | "tfjs-cpu" = "cpu";

@@ -13,3 +13,6 @@ export const openOnnx: typeof native.openOnnx = () =>
 
 /** Memory of programs by how long each value is needed, whatever runs them. */
 export const memoryOn: typeof native.memoryOn = () => (graph) => liveBytes(graph).peak;
+
+/** The fastest backend that runs on the processor. */
+export const processorBackend: typeof native.processorBackend = "tfjs-cpu";
