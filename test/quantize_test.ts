@@ -9,8 +9,10 @@ import {
   hostTensor,
   openBackend,
   openSafetensors,
+  pictureTensor,
   type QuantizationName,
 } from "tessera";
+import { readGolden } from "./support/pali_goldens.ts";
 import { assertFails } from "./support/failures.ts";
 import { countingRows, examplesOf, golden, tinyModel, withCheckpoint, withFolder } from "./support/models.ts";
 
@@ -116,6 +118,22 @@ for (const quantize of ["int8", "int4"] as const) {
     });
   });
 }
+
+Deno.test("the decoder of a PaliGemma is stored in int8, its tower as it was", async () => {
+  const folder = golden("pali_gemma/pali2_gqa_window");
+  const { file, tokenIds, pictures } = await readGolden(folder);
+  file.close();
+  const images = pictureTensor(pictures);
+  const [exact, lm] = [
+    await CausalLM.fromPreset(folder, { backend }),
+    await CausalLM.fromPreset(folder, { backend, quantize: "int8" }),
+  ];
+  assert(lm.denses.every(({ path, kernel }) => (kernel.quantization === null) === path.startsWith("image_")));
+  const { error } = compare(await lm.score({ tokenIds, images }), await exact.score({ tokenIds, images }));
+  assert(error > 1e-4 && error < 0.1, `off by ${error}`);
+  exact.dispose();
+  lm.dispose();
+});
 
 Deno.test("fromPreset() says which quantisations there are", async () => {
   await withCheckpoint(backend, (folder) =>

@@ -88,6 +88,9 @@ export const configSchema = z.strictObject({
   dtype: z.enum(["float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16"]).default("float32").describe(
     "What the weights are stored and computed in; mixed keeps weights in float32.",
   ),
+  quantize: z.enum(["int8", "int4"]).nullable().default(null).describe(
+    "Stores the frozen weights in 8 or 4 bits, for less memory; null keeps them as dtype says.",
+  ),
   lora: lora.nullable().prefault({}).describe("The low-rank adapters; null trains every weight instead."),
   data: data.describe("The examples."),
   training: training.prefault({}).describe("How the model is trained."),

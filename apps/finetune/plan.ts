@@ -90,7 +90,8 @@ function dataLines(
 /** What a plan says to people, as labels and values; `output` is where the results will be. */
 export function describePlan(plan: Plan, config: Config, output: string): (readonly [label: string, value: string])[] {
   const { model, train, heldOut, steps, stepsPerEpoch, questions } = plan;
-  const { lora, training, backend, threads, dtype } = config;
+  const { lora, training, backend, threads, quantize } = config;
+  const storage = quantize ?? config.dtype;
   const share = (100 * model.trainable / model.parameters).toPrecision(2);
   const trainable = `${formatCount(model.trainable)} trainable parameters (${share} %)`;
   const batch = training.batchSize * training.gradientAccumulationSteps;
@@ -104,7 +105,10 @@ export function describePlan(plan: Plan, config: Config, output: string): (reado
       ["Method", `LoRA · rank ${lora.rank}, alpha ${lora.alpha ?? lora.rank} · ${trainable}`] as const,
       ["", `on ${lora.targets.join(", ")}`] as const,
     ]),
-    ["Memory", `weights ${formatBytes(model.weightBytes)} (${dtype}) · optimizer ${formatBytes(model.optimizerBytes)}`],
+    [
+      "Memory",
+      `weights ${formatBytes(model.weightBytes)} (${storage}) · optimizer ${formatBytes(model.optimizerBytes)}`,
+    ],
     ["Training", trainFile],
     ["", trainTokens],
     ...(heldOut === null ? [["Held out", "none"] as const] : [

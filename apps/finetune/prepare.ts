@@ -36,14 +36,20 @@ async function isFolder(path: string): Promise<boolean> {
 
 /** Builds the model that a checkpoint describes, with its adapters and without values. */
 async function outlineModel(config: Config): Promise<BuiltModel> {
-  const { preset, dtype } = config;
+  const { preset, dtype, quantize } = config;
+  if (quantize !== null && config.lora === null) {
+    throw new RangeError(
+      `Cannot train every weight of "${preset}" with "quantize": "${quantize}": such weights are frozen; give "lora", or leave ` +
+        `"quantize" out`,
+    );
+  }
   if (!(await isFolder(preset))) {
     const advice = preset.includes("://")
       ? "handles are not downloaded yet; download the model and name its folder"
       : "there is no such folder; expected one with config.json, tokenizer.json and safetensors files";
     throw new Error(`Cannot start from "${preset}": ${advice}`);
   }
-  const model = buildModel(await readHfConfig(preset), { dtype });
+  const model = buildModel(await readHfConfig(preset), { dtype, ...(quantize === null ? {} : { quantize }) });
   const lora = loraOptions(config);
   if (lora !== null) enableLora(model.backbone, lora);
   return model;

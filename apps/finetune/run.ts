@@ -52,12 +52,13 @@ async function backendOf({ backend }: Config): Promise<{ readonly name: BackendN
 
 /** Loads the model of a job with its adapters, ready to be trained. */
 async function loadModel(config: Config, backend: Backend, console: Console, signal: AbortSignal): Promise<CausalLM> {
-  const { preset, dtype } = config;
+  const { preset, dtype, quantize } = config;
   let bar: Progress | undefined;
   try {
     const lm = await CausalLM.fromPreset(preset, {
       backend,
       dtype,
+      ...(quantize === null ? {} : { quantize }),
       onProgress: (loaded, total) => {
         signal.throwIfAborted();
         bar ??= console.progress("Loading", total, "tensors");

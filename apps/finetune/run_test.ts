@@ -198,3 +198,19 @@ Deno.test("main() gives exit codes by what went wrong, and one clear line", asyn
   assert.deepEqual(printed.map((text) => text.split("\n").length), [1, 1, 1]);
   assert.match(printed[2]!, /^Error: .*"no\/such\.jsonl"/);
 });
+
+Deno.test("runJob() trains adapters on weights in 8 bits, and refuses to train the weights themselves", () =>
+  withWorkplace(async (folder) => {
+    const { record, plan } = await run(folder, { quantize: "int8" });
+    assert.ok(record!.training.steps.at(-1)!.loss < record!.training.steps[0]!.loss);
+    const whole = await run(folder, {}, { planOnly: true });
+    assert.ok(
+      plan.model.weightBytes < 0.4 * whole.plan.model.weightBytes,
+      "the plan must count bytes as they are stored",
+    );
+    assert.equal(plan.model.parameters, whole.plan.model.parameters);
+    await assert.rejects(run(folder, { quantize: "int8", lora: null }), {
+      name: "RangeError",
+      message: /^Cannot train every weight .* "quantize": "int8": such weights are frozen/,
+    });
+  }));

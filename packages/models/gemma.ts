@@ -74,6 +74,7 @@ export class GemmaBackbone implements Backbone {
     const dtype = policy.variable;
     const { vocabularySize, hiddenDim, numLayers } = config;
     const scope = this.#scope;
+    const others = scope.registry.variables.length;
     this.#embeddings = scope.scope("token_embedding").variable("embeddings", {
       shape: [vocabularySize, hiddenDim],
       summed: [1],
@@ -85,7 +86,9 @@ export class GemmaBackbone implements Backbone {
       (_, i) => makeBlock(scope.scope(`decoder_block_${i}`), config, dtype),
     );
     this.#finalNorm = makeNorm(scope, "final_normalization", hiddenDim, dtype);
-    if (options.quantize !== undefined) quantizeVariables(this.variables, options.quantize);
+    if (options.quantize !== undefined) {
+      quantizeVariables(scope.registry.variables.slice(others), options.quantize);
+    }
   }
 
   /** All variables, those of adapters included. */
