@@ -58,7 +58,7 @@ for (const name of ["gemma", "llama"]) {
   Deno.test(`textStream() takes no longer for a token the more there were, ${name}`, () => {
     let longest = 0;
     const counting: Tokenizer = {
-      ...{ vocabularySize: 0, bosId: null, eosId: null, padId: null, hasChatTemplate: false },
+      ...{ vocabularySize: 0, bosId: null, startId: null, eosId: null, padId: null, hasChatTemplate: false },
       encode: () => [],
       tokenToId: () => null,
       applyChatTemplate: () => "",

@@ -37,6 +37,8 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** The token that begins a text, or null where the checkpoint names none. */
   readonly bosId: number | null;
+  /** The token that the checkpoint puts before a text by itself, or null: some name one and put none. */
+  readonly startId: number | null;
   /** The token that ends a text, or null where the checkpoint names none. */
   readonly eosId: number | null;
   /** The token that fills a batch, or null where the checkpoint names none. */
@@ -91,6 +93,8 @@ const namedTemplates = z.array(z.looseObject({ name: z.string(), template: z.str
 
 const tokenizerConfigSchema = z.looseObject({
   ...specialTokens,
+  add_bos_token: z.boolean().nullish(),
+  tokenizer_class: z.string().nullish(),
   chat_template: z.union([z.string(), namedTemplates]).nullish(),
 });
 
@@ -127,7 +131,16 @@ export async function loadTokenizer(from: string | Folder): Promise<Tokenizer> {
     throw new Error(`Cannot load the tokenizer "${file.path}": ${(cause as Error).message}`, { cause });
   }
   correctByteFallback(engine.decoder);
-  return new FolderTokenizer(folder.path, engine, special, await readChatTemplate(folder, config.chat_template));
+  const chat = await readChatTemplate(folder, config.chat_template);
+  return new FolderTokenizer(folder.path, engine, special, { chat, startsByFlag: startsByFlag(config) });
+}
+
+/** Tokenizers of these classes go by a flag that is true unless given; others by what `tokenizer.json` says. */
+const flaggedClasses = /^(Gemma|Llama|CodeLlama)Tokenizer(Fast)?$/;
+
+/** Whether a text gets a token before it, by its configuration's flag; null where `tokenizer.json` decides. */
+function startsByFlag(config: Partial<z.output<typeof tokenizerConfigSchema>>): boolean | null {
+  return flaggedClasses.test(config.tokenizer_class ?? "") ? config.add_bos_token ?? true : null;
 }
 
 /**
@@ -195,6 +208,7 @@ async function readChatTemplate(
 class FolderTokenizer implements Tokenizer {
   readonly vocabularySize: number;
   readonly bosId: number | null;
+  readonly startId: number | null;
   readonly eosId: number | null;
   readonly padId: number | null;
   readonly #folder: string;
@@ -202,7 +216,12 @@ class FolderTokenizer implements Tokenizer {
   readonly #special: SpecialTokens;
   readonly #chat: ChatTemplate | null;
 
-  constructor(folder: string, engine: Engine, special: SpecialTokens, chat: ChatTemplate | null) {
+  constructor(
+    folder: string,
+    engine: Engine,
+    special: SpecialTokens,
+    { chat, startsByFlag }: { readonly chat: ChatTemplate | null; readonly startsByFlag: boolean | null },
+  ) {
     this.#folder = folder;
     this.#engine = engine;
     this.#special = special;
@@ -212,6 +231,8 @@ class FolderTokenizer implements Tokenizer {
     this.bosId = this.#specialId("bos_token");
     this.eosId = this.#specialId("eos_token");
     this.padId = this.#specialId("pad_token");
+    const starts = startsByFlag ?? this.encode("a", { addSpecialTokens: true })[0] === this.bosId;
+    this.startId = starts ? this.bosId : null;
   }
 
   get hasChatTemplate(): boolean {

@@ -76,6 +76,29 @@ Deno.test("loadTokenizer() finds the special tokens where they stand behind the 
   assert.equal(id("<|im_end|>"), null);
 });
 
+Deno.test("startId is the token that the checkpoint puts before a text, which not all put that name one", async () => {
+  const json = await readJsonFile("llama3/tokenizer.json");
+  const startOf = async (config: Record<string, unknown>, changes: Record<string, unknown> = {}) => {
+    const files = {
+      "tokenizer.json": { ...json, ...changes },
+      "tokenizer_config.json": { bos_token: "<|begin_of_text|>", ...config },
+    };
+    let found: number | null = null;
+    await withFolder(files, async (folder) => {
+      found = (await loadTokenizer(folder)).startId;
+    });
+    return found;
+  };
+  // The processor of tokenizer.json decides, as for Llama 3 and for models that name a token and put none.
+  assert.equal(await startOf({ tokenizer_class: "PreTrainedTokenizerFast" }), 400);
+  assert.equal(await startOf({}), 400);
+  assert.equal(await startOf({ tokenizer_class: "GPT2Tokenizer" }, { post_processor: null }), null);
+  // These classes have a flag.
+  assert.equal(await startOf({ tokenizer_class: "GemmaTokenizer" }, { post_processor: null }), 400);
+  assert.equal(await startOf({ tokenizer_class: "LlamaTokenizerFast", add_bos_token: false }), null);
+  assert.equal(await startOf({ bos_token: null }), null);
+});
+
 Deno.test("loadTokenizer() finds tokens that a fine-tune added, special or not", async () => {
   const tokenizer = await loadTokenizer(`${testdata}/hermes`);
   assert.equal(tokenizer.eosId, tokenizer.tokenToId("<|im_end|>"));

@@ -57,7 +57,9 @@ export function imageEncoding(images: ImageInputs): ImageEncoding {
  */
 export async function encodePrompts(list: readonly Prompt[], parts: PromptParts): Promise<EncodedPrompts> {
   const { name, tokenizer, images } = parts;
-  const start = tokenizer.bosId === null ? [] : [tokenizer.bosId];
+  // With a picture the reference begins the text itself, whatever its tokenizer does.
+  const startId = images === undefined ? tokenizer.startId : tokenizer.bosId;
+  const start = startId === null ? [] : [startId];
   const wrong = list.findIndex((prompt) => (typeof prompt === "string") === (images !== undefined));
   if (wrong >= 0) {
     throw new TypeError(

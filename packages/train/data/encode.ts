@@ -92,9 +92,8 @@ function chatParts(example: Example & { kind: "messages" }, tokenizer: Tokenizer
   }
   const segments = chatSegments(messages, tokenizer, at);
   // A template usually writes the token that opens a text itself; where it does not, the tokenizer's habit decides.
-  const opening = tokenizer.encode("a", { addSpecialTokens: true })[0] === tokenizer.bosId;
   const isOpened = tokenizer.encode(segments[0]!.text.slice(0, 64))[0] === tokenizer.bosId;
-  return [{ id: opening && !isOpened ? tokenizer.bosId : null, counts: "none" }, ...segments];
+  return [{ id: isOpened ? null : tokenizer.startId, counts: "none" }, ...segments];
 }
 
 type Writers = {
@@ -103,13 +102,13 @@ type Writers = {
 
 const parts: Writers = {
   prompt: ({ prompt, response }, tokenizer) => [
-    { id: tokenizer.bosId, counts: "none" },
+    { id: tokenizer.startId, counts: "none" },
     { text: prompt, counts: "none" },
     { text: response, counts: "all" },
     { id: tokenizer.eosId, counts: "all" },
   ],
   text: ({ text }, tokenizer) => [
-    { id: tokenizer.bosId, counts: "none" },
+    { id: tokenizer.startId, counts: "none" },
     { text, counts: "all" },
     { id: tokenizer.eosId, counts: "all" },
   ],
@@ -121,11 +120,11 @@ function pictureParts(example: Example, tokenizer: Tokenizer, images: ImageEncod
   if (example.kind !== "prompt" || example.image === undefined) {
     throw new TypeError(`Cannot encode ${example.at}: it has no "image", and the model takes one with each prompt`);
   }
-  const [opening, prompt, ...rest] = parts.prompt(example, tokenizer);
+  const [, prompt, ...rest] = parts.prompt(example, tokenizer);
   const pictureIds = new Array<number>(images.tokens).fill(images.tokenId);
   return [
     { ids: pictureIds, counts: "none" },
-    opening!,
+    { id: tokenizer.bosId, counts: "none" },
     { ...prompt!, text: `${example.prompt}${images.separator}` },
     ...rest,
   ];

@@ -31,8 +31,11 @@ Deno.test("encodeExamples() counts the response and the end of a prompt record",
 
 Deno.test("encodeExamples() counts all of a text but what nothing precedes", async () => {
   assert.equal(await encodeToText({ text: "abc" }, characterTokenizer()), "<bos>[abc<eos>]");
-  const bare: Tokenizer = { ...characterTokenizer(), bosId: null, eosId: null };
+  const bare: Tokenizer = { ...characterTokenizer(), bosId: null, startId: null, eosId: null };
   assert.equal(await encodeToText({ text: "abc" }, bare), "a[bc]");
+  const unstarted = characterTokenizer({ addsBos: false });
+  assert.equal(await encodeToText({ text: "abc" }, unstarted), "a[bc<eos>]");
+  assert.equal(await encodeToText({ prompt: "a", response: "b" }, unstarted), "a[b<eos>]");
 });
 
 Deno.test("encodeExamples() counts each assistant turn with the token that ends it", async () => {

@@ -22,6 +22,7 @@ export function characterTokenizer(
     vocabularySize: first + 0x110000,
     padId: 0,
     bosId: 1,
+    startId: addsBos ? 1 : null,
     eosId: 2,
     encode(text, { addSpecialTokens = false } = {}) {
       const tokens = text.match(new RegExp(`${specialTokens.join("|")}|.`, "gsu")) ?? [];
