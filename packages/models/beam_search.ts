@@ -1,8 +1,8 @@
 /** Following several texts per prompt at once, for the one that is the most likely as a whole. */
 import { advanceBeams, type BeamSettings, bestAnswer, startBeams } from "./beams.ts";
 import { disposePrediction, type Prediction } from "./decoder_programs.ts";
-import { logSumExp, penalizeRepetition } from "./logit_filters.ts";
-import { logitRows, mostTokens, roomOf, type Search } from "./search.ts";
+import { logProbabilities, penalizeRepetition } from "./logit_filters.ts";
+import { logitRows, mostTokens, roomOf, rowByRow, type Search } from "./search.ts";
 
 /** Searches with beams. Answers are settled at the end only, so its steps have no tokens. */
 export const beamSearch: Search = async function* (decoder, request) {
@@ -28,12 +28,10 @@ export const beamSearch: Search = async function* (decoder, request) {
           beams.running.forEach((_, beam) => sources.push(at(beam)));
           continue;
         }
-        const logProbs = beams.running.map(({ tokens }, beam) => {
-          const own = logits[at(beam)]!;
-          const normalizer = logSumExp(own);
-          const logProbs = own.map((logit) => logit - normalizer);
-          if (repetitionPenalty === 1) return logProbs;
-          return penalizeRepetition(logProbs, repetitionPenalty, [...prompts[row]!, ...tokens]);
+        const logProbs = await rowByRow(beams.running, ({ tokens }, beam) => {
+          const own = logProbabilities(logits[at(beam)]!);
+          if (repetitionPenalty === 1) return own;
+          return penalizeRepetition(own, repetitionPenalty, [...prompts[row]!, ...tokens]);
         });
         const { beams: after, parents } = advanceBeams(beams, logProbs, settings[row]!);
         searches[row] = after;

@@ -4,7 +4,7 @@
  * When an answer counts as finished, when the search ends, and how lengths are weighed is as in Transformers 5
  * (`generation/utils.py`, `_beam_search`), so that the same log-probabilities lead to the same answer.
  */
-import { largest, type Logits } from "./logit_filters.ts";
+import { likeliestTokens, type Logits } from "./logit_filters.ts";
 
 /** A text that is followed: what was added to the prompt, and the sum of the log-probabilities. */
 export interface Beam {
@@ -108,8 +108,7 @@ function bestContinuations(
   const count = Math.max(2, 1 + stopTokenIds.size) * numBeams;
   const all = running.flatMap(({ score }, parent) => {
     const row = logProbs[parent]!;
-    const tokens = largest(row, (_, found) => found >= count).slice(0, count);
-    return tokens.map((token) => ({ parent, token, score: score + row[token]! }));
+    return likeliestTokens(row, count).map((token) => ({ parent, token, score: score + row[token]! }));
   });
   return best(all, count, ({ score }) => score).map(({ parent, token, score }) => {
     const tokens = [...running[parent]!.tokens, token];

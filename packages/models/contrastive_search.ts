@@ -4,8 +4,8 @@
  */
 import { toFloat32 } from "@tessera/core";
 import { disposePrediction } from "./decoder_programs.ts";
-import { largest, likeliest, type Logits, logSumExp, penalizeRepetition } from "./logit_filters.ts";
-import { Answers, logitRows, mostTokens, type Search } from "./search.ts";
+import { likeliest, likeliestTokens, type Logits, logSumExp, penalizeRepetition } from "./logit_filters.ts";
+import { Answers, logitRows, mostTokens, rowByRow, type Search } from "./search.ts";
 
 /** Searches contrastively: each step reads all tokens to choose from, in rows of their own, and goes on from one of them. */
 export const contrastiveSearch: Search = async function* (decoder, request) {
@@ -21,8 +21,9 @@ export const contrastiveSearch: Search = async function* (decoder, request) {
     let sources = prompts.map((_, row) => row);
     for (let done = 1;; done++) {
       await rows.select(sources.flatMap((source) => repeated(source, topK)));
-      const choices = logits.map((own, row) =>
-        likelyTokens(penalizeRepetition(own, repetitionPenalty, answers.textOf(row)), topK)
+      const choices = await rowByRow(
+        logits,
+        (own, row) => likelyTokens(penalizeRepetition(own, repetitionPenalty, answers.textOf(row)), topK),
       );
       const positions = [...answers.nextPositions()].flatMap((position) => repeated(position, topK));
       const tried = await rows.decode(
@@ -59,7 +60,7 @@ function repeated(value: number, count: number): number[] {
 /** The likeliest tokens, likeliest first, and their probabilities. */
 function likelyTokens(logits: Logits, count: number): { readonly token: number; readonly probability: number }[] {
   const normalizer = logSumExp(logits);
-  return largest(logits, (_, found) => found >= count).slice(0, count).map((token) => ({
+  return likeliestTokens(logits, count).map((token) => ({
     token,
     probability: Math.exp(logits[token]! - normalizer),
   }));

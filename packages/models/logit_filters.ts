@@ -23,26 +23,32 @@ export const logitFilters: { readonly [K in keyof FilterSettings]: (logits: Logi
   // Taking the largest away first changes no probability, and leaves finite what is divided by next to nothing.
   temperature: (logits, temperature) => {
     const top = maximum(logits);
-    return logits.map((logit) => (logit - top) / temperature);
+    const row = new Float32Array(logits.length);
+    for (let token = 0; token < row.length; token++) row[token] = (logits[token]! - top) / temperature;
+    return row;
   },
   topK: (logits, topK) => {
-    const kept = largest(logits, (_, count) => count >= topK);
-    return atLeast(logits, logits[kept[Math.min(topK, kept.length) - 1]!]!);
+    const { before, border } = divide(logits, null, topK);
+    const last = border[Math.min(topK - before, border.length) - 1]!;
+    return atLeast(logits, logits[last]!);
   },
   topP: (logits, topP) => {
     const top = maximum(logits);
-    const weight = (token: number) => Math.exp(logits[token]! - top);
-    const goal = topP * logits.reduce((sum, logit) => sum + Math.exp(logit - top), 0);
-    const order = largest(logits, (sum) => sum >= goal, weight);
-    let before = 0;
-    const end = order.findIndex((token) => {
-      const enough = before >= goal;
-      before += weight(token);
-      return enough;
-    });
-    const result = new Float32Array(logits.length).fill(-Infinity);
-    for (const token of end < 0 ? order : order.slice(0, Math.max(end, 1))) result[token] = logits[token]!;
-    return result;
+    const weights = new Float64Array(logits.length);
+    let total = 0;
+    for (let token = 0; token < weights.length; token++) {
+      const weight = Math.exp(logits[token]! - top);
+      weights[token] = weight;
+      total += weight;
+    }
+    const { before, border, lowest } = divide(logits, weights, topP * total);
+    const row = atLeast(logits, lowest);
+    let sum = before;
+    for (const token of border) {
+      if (sum >= topP * total) row[token] = -Infinity;
+      sum += weights[token]!;
+    }
+    return row;
   },
   minP: (logits, minP) => atLeast(logits, maximum(logits) + Math.log(minP)),
 };
@@ -82,6 +88,14 @@ export function logSumExp(logits: Logits): number {
   return top + Math.log(sum);
 }
 
+/** The logarithms of the probabilities. */
+export function logProbabilities(logits: Logits): Logits {
+  const normalizer = logSumExp(logits);
+  const row = new Float32Array(logits.length);
+  for (let token = 0; token < row.length; token++) row[token] = logits[token]! - normalizer;
+  return row;
+}
+
 /** The position of the largest logit, the first of several. */
 export function likeliest(logits: Logits): number {
   let best = 0;
@@ -89,35 +103,60 @@ export function likeliest(logits: Logits): number {
   return best;
 }
 
-function atLeast(logits: Logits, lowest: number): Logits {
-  return logits.map((logit) => logit >= lowest ? logit : -Infinity);
+/** Some of the likeliest tokens, likeliest first. */
+export function likeliestTokens(logits: Logits, count: number): number[] {
+  const { lowest } = divide(logits, null, count);
+  const tokens: number[] = [];
+  for (let token = 0; token < logits.length; token++) if (logits[token]! >= lowest) tokens.push(token);
+  return likeliestFirst(tokens, logits).slice(0, count);
 }
 
-/**
- * Some of the likeliest tokens, likeliest first: as many as are enough, by the sum of their weights and by their number, or all.
- *
- * Sorting a vocabulary takes tens of milliseconds, and the tokens of interest have logits near the largest one, so the rest is
- * only sorted when these are not enough.
- */
-export function largest(
-  logits: Logits,
-  enough: (sum: number, count: number) => boolean,
-  weight: (token: number) => number = () => 0,
-): number[] {
-  const top = maximum(logits);
-  for (const range of [4, 8, 16]) {
-    const tokens: number[] = [];
-    let sum = 0;
-    for (let token = 0; token < logits.length; token++) {
-      if (logits[token]! < top - range) continue;
-      tokens.push(token);
-      sum += weight(token);
-    }
-    if (enough(sum, tokens.length)) return likeliestFirst(tokens, logits);
-  }
-  return likeliestFirst([...logits.keys()], logits);
+function atLeast(logits: Logits, lowest: number): Logits {
+  const row = new Float32Array(logits.length);
+  for (let token = 0; token < row.length; token++) row[token] = logits[token]! >= lowest ? logits[token]! : -Infinity;
+  return row;
 }
 
 function likeliestFirst(tokens: number[], logits: Logits): number[] {
   return tokens.sort((a, b) => logits[b]! - logits[a]! || a - b);
+}
+
+/** One number and its bits. */
+const number = new Float32Array(1);
+const bits = new Uint32Array(number.buffer);
+
+/** How far below the largest a logit is, as a whole number that grows with it: its exponent and the first bits of its fraction. */
+function distance(top: number, logit: number): number {
+  number[0] = top - logit;
+  return bits[0]! >>> 18;
+}
+
+/** More than any distance. */
+const distances = 0x2000;
+
+/**
+ * Where the likeliest tokens end whose weights, 1 each where there are none, add up to a goal. Sorting a vocabulary takes a tenth of
+ * a second, so tokens are told apart by how far they are below the largest, and only those at one distance are sorted: those before
+ * them belong to the likeliest for certain, with the sum `before`, those behind do not, and of the `border`, likeliest first, some.
+ */
+function divide(
+  logits: Logits,
+  weights: Float64Array | null,
+  goal: number,
+): { readonly before: number; readonly border: readonly number[]; readonly lowest: number } {
+  const top = maximum(logits);
+  const sums = new Float64Array(distances);
+  for (let token = 0; token < logits.length; token++) {
+    sums[distance(top, logits[token]!)]! += weights === null ? 1 : weights[token]!;
+  }
+  let [limit, before] = [0, 0];
+  for (let at = 1; at < distances && before + sums[limit]! < goal; at++) {
+    if (sums[at] === 0) continue;
+    before += sums[limit]!;
+    limit = at;
+  }
+  const border: number[] = [];
+  for (let token = 0; token < logits.length; token++) if (distance(top, logits[token]!) === limit) border.push(token);
+  likeliestFirst(border, logits);
+  return { before, border, lowest: logits[border.at(-1)!]! };
 }

@@ -2,7 +2,7 @@
 import { disposePrediction, type Prediction } from "./decoder_programs.ts";
 import { likeliest, penalizeRepetition } from "./logit_filters.ts";
 import { sampleToken, type Sampling } from "./sampling.ts";
-import { Answers, logitRows, mostTokens, type Search } from "./search.ts";
+import { Answers, logitRows, mostTokens, rowByRow, type Search } from "./search.ts";
 
 /** Chooses a token per row and step. */
 export const sampleSearch: Search = async function* (decoder, request) {
@@ -31,11 +31,11 @@ async function choose(
   const { temperature, repetitionPenalty } = sampling;
   try {
     if (temperature === 0 && repetitionPenalty === 1) return Int32Array.from((await prediction.token.read()).data);
-    const rows = await logitRows(prediction);
-    return Int32Array.from(rows, (own, row) => {
+    const tokens = await rowByRow(await logitRows(prediction), (own, row) => {
       const logits = repetitionPenalty === 1 ? own : penalizeRepetition(own, repetitionPenalty, answers.textOf(row));
       return temperature === 0 ? likeliest(logits) : sampleToken(logits, sampling, row, answers.tokens[row]!.length);
     });
+    return Int32Array.from(tokens);
   } finally {
     disposePrediction(prediction);
   }

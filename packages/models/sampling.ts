@@ -160,13 +160,19 @@ function defined(options: SamplingOptions): SamplingOptions {
 export function sampleToken(logits: Logits, sampling: Sampling, row: number, step: number): number {
   const kept = filterLogits(logits, sampling);
   const top = maximum(kept);
+  const weights = new Float64Array(kept.length);
   let total = 0;
-  for (const logit of kept) if (logit > -Infinity) total += Math.exp(logit - top);
+  for (let token = 0; token < weights.length; token++) {
+    if (kept[token] === -Infinity) continue;
+    const weight = Math.exp(kept[token]! - top);
+    weights[token] = weight;
+    total += weight;
+  }
   const [drawn] = uniform(foldIn(foldIn(sampling.key, row), step), 1) as unknown as [number];
   let rest = drawn * total;
   let last = 0;
-  for (let token = 0; token < kept.length; token++) {
-    const weight = kept[token] === -Infinity ? 0 : Math.exp(kept[token]! - top);
+  for (let token = 0; token < weights.length; token++) {
+    const weight = weights[token]!;
     if (weight === 0) continue;
     last = token;
     rest -= weight;

@@ -1,5 +1,6 @@
 /** What searches for answers have in common: their request, and what they say after each step. */
 import { type HostTensor, toFloat32 } from "@tessera/core";
+import { pause } from "@tessera/runtime/support";
 import type { Decoder } from "./decoder.ts";
 import type { Prediction } from "./decoder_programs.ts";
 import type { Logits } from "./logit_filters.ts";
@@ -54,6 +55,20 @@ export async function logitRows({ logits }: Prediction): Promise<Logits[]> {
   const values = toFloat32(await logits.read());
   const [batch, width] = logits.type.shape as [number, number];
   return Array.from({ length: batch }, (_, row) => values.subarray(row * width, (row + 1) * width));
+}
+
+/** Handles rows one after the other. Over a large vocabulary each takes milliseconds, so the event loop runs in between. */
+export async function rowByRow<R, T>(rows: readonly R[], handle: (row: R, index: number) => T): Promise<T[]> {
+  const results: T[] = [];
+  let resumed = performance.now();
+  for (const [index, row] of rows.entries()) {
+    if (performance.now() - resumed > 8) {
+      await pause();
+      resumed = performance.now();
+    }
+    results.push(handle(row, index));
+  }
+  return results;
 }
 
 /** The answers of some rows, to which one token per row is added at a time. */
