@@ -62,4 +62,4 @@ export const pretraining = {
 };
 
 /** The data of the fine-tuning task: scenes in each file, from this seed, with a caption and a detection each. */
-export const finetuningData = { seed: 40, train: 150, heldOut: 40 };
+export const finetuningData = { seed: 40, train: 400, heldOut: 40 };
