@@ -5,6 +5,7 @@ import {
   CausalLM,
   countParameters,
   createDataset,
+  type Distribution,
   type HostTensor,
   hostTensor,
   openBackend,
@@ -14,9 +15,10 @@ import {
 } from "tessera";
 import { readGolden } from "./support/pali_goldens.ts";
 import { assertFails } from "./support/failures.ts";
+import { distributions, meshOf } from "./support/meshes.ts";
 import { countingRows, examplesOf, golden, tinyModel, withCheckpoint, withFolder } from "./support/models.ts";
 
-const backend = await openBackend("cpu");
+const backend = await openBackend("cpu", { deviceCount: 4 });
 
 /** The length of the difference of two tensors over the length of the second, and the cosine between them. */
 function compare(found: HostTensor, expected: HostTensor): { error: number; cosine: number } {
@@ -116,6 +118,26 @@ for (const quantize of ["int8", "int4"] as const) {
       exact.dispose();
       lm.dispose();
     });
+  });
+}
+
+for (const quantize of ["int8", "int4"] as const) {
+  Deno.test(`${quantize} on a mesh: scales go with their codes, and logits are as near as on one device`, async () => {
+    const run = async (distribution: Distribution | null) => {
+      const lm = await CausalLM.fromPreset(golden("gemma/gemma2_gqa"), { backend, distribution, quantize });
+      const logits = await lm.score({ tokenIds: countingRows([12, 12], 36) });
+      const tokens = await lm.generateTokens([[5, 9, 30]], { maxNewTokens: 6, stopTokenIds: [] });
+      lm.dispose();
+      return { logits, tokens };
+    };
+    const expected = await run(null);
+    for (const [batch, model] of [[2, 2], [1, 4]] as const) {
+      const { logits, tokens } = await run(distributions["the published map"]!(meshOf(backend, batch, model)));
+      // Each device rounds its share of the input by itself, so errors differ; they must not be larger.
+      const { error } = compare(logits, expected.logits);
+      assert(error < 0.06, `off by ${error} on ${batch}×${model}`);
+      assert.equal(tokens[0]!.length, 6);
+    }
   });
 }
 
