@@ -14,7 +14,7 @@ const help = `deno task bench generate [--shape llama3.2_1b] [--prompt 256] [--n
 
 Reads a prompt and generates with random weights of Llama 3.2 1B's shape ("--shape small" to try it out), and compares tokens per
 second of prefill and of decoding, and peak memory. --logits adds the change in logits against Tessera's in float32, --flat the time
-per token at the 64th and at the 1024th token. TESSERA_PYTHON names the Python that has Transformers. The weights take 5 GB of disk,
+per token at the 64th and at the 1024th token. TESSERA_PYTHON names the Python that has Transformers. The weights take 2.5 GB of disk,
 and all contestants together some 20 GB of memory; leave some out by --tessera and --torch where there is less.`;
 
 /** Where Tessera means to be: at least so many times as fast as a contestant, by the weights of both. */

@@ -19,9 +19,9 @@ const small: LlamaConfig = {
   tieWordEmbeddings: true,
 };
 
-/** Random weights of a model, as a float32 folder in Hugging Face's format that all contestants load; made once and kept. */
+/** Random weights of a model, as a folder in Hugging Face's format that all contestants load, in bfloat16 as published models are; made once and kept. */
 export async function checkpointOf(shape: ShapeName): Promise<string> {
-  const folder = new URL(`../../runs/bench/${shape}`, import.meta.url).pathname;
+  const folder = new URL(`../../runs/bench/${shape}-bfloat16`, import.meta.url).pathname;
   try {
     await Deno.stat(`${folder}/config.json`);
     return folder;
@@ -33,7 +33,7 @@ export async function checkpointOf(shape: ShapeName): Promise<string> {
   const model = shape === "small" ? llamaModel(small, text) : buildPreset(shape);
   const lm = new CausalLM({ model, backend, tokenizer: null });
   initialize(lm.variables, backend, { seed: 0 });
-  await lm.saveToPreset(folder);
+  await lm.saveToPreset(folder, { dtype: "bfloat16" });
   lm.dispose();
   backend.dispose();
   return folder;
