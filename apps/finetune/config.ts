@@ -2,7 +2,7 @@
  * The configuration of a fine-tuning job: one schema from which the flags, the help text, the JSON Schema for editors and
  * every complaint about a wrong field follow.
  */
-import { backendNames } from "tessera";
+import { backendNames, parseMeshAxes } from "tessera";
 import { z } from "zod";
 
 const count = z.int().min(1);
@@ -71,6 +71,28 @@ const evaluation = z.strictObject({
   samples: z.int().min(0).default(4).describe("The number of answers to print; the report has more."),
 });
 
+const meshAxes = z.union([z.string(), z.record(z.string().min(1), count)]).transform((given, context) => {
+  try {
+    return typeof given === "string" ? parseMeshAxes(given) : given;
+  } catch (error) {
+    context.addIssue((error as Error).message);
+    return z.NEVER;
+  }
+});
+
+const mesh = meshAxes.nullable().default(null).describe(
+  "The devices by axis, as batch=2,model=2 or { batch: 2, model: 2 }; on the CPU they are virtual. null is one device.",
+);
+
+const dimension = z.union([z.string().min(1), z.array(z.string().min(1)), z.null()]);
+
+const layout = z.union([z.enum(["auto", "data-parallel"]), z.record(z.string().min(1), z.array(dimension))]).default(
+  "auto",
+).describe(
+  "Where weights lie on the mesh: auto is the architecture's published layout map, data-parallel copies them to every " +
+    "device; or regular expressions over paths, each with the mesh axis of every dimension.",
+);
+
 /** The schema of a job. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional().describe("Where editors find this schema, such as ./schema.json."),
@@ -91,6 +113,8 @@ export const configSchema = z.strictObject({
   quantize: z.enum(["int8", "int4"]).nullable().default(null).describe(
     "Stores the frozen weights in 8 or 4 bits, for less memory; null keeps them as dtype says.",
   ),
+  mesh,
+  layout,
   lora: lora.nullable().prefault({}).describe("The low-rank adapters; null trains every weight instead."),
   data: data.describe("The examples."),
   training: training.prefault({}).describe("How the model is trained."),

@@ -101,7 +101,15 @@ function environmentDefaults(): Fields {
 }
 
 /** Checks that training can do what the job says, beyond what the schema knows. */
-function checkTogether({ training }: Config, source: string): void {
+function checkTogether({ training, mesh, layout, backend }: Config, source: string): void {
+  if (mesh !== null && backend !== "cpu" && backend !== "auto") {
+    throw new UsageError(
+      `Cannot use ${source}: "mesh" needs the backend "cpu", found "${backend}", which has one device`,
+    );
+  }
+  if (mesh === null && layout !== "auto") {
+    throw new UsageError(`Cannot use ${source}: "layout" says where weights lie on a mesh; give "mesh" too`);
+  }
   if (training.steps !== null && training.warmupSteps >= training.steps) {
     throw new UsageError(
       `Cannot use ${source}: "training.warmupSteps" is ${training.warmupSteps}; ` +

@@ -137,3 +137,26 @@ Deno.test("TESSERA_BACKEND changes the default, and nothing that was said", asyn
     Deno.env.delete("TESSERA_BACKEND");
   }
 });
+
+Deno.test("readJob() reads a mesh as text and as an object, and layouts by expressions", async () => {
+  const axes = { batch: 2, model: 2 };
+  assert.deepEqual((await jobOf("--mesh", "batch=2,model=2")).config.mesh, axes);
+  assert.equal((await jobOf()).config.mesh, null);
+  const layout = { ".*ffw_gating.*/kernel": [null, "model"], "token_embedding/embeddings": [["model", "batch"]] };
+  await withFile("job.json", JSON.stringify({ ...least, mesh: axes, layout }), async (path) => {
+    const { config } = await jobOf("--config", path);
+    assert.deepEqual([config.mesh, config.layout], [axes, layout]);
+    assert.equal((await jobOf("--config", path, "--layout", "data-parallel")).config.layout, "data-parallel");
+  });
+});
+
+Deno.test("readJob() says what is wrong with a mesh", async () => {
+  const fails = (line: readonly string[], message: RegExp) => assert.rejects(async () => await jobOf(...line), message);
+  await fails(["--mesh", "batch:2"], /Cannot use --mesh batch:2: .*"batch:2" is no axis; expected one such as batch=2/);
+  await fails(["--mehs", "batch=2"], /did you mean --mesh\?/);
+  await fails(["--mesh", "batch=2", "--backend", "webgpu"], /"mesh" needs the backend "cpu", found "webgpu"/);
+  await fails(["--layout", "data-parallel"], /"layout" says where weights lie on a mesh; give "mesh" too/);
+  await withFile("job.json", JSON.stringify({ ...least, mesh: { batch: 0 } }), async (path) => {
+    await fails(["--config", path], /"mesh\.batch"|mesh/);
+  });
+});

@@ -1,36 +1,54 @@
 /** What a job will do, known before any of it is done. */
 import {
+  adamW,
   type AdamWOptions,
-  bytesPerElement,
-  type CausalLM,
+  type Backbone,
   checkSchedule,
   countParameters,
+  type Distribution,
   formatBytes,
   formatCount,
+  hardware,
+  layoutOf,
+  planTraining,
   type Schedule,
+  type Variable,
 } from "tessera";
 import { basename, resolve } from "node:path";
 import type { Config } from "./config.ts";
 import { chooseQuestions } from "./evaluation.ts";
 import type { Prepared } from "./data.ts";
-import type { DataFacts, Plan } from "./record.ts";
+import type { DataFacts, MeshFacts, Plan } from "./record.ts";
 
-/** The two means that AdamW keeps for each trained parameter. */
-const slots = 2;
+/** The parts of a model that a plan follows from. */
+export interface PlannedModel {
+  /** The architecture with its adapters, without values. */
+  readonly backbone: Backbone;
+  /** The most tokens that it can read. */
+  readonly contextLength: number;
+  /** Where it lies; null for one device. */
+  readonly distribution: Distribution | null;
+}
 
 /** Works out what a job will do. */
 export function makePlan(
-  lm: Pick<CausalLM, "variables" | "contextLength">,
+  { backbone, contextLength, distribution }: PlannedModel,
   config: Config,
   train: Prepared,
   heldOut: Prepared | null,
 ): Plan {
   const { training, lora } = config;
-  const all = countParameters(lm.variables);
-  const trained = lm.variables.filter((variable) => variable.trainable);
-  const { trainable } = countParameters(trained);
-  // Weights that are stored in fewer bits get a copy in float32 beside the two means.
-  const copies = trained.reduce((sum, { dtype, size }) => sum + (bytesPerElement(dtype) < 4 ? size : 0), 0);
+  const all = countParameters(backbone.variables);
+  const { trainable } = countParameters(backbone.variables.filter((variable) => variable.trainable));
+  const optimizer = adamW({ learningRate: training.learningRate, globalClipNorm: training.globalClipNorm });
+  const shapes = train.facts.shapes.map(({ shape }) => shape);
+  const [batchSize, length] = shapes.reduce((most, shape) => shape[0] * shape[1] > most[0] * most[1] ? shape : most);
+  // The profile of a laptop computes as the CPU backend does; only memory is read off this plan.
+  const { memory } = planTraining({ backbone, optimizer, batchSize, length }, {
+    distribution,
+    hardware: hardware.laptop,
+  });
+  const { available: _, cache: __, ...device } = memory;
   const stepsPerEpoch = Math.ceil(train.dataset.statistics.batches / training.gradientAccumulationSteps);
   return {
     model: {
@@ -38,15 +56,28 @@ export function makePlan(
       parameters: all.total - (lora === null ? 0 : trainable),
       trainable,
       weightBytes: all.bytes,
-      optimizerBytes: (slots * trainable + copies) * 4,
-      contextLength: lm.contextLength,
+      optimizerBytes: optimizer.variables.reduce((sum, { bytes }) => sum + bytes, 0),
+      contextLength,
     },
+    mesh: distribution === null ? null : meshFacts(backbone, distribution),
+    device,
     train: train.facts,
     heldOut: heldOut?.facts ?? null,
     steps: training.steps ?? stepsPerEpoch * training.epochs,
     stepsPerEpoch,
     questions: heldOut === null ? 0 : chooseQuestions(heldOut, config).length,
   };
+}
+
+/** The mesh, and where the weights of one decoder block lie on it. */
+function meshFacts(backbone: Backbone, distribution: Distribution): MeshFacts {
+  const { axes, devices } = distribution.mesh;
+  const isInBlock = ({ path, shape }: Variable) => /(^|\/)[a-z_]*(block|layer)_0\//.test(path) && shape.length > 1;
+  const block = backbone.variables.filter(isInBlock).map((variable) => {
+    const { dims } = layoutOf(variable, distribution);
+    return { path: variable.path, shape: variable.shape, dims: variable.shape.map((_, axis) => dims[axis] ?? []) };
+  });
+  return { axes: axes.map(({ name, size }) => ({ name, size })), devices: [...devices], block };
 }
 
 /**
@@ -87,10 +118,20 @@ function dataLines(
   ];
 }
 
+/** A mesh, such as `batch 2 × model 2 = 4 devices`. */
+export function describeMesh({ axes, devices }: MeshFacts): string {
+  return `${axes.map(({ name, size }) => `${name} ${size}`).join(" × ")} = ${plural(devices.length, "device")}`;
+}
+
+function describeLayout(layout: Config["layout"]): string {
+  if (layout === "auto") return "published layouts";
+  return layout === "data-parallel" ? "weights on every device" : plural(Object.keys(layout).length, "layout");
+}
+
 /** What a plan says to people, as labels and values; `output` is where the results will be. */
 export function describePlan(plan: Plan, config: Config, output: string): (readonly [label: string, value: string])[] {
-  const { model, train, heldOut, steps, stepsPerEpoch, questions } = plan;
-  const { lora, training, backend, threads, quantize } = config;
+  const { model, mesh, device, train, heldOut, steps, stepsPerEpoch, questions } = plan;
+  const { lora, training, backend, threads, layout, quantize } = config;
   const storage = quantize ?? config.dtype;
   const share = (100 * model.trainable / model.parameters).toPrecision(2);
   const trainable = `${formatCount(model.trainable)} trainable parameters (${share} %)`;
@@ -105,9 +146,11 @@ export function describePlan(plan: Plan, config: Config, output: string): (reado
       ["Method", `LoRA · rank ${lora.rank}, alpha ${lora.alpha ?? lora.rank} · ${trainable}`] as const,
       ["", `on ${lora.targets.join(", ")}`] as const,
     ]),
+    ...(mesh === null ? [] : [["Mesh", `${describeMesh(mesh)} · ${describeLayout(layout)}`] as const]),
     [
-      "Memory",
-      `weights ${formatBytes(model.weightBytes)} (${storage}) · optimizer ${formatBytes(model.optimizerBytes)}`,
+      mesh === null ? "Memory" : "Per device",
+      `weights ${formatBytes(device.weights)} (${storage}) · optimizer ${formatBytes(device.optimizer)} · ` +
+      `activations ${formatBytes(device.activations)} at most`,
     ],
     ["Training", trainFile],
     ["", trainTokens],

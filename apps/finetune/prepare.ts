@@ -1,5 +1,18 @@
 /** Everything about a job that can be known, and can be wrong, before weights are loaded. */
-import { buildModel, type BuiltModel, enableLora, loadTokenizer, type LoraOptions, readHfConfig } from "tessera";
+import {
+  type Backbone,
+  buildModel,
+  type BuiltModel,
+  devicesOf,
+  type Distribution,
+  distributionFor,
+  enableLora,
+  folderOfPreset,
+  loadTokenizer,
+  type LoraOptions,
+  readHfConfig,
+  virtualDevices,
+} from "tessera";
 import type { Config } from "./config.ts";
 import { type Prepared, prepareExamples, type Question, readExamplesOf } from "./data.ts";
 import { chooseQuestions } from "./evaluation.ts";
@@ -10,6 +23,8 @@ import type { Plan } from "./record.ts";
 export interface PreparedJob {
   /** What will be done. */
   readonly plan: Plan;
+  /** Where the model lies; null for one device. */
+  readonly distribution: Distribution | null;
   /** The training examples. */
   readonly train: Prepared;
   /** The held-out examples; null without. */
@@ -25,17 +40,8 @@ export function loraOptions({ lora, training }: Config): LoraOptions & { readonl
   return { rank, targets, layout, alpha: alpha ?? rank, seed: training.seed };
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw error;
-  }
-}
-
 /** Builds the model that a checkpoint describes, with its adapters and without values. */
-async function outlineModel(config: Config): Promise<BuiltModel> {
+async function outlineModel(config: Config, folder: string): Promise<BuiltModel> {
   const { preset, dtype, quantize } = config;
   if (quantize !== null && config.lora === null) {
     throw new RangeError(
@@ -43,16 +49,33 @@ async function outlineModel(config: Config): Promise<BuiltModel> {
         `"quantize" out`,
     );
   }
-  if (!(await isFolder(preset))) {
-    const advice = preset.includes("://")
-      ? "handles are not downloaded yet; download the model and name its folder"
-      : "there is no such folder; expected one with config.json, tokenizer.json and safetensors files";
-    throw new Error(`Cannot start from "${preset}": ${advice}`);
-  }
-  const model = buildModel(await readHfConfig(preset), { dtype, ...(quantize === null ? {} : { quantize }) });
+  const model = buildModel(await readHfConfig(folder), { dtype, ...(quantize === null ? {} : { quantize }) });
   const lora = loraOptions(config);
   if (lora !== null) enableLora(model.backbone, lora);
   return model;
+}
+
+/**
+ * The folder that a preset's name, a handle or a path stands for.
+ *
+ * @throws {Error} when there is no such folder.
+ */
+async function locate(preset: string): Promise<string> {
+  const folder = await folderOfPreset(preset);
+  try {
+    if ((await Deno.stat(folder)).isDirectory) return folder;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
+  }
+  throw new Error(
+    `Cannot start from "${preset}": there is no such folder; expected the name of a preset, or a folder with ` +
+      "config.json, tokenizer.json and safetensors files",
+  );
+}
+
+/** Where a model lies on the mesh of a job; null for one device. */
+function distribute({ mesh, layout }: Config, backbone: Backbone): Distribution | null {
+  return mesh === null ? null : distributionFor(backbone, mesh, layout, virtualDevices(devicesOf(mesh)));
 }
 
 /**
@@ -62,13 +85,15 @@ async function outlineModel(config: Config): Promise<BuiltModel> {
  */
 export async function prepareJob(config: Config): Promise<PreparedJob> {
   const examples = await readExamplesOf(config);
-  const { backbone, text: { contextLength } } = await outlineModel(config);
-  const tokenizer = await loadTokenizer(config.preset);
+  const folder = await locate(config.preset);
+  const { backbone, text: { contextLength } } = await outlineModel(config, folder);
+  const distribution = distribute(config, backbone);
+  const tokenizer = await loadTokenizer(folder);
   const { images } = backbone;
   const prepare = (part: typeof examples.train) => prepareExamples(part, tokenizer, config, { contextLength, images });
   const train = await prepare(examples.train);
   const heldOut = examples.heldOut && await prepare(examples.heldOut);
   const questions = heldOut ? chooseQuestions(heldOut, config) : [];
-  const plan = makePlan({ variables: backbone.variables, contextLength }, config, train, heldOut);
-  return { plan, train, heldOut, questions };
+  const plan = makePlan({ backbone, contextLength, distribution }, config, train, heldOut);
+  return { plan, distribution, train, heldOut, questions };
 }

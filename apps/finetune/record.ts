@@ -1,4 +1,5 @@
 /** What a run measured and made: the contents of `metrics.json`, from which the report is written. */
+import type { DeviceMemory } from "tessera";
 import type { Config } from "./config.ts";
 
 /** Examples, as the trainer sees them. */
@@ -39,10 +40,34 @@ export interface ModelFacts {
   readonly contextLength: number;
 }
 
+/** Where one variable lies on a mesh. */
+export interface VariableLayout {
+  /** The path, such as `decoder_block_0/attention/query/kernel`. */
+  readonly path: string;
+  /** The shape. */
+  readonly shape: readonly number[];
+  /** The mesh axes that split each dimension, the outermost first. */
+  readonly dims: readonly (readonly string[])[];
+}
+
+/** The devices that share the work. */
+export interface MeshFacts {
+  /** The axes, in order. */
+  readonly axes: readonly { readonly name: string; readonly size: number }[];
+  /** The devices, the last axis running fastest. */
+  readonly devices: readonly string[];
+  /** The variables of one decoder block. */
+  readonly block: readonly VariableLayout[];
+}
+
 /** What will be done, known before any work. */
 export interface Plan {
   /** The model. */
   readonly model: ModelFacts;
+  /** The mesh; null for one device. */
+  readonly mesh: MeshFacts | null;
+  /** Memory of each device, with the largest batch. */
+  readonly device: Omit<DeviceMemory, "available" | "cache">;
   /** The training examples. */
   readonly train: DataFacts;
   /** The held-out examples; null without. */

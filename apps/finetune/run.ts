@@ -4,7 +4,16 @@
  * The order is such that what can fail early does: files are read and checked before weights are loaded, and the folder for
  * results is chosen before anything is computed.
  */
-import { adamW, type Backend, type BackendName, CausalLM, chooseBackend, openBackend, type Progress } from "tessera";
+import {
+  adamW,
+  type Backend,
+  type BackendName,
+  CausalLM,
+  chooseBackend,
+  type Distribution,
+  openBackend,
+  type Progress,
+} from "tessera";
 import { type Console, formatFacts } from "@tessera/cli";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
@@ -46,18 +55,28 @@ export interface RunResult {
 }
 
 /** The backend of a job, and why it is that one where the job leaves it open. */
-async function backendOf({ backend }: Config): Promise<{ readonly name: BackendName; readonly reason: string | null }> {
+async function backendOf(
+  { backend, mesh }: Config,
+): Promise<{ readonly name: BackendName; readonly reason: string | null }> {
+  // Only the processor has as many devices as are asked for.
+  if (mesh !== null) return { name: "cpu", reason: null };
   return backend === "auto" ? await chooseBackend() : { name: backend, reason: null };
 }
 
 /** Loads the model of a job with its adapters, ready to be trained. */
-async function loadModel(config: Config, backend: Backend, console: Console, signal: AbortSignal): Promise<CausalLM> {
+async function loadModel(
+  config: Config,
+  { backend, distribution }: { readonly backend: Backend; readonly distribution: Distribution | null },
+  console: Console,
+  signal: AbortSignal,
+): Promise<CausalLM> {
   const { preset, dtype, quantize } = config;
   let bar: Progress | undefined;
   try {
     const lm = await CausalLM.fromPreset(preset, {
       backend,
       dtype,
+      distribution,
       ...(quantize === null ? {} : { quantize }),
       onProgress: (loaded, total) => {
         signal.throwIfAborted();
@@ -109,7 +128,7 @@ function generationsOf(questions: readonly Question[], before: Scored | null, af
 
 /** The job as it is kept with its results: paths are absolute, so that it can be run again from anywhere. */
 async function absolutePaths(config: Config): Promise<Config> {
-  const absolute = async (path: string) => path.includes("://") ? path : await Deno.realPath(path);
+  const absolute = async (path: string) => path.includes("://") ? path : await realPath(path);
   const { data } = config;
   const heldOut = typeof data.heldOut === "string" ? await absolute(data.heldOut) : data.heldOut;
   const { output: _, ...rest } = config;
@@ -118,6 +137,16 @@ async function absolutePaths(config: Config): Promise<Config> {
     preset: await absolute(config.preset),
     data: { ...data, train: await absolute(data.train), heldOut },
   };
+}
+
+/** The path without links; the name of a preset, which is no path, stays as it is. */
+async function realPath(path: string): Promise<string> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return path;
+    throw error;
+  }
 }
 
 /**
@@ -135,7 +164,7 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     overwrite,
     ...(runs === undefined ? {} : { runs }),
   });
-  const { plan, train, heldOut, questions } = await prepareJob(config);
+  const { plan, distribution, train, heldOut, questions } = await prepareJob(config);
   const { name: backendName, reason } = await backendOf(config);
   const optimizer = adamW(optimizerOptions(config, plan));
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
@@ -146,13 +175,16 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
 
   const kept = await absolutePaths(config);
   const { threads } = config;
-  const backend = await openBackend(backendName, threads === null ? {} : { threads });
+  const backend = await openBackend(backendName, {
+    ...(threads === null ? {} : { threads }),
+    ...(distribution === null ? {} : { deviceCount: distribution.mesh.size }),
+  });
   let claim: Claim | undefined;
   let lm: CausalLM | undefined;
   try {
     claim = await claimOutput(output, formatJson(kept));
     console.print();
-    lm = await loadModel(config, backend, console, signal);
+    lm = await loadModel(config, { backend, distribution }, console, signal);
     const scoring = { config, console, signal };
     const before = heldOut && await scoreModel(lm, heldOut, questions, { ...scoring, label: "Before" });
     if (before) {

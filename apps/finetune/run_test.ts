@@ -123,6 +123,33 @@ Deno.test("runJob() saves a whole model after full fine-tuning and for adapters 
     assert.deepEqual(namesIn(join(folder, "runs")), ["trial", "trial-2"]);
   }));
 
+Deno.test("runJob() on a mesh learns what it learns on one device, and shows where the weights lie", () =>
+  withWorkplace(async (folder) => {
+    const training = { steps: 3, batchSize: 4, learningRate: 1e-2 };
+    const losses = ({ record }: RunResult) => record!.training.steps.map(({ loss }) => loss);
+    const one = await run(folder, { training, evaluation: { exactMatch: false } });
+    const console = recordingConsole();
+    const four = await run(
+      folder,
+      { training, evaluation: { exactMatch: false }, mesh: { batch: 2, model: 2 } },
+      { console },
+    );
+    for (const [i, loss] of losses(one).entries()) {
+      assert.ok(Math.abs(losses(four)[i]! - loss) < 1e-5 * loss, `${losses(four)}, ${losses(one)}`);
+    }
+    assert.match(console.lines.join("\n"), /Mesh +batch 2 × model 2 = 4 devices[^]*Per device +weights/);
+    const page = await Deno.readTextFile(join(four.output, "report.html"));
+    assert.match(page, /Weights on the mesh[^]*attention\/query\/kernel/);
+    const { mesh, device } = four.plan;
+    assert.equal(mesh!.devices.length, 4);
+    assert.ok(device.weights < one.plan.device.weights / 2);
+    assert.deepEqual(namesIn(join(four.output, "adapter")), namesIn(join(one.output, "adapter")));
+    await assert.rejects(
+      run(folder, { mesh: { batch: 2, model: 2 }, layout: { "decoder_block_0/ffw_gatin/kernel": [null, "model"] } }),
+      /ffw_gatin.*nearest|ffw_gatin.*did you mean|ffw_gating\/kernel/,
+    );
+  }));
+
 Deno.test("runJob() ends by hand after a step, with the adapter saved", () =>
   withWorkplace(async (folder) => {
     const controller = new AbortController();
@@ -179,7 +206,9 @@ Deno.test("runJob() needs no weights for a plan, and finds what is wrong before 
     assert.equal((await run(folder, {}, { planOnly: true })).plan.steps, 4);
     await assert.rejects(run(folder, { lora: { targets: ["qurey"] } }), { message: /did you mean "query"/ });
     await assert.rejects(run(folder, { preset: join(folder, "mdoel") }), { message: /there is no such folder/ });
-    await assert.rejects(run(folder, { preset: "hf://a/b" }), { message: /handles are not downloaded yet/ });
+    await assert.rejects(run(folder, { preset: "hf://a/b" }), {
+      message: /does not download them yet: download "a\/b"/,
+    });
     await assert.rejects(run(folder), { message: /model\.safetensors/ });
     assert.deepEqual(namesIn(join(folder, "runs")), []);
   }));

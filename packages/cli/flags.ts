@@ -84,7 +84,9 @@ function alternatives(schema: JsonSchema): JsonSchema[] {
 }
 
 function describeValue(schemas: readonly JsonSchema[]): string {
-  return schemas.map(({ type, enum: values }) => {
+  // A flag is no place for an object, where something else can be given.
+  const plain = schemas.filter(({ type }) => type !== "object");
+  return (plain.length > 0 ? plain : schemas).map(({ type, enum: values }) => {
     if (values) return values.join("|");
     if (type === "null") return "none";
     return type === "array" ? "a,b" : type === "integer" ? "count" : type === "string" ? "text" : type;

@@ -2,8 +2,9 @@
  * The report of a run: one HTML page that needs nothing else, with the figures that matter first, then the curves, the answers
  * before and after, and everything needed to run it again.
  */
-import { formatBytes, formatCount, formatDuration, formatNumber } from "tessera";
-import type { DataFacts, Generation, RunRecord, Score } from "../record.ts";
+import { formatBytes, formatCount, formatDuration, formatNumber, shardingSvg } from "tessera";
+import { describeMesh } from "../plan.ts";
+import type { DataFacts, Generation, MeshFacts, Plan, RunRecord, Score, VariableLayout } from "../record.ts";
 import { learningRateChart, lossChart } from "./curve.ts";
 import { type Content, Html, markup } from "./html.ts";
 import { pictureRow, type Pictures } from "./pictures.ts";
@@ -136,6 +137,41 @@ function dataRows(name: string, data: DataFacts): Rows {
   ];
 }
 
+function plannedMemory({ device }: Plan): string {
+  return `weights ${formatBytes(device.weights)}, optimizer ${formatBytes(device.optimizer)}, activations ${
+    formatBytes(device.activations)
+  }`;
+}
+
+/** Which devices hold which part of some variables: one drawing each, by the path within their block. */
+function drawings(block: readonly VariableLayout[], mesh: MeshFacts): Html {
+  const items = block.map(({ path, shape, dims }) => {
+    const name = path.slice(path.indexOf("/") + 1);
+    const svg = shardingSvg(shape, { dims, partial: [] }, mesh, { name, width: 440 });
+    // Within a page the name space goes without saying.
+    return markup`<li>${new Html(svg.replace(/ xmlns="[^"]*"/, ""))}</li>\n`;
+  });
+  return markup`<ul class="shardings">${items}</ul>`;
+}
+
+function shardings({ mesh }: Plan): Html | null {
+  const [first] = mesh?.block ?? [];
+  if (mesh === null || first === undefined) return null;
+  const isFactor = ({ path }: VariableLayout) => /\/lora_[^/]*$/.test(path);
+  const factors = mesh.block.filter(isFactor);
+  return markup`<h2>Weights on the mesh</h2>
+<p class="soft">${describeMesh(mesh)}. Which of them hold which part of the weights in ${
+    first.path.slice(0, first.path.indexOf("/"))
+  }; the other blocks lie alike.</p>
+${drawings(mesh.block.filter((variable) => !isFactor(variable)), mesh)}
+${
+    factors.length > 0 &&
+    markup`<details><summary>The ${factors.length} factors of its adapters</summary><br>${
+      drawings(factors, mesh)
+    }</details>`
+  }`;
+}
+
 function facts(record: RunRecord): Html {
   const { plan, config, environment, training } = record;
   const { model } = plan;
@@ -152,7 +188,8 @@ ${
         lora ? `LoRA, rank ${lora.rank}, alpha ${lora.alpha ?? lora.rank}, ${lora.layout} layout` : "all weights",
       ],
       ["Targets", lora ? lora.targets.join(", ") : "all"],
-      ["Memory", `weights ${formatBytes(model.weightBytes)}, optimizer ${formatBytes(model.optimizerBytes)}`],
+      ...(plan.mesh === null ? [] : [["Mesh", describeMesh(plan.mesh)] as const]),
+      [plan.mesh === null ? "Planned memory" : "Planned per device", plannedMemory(plan)],
     ])
   }
 ${
@@ -218,6 +255,7 @@ ${lossChart(training.steps, training.heldOut)}
 <h2>Learning rate</h2>
 ${learningRateChart(training.steps)}
 ${answers(record, pictures)}
+${shardings(plan)}
 ${facts(record)}
 <footer>Made by Tessera ${record.environment.tessera}. Everything measured is in metrics.json beside this page.</footer>
 </main><script>${new Html(script)}</script></body></html>

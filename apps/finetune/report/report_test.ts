@@ -83,6 +83,25 @@ Deno.test("renderReport() manages without held-out examples and with a run that 
   assert.doesNotMatch(page, /NaN|undefined|Exact match|Held-out/);
 });
 
+Deno.test("renderReport() draws where the weights of a block lie", () => {
+  const { plan } = sampleRecord();
+  const mesh = {
+    axes: [{ name: "batch", size: 2 }, { name: "model", size: 2 }],
+    devices: ["cpu:0", "cpu:1", "cpu:2", "cpu:3"],
+    block: [
+      { path: "decoder_block_0/ffw_gating/kernel", shape: [64, 256], dims: [["batch"], ["model"]] },
+      { path: "decoder_block_0/ffw_gating/lora_kernel_b", shape: [8, 256], dims: [[], ["model"]] },
+    ],
+  };
+  const page = renderReport(sampleRecord(4, { plan: { ...plan, mesh } }));
+  assert.match(page, /batch 2 × model 2 = 4 devices/);
+  assert.match(page, /<svg viewBox[^>]*class="sharding"[^]*>ffw_gating\/kernel</);
+  assert.match(page, /factors of its adapters/);
+  assert.equal(page.match(/<rect class="box"/g)?.length, 4 + 2);
+  assert.doesNotMatch(page, /https?:/);
+  assert.doesNotMatch(renderReport(sampleRecord()), /Weights on the mesh/);
+});
+
 Deno.test("renderReport() draws a run of one step", () => {
   assert.doesNotMatch(renderReport(sampleRecord(1)), /NaN|undefined|Infinity/);
 });

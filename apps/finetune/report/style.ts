@@ -51,6 +51,9 @@ code, pre { font: .93em/1.5 ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Con
 .answers code { overflow-wrap: anywhere; white-space: pre-wrap; } .right { color: var(--good); } .wrong { color: var(--bad); }
 b.right, b.wrong { font-weight: 700; display: inline-block; width: 1.15rem; margin-left: -1.15rem; } code mark { background: var(--mark); color: inherit; border-radius: 2px; }
 em { color: var(--soft); }
+.shardings { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(25rem, 1fr)); gap: 1rem; }
+.shardings li { border: 1px solid var(--line); border-radius: 12px; background: var(--card); padding: .25rem; break-inside: avoid;
+  min-width: 0; } .shardings svg { display: block; max-width: 100%; height: auto; }
 .facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 3rem; } .facts h3 { font-size: .9rem; margin: .9rem 0 .35rem; }
 .facts > div { break-inside: avoid; min-width: 0; }
 table { width: 100%; border-collapse: collapse; font-size: .86rem; } th, td { text-align: left; vertical-align: top; padding: .3rem 0;
@@ -61,7 +64,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 @media (max-width: 42rem) { main { padding: 1.75rem 1rem 3rem; } h1 { font-size: 1.5rem; } .hero { grid-template-columns: 1fr 1fr; }
   .hero .wide { grid-row: auto; grid-column: span 2; } .hero .wide dd { font-size: 2.4rem; } .hero dd { font-size: 1.2rem; }
   .hero > div { padding: .9rem 1rem; } .plot { height: 14rem; margin-left: 2.6rem; }
-  .facts { grid-template-columns: 1fr; } .answers li { padding: .85rem .9rem; } .answers dl { grid-template-columns: 1fr; gap: 0; }
+  .facts, .shardings { grid-template-columns: 1fr; } .answers li { padding: .85rem .9rem; } .answers dl { grid-template-columns: 1fr; gap: 0; }
   .answers dd { margin-bottom: .35rem; } th { width: 8rem; } }
 @media print { :root { color-scheme: light; --page: #fff; --card: #fff; --ink: #000; --soft: #555; --line: #ccc; --accent: #0f6e64;
   --held: #b4530a; --good: #18794e; --bad: #b3261e; --wash: #f5f5f5; --mark: #fbdcd7; } body { font-size: 11pt; }
