@@ -72,7 +72,8 @@ export function makePlan(
 /** The mesh, and where the weights of one decoder block lie on it. */
 function meshFacts(backbone: Backbone, distribution: Distribution): MeshFacts {
   const { axes, devices } = distribution.mesh;
-  const isInBlock = ({ path, shape }: Variable) => /(^|\/)[a-z_]*(block|layer)_0\//.test(path) && shape.length > 1;
+  const isInBlock = ({ path, shape }: Variable) =>
+    /(^|\/)(decoder_block|transformer_layer)_0\//.test(path) && shape.length > 1;
   const block = backbone.variables.filter(isInBlock).map((variable) => {
     const { dims } = layoutOf(variable, distribution);
     return { path: variable.path, shape: variable.shape, dims: variable.shape.map((_, axis) => dims[axis] ?? []) };

@@ -57,6 +57,13 @@ Deno.test("main() plans a preset without any file", async () => {
   assert.equal(plan.memory.weights, 2 * 1_235_814_400 + 4 * plan.parameters.trainable);
 });
 
+Deno.test("main() plans a model that takes pictures", async () => {
+  const { code, out } = await runLine("--preset", "pali_gemma_3b_224", "--length", "320", "--batchSize", "2", "--json");
+  assert.equal(code, 0);
+  const { plan } = JSON.parse(out);
+  assert.equal(plan.parameters.total - plan.parameters.trainable, 2_923_335_408);
+});
+
 Deno.test("main() says what is wrong, with the exit code for it", async () => {
   const { code, err } = await runLine("--preset", "gema2_9b");
   assert.equal(code, 1);

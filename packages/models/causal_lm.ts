@@ -3,7 +3,7 @@
  *
  * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
  */
-import { type HostTensor, iota, type Tensor } from "@tessera/core";
+import type { HostTensor, Tensor } from "@tessera/core";
 import { layerOf, loadWeights, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
 import {
   type ChatMessage,
@@ -42,7 +42,6 @@ import {
 } from "@tessera/train";
 import { buildModel, type TextConfig } from "./architectures.ts";
 import type { Backbone, ImageInputs } from "./backbone.ts";
-import { shownPositions } from "./cache.ts";
 import type {
   CausalLMParts,
   ChatGenerateOptions,
@@ -51,12 +50,13 @@ import type {
   GenerateOptions,
 } from "./causal_lm_options.ts";
 import { checkDistribution, distribute } from "./distribute.ts";
+import { hiddenStates, logitsOf } from "./forward.ts";
 import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
 import { buildPreset, type PresetName } from "./presets/presets.ts";
 import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
-import { type ScoredBatch, type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
+import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
 import { checkImages, checkTokens, TextGenerator } from "./text_generation.ts";
 
 /** A causal language model: generates, scores, and is fine-tuned. */
@@ -88,7 +88,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const defaults = parts.generation ?? generationDefaults(null);
     this.#generator = new TextGenerator({ name, backbone, backend, text, tokenizer: parts.tokenizer, defaults });
     const logits = (hidden: Tensor) => backbone.logits(hidden);
-    this.#scorer = new Scorer({ hidden: (inputs) => this.#hidden(inputs), logits }, backend);
+    this.#scorer = new Scorer({ hidden: (inputs) => hiddenStates(this.backbone, inputs), logits }, backend);
   }
 
   /**
@@ -185,7 +185,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * pictures reads what stands before the first token that counts as a prefix.
    */
   forward(batch: ForwardBatch): Tensor {
-    return this.backbone.logits(this.#hidden({ ...batch, ...prefixOf(batch) }));
+    return logitsOf(this.backbone, batch);
   }
 
   /** The table of variables and parameter counts. */
@@ -422,17 +422,6 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     };
   }
 
-  #hidden({ tokenIds, paddingMask, images, prefix }: ScoredBatch): Tensor {
-    return this.backbone.hidden({
-      tokenIds,
-      positions: iota(tokenIds.shape, 1),
-      keyPositions: shownPositions(paddingMask),
-      ...(images === undefined ? {} : { images }),
-      ...(this.images === undefined || prefix === undefined ? {} : { prefix }),
-      cache: null,
-    });
-  }
-
   /** Programs were compiled for the variables of before; the next call compiles new ones. */
   #dropPrograms(): void {
     this.#generator.dispose();
@@ -446,9 +435,4 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 /** The pictures of prompts as an option of generation. */
 function imagesOf({ images }: EncodedPrompts): Pick<GenerateOptions, "images"> {
   return images === undefined ? {} : { images };
-}
-
-/** The end of each row's prompt, which is where the first token stands that counts in the loss. */
-function prefixOf({ lossMask }: ForwardBatch): { prefix?: Tensor } {
-  return lossMask === undefined ? {} : { prefix: lossMask.argMax(1) };
 }

@@ -5,7 +5,7 @@
  * The program that would run is traced, differentiated and split over the mesh, and then counted. Weights and optimizer are
  * exact. A step's values are what the memory planner says of the program's parts, one after the other.
  */
-import { type Graph, iota, type Tensor } from "@tessera/core";
+import type { Graph } from "@tessera/core";
 import { deviceCount, type Distribution, partsOf, splitAt, type Traffic, trafficOf } from "@tessera/mesh";
 import {
   countParameters,
@@ -16,9 +16,10 @@ import {
   type Variable,
 } from "@tessera/nn";
 import { cutSteps, type MemoryOfRun, memoryOfSteps, type Steps } from "@tessera/runtime";
-import { type Optimizer, traceTrainStep, type TrainableModel } from "@tessera/train";
+import { type Optimizer, traceTrainStep } from "@tessera/train";
 import type { Backbone } from "../backbone.ts";
-import { cacheVariables, shownPositions } from "../cache.ts";
+import { cacheVariables } from "../cache.ts";
+import { trainable } from "../forward.ts";
 import type { Hardware } from "./hardware.ts";
 import { type Part, type StepTime, stepTime } from "./step_time.ts";
 
@@ -103,22 +104,6 @@ export interface TracedTraining {
   readonly step: TracedProgram;
 }
 
-/** A model that is only traced: tokens to logits. */
-function trainable(backbone: Backbone): TrainableModel {
-  return {
-    name: backbone.name,
-    vocabularySize: backbone.vocabularySize,
-    get variables() {
-      return backbone.variables;
-    },
-    forward({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }) {
-      const positions = iota(tokenIds.shape, 1);
-      const keyPositions = shownPositions(paddingMask);
-      return backbone.logits(backbone.hidden({ tokenIds, positions, keyPositions, cache: null }));
-    },
-  };
-}
-
 /** Traces the training step of a batch whose rows are filled up to a multiple of some number. */
 export function traceTraining(training: Training, multiple: number): TracedTraining {
   const { backbone, optimizer, batchSize, length } = training;
@@ -148,7 +133,7 @@ export function planTraced({ training, step }: TracedTraining, options: PlanOpti
   const slots = bytes(optimizer.variables);
   const steps = distribution === null ? null : cutSteps(graph, donate);
   const activations = steps === null ? memoryOf(graph, donate) : memoryOfSteps(steps, memoryOf);
-  const { total, trainable } = countParameters(backbone.variables);
+  const { total, trainable: trained } = countParameters(backbone.variables);
   const traffic = trafficIn(graph);
   const parts = steps === null ? [{ graph, count: 1 }] : partsOfSteps(steps);
   const time = stepTime(parts, bytes(step.updated), traffic, backbone.compute, hardware);
@@ -156,7 +141,7 @@ export function planTraced({ training, step }: TracedTraining, options: PlanOpti
     mesh,
     devices: distribution === null ? 1 : deviceCount(distribution.mesh),
     batch: { rows, length, rowsPerDevice: rows / (distribution?.numModelReplicas ?? 1) },
-    parameters: { total, trainable },
+    parameters: { total, trainable: trained },
     layers: backbone.numLayers,
     memory: {
       weights,
