@@ -6,6 +6,7 @@ import { formatTable, nearestName } from "tessera";
 import { generate } from "./generate.ts";
 import { lora } from "./lora.ts";
 import { partition } from "./partition.ts";
+import { webgpu } from "./webgpu.ts";
 
 /** One benchmark. */
 interface Benchmark {
@@ -15,7 +16,7 @@ interface Benchmark {
   readonly run: (args: readonly string[]) => Promise<boolean>;
 }
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { generate, lora, partition };
+const benchmarks: Readonly<Record<string, Benchmark>> = { generate, lora, partition, webgpu };
 
 const [name, ...rest] = Deno.args;
 const benchmark = name === undefined || !Object.hasOwn(benchmarks, name) ? undefined : benchmarks[name];

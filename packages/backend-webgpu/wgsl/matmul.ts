@@ -240,6 +240,9 @@ const fewRows = 8;
 /** How far along the contracted axis a pair of tiles of the operands reaches, and the threads along a side of a tile. */
 const [depth, side] = [16, 8];
 
+/** With fewer large tiles than this, small ones keep more of a GPU busy. */
+const fewTiles = 16;
+
 const range = (count: number) => [...Array(count).keys()];
 
 /** A product in tiles: a group of 8 × 8 threads computes 8 × 8 results apiece, or 4 × 4 where there would be few groups. */
@@ -247,7 +250,7 @@ function tiledProgram(product: Product): Program {
   const { groups, a, b, write, count } = product;
   const [batches, rows, columns, inner] = lengthsOf(product);
   const large = side * 8;
-  const few = Math.ceil(rows / large) * Math.ceil(columns / large) * count(groups.batch) < busyGroups;
+  const few = Math.ceil(rows / large) * Math.ceil(columns / large) * count(groups.batch) < fewTiles;
   const per = few ? 4 : 8;
   const tile = side * per;
   const vectors = per / 4;
