@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { parsePort } from "./main.ts";
+import { adviceFor, isEngineGone } from "./page/advice.ts";
 import { Pace } from "./page/pace.ts";
 import { respond, type Site } from "./serve.ts";
 
@@ -37,6 +38,20 @@ Deno.test("parsePort() takes ports and nothing else", () => {
       message: /^Cannot serve on port ".*": expected a whole/,
     });
   }
+});
+
+Deno.test("adviceFor() knows what helps against what can go wrong", () => {
+  const cases: readonly (readonly [message: string, advice: RegExp])[] = [
+    ["The GPU was lost (no reason was given): its driver was restarted", /press Fine-tune/],
+    ["The GPU has no memory left: use a smaller batch", /Fewer examples per step/],
+    ['Cannot go on training "gemma_causal_lm": the loss of update 3 is NaN; lower the learning rate', /to a tenth/],
+    ['Cannot use "gemma": it lacks tokenizer.json (it says how text becomes tokens)', /whole folder/],
+    ["Cannot read mine.jsonl:2: malformed JSON", /Every line/],
+    ["The worker ended: it did not start", /Load the page again/],
+  ];
+  for (const [message, advice] of cases) assert.match(adviceFor(message), advice, message);
+  assert.equal(adviceFor("Cannot go on"), "");
+  assert.deepEqual(cases.map(([message]) => isEngineGone(message)), [true, false, false, false, false, true]);
 });
 
 Deno.test("Pace leaves the first part out and says what is left", () => {

@@ -18,19 +18,17 @@ const modelFiles = [
   "model.safetensors",
 ];
 
-/** Three examples to learn, then the two that are asked; lists of facts, as the tiny model knows them, make answers short. */
+/** Two examples to learn, then the one that is asked; lists of facts, as the tiny model knows them, make answers short. */
 const examples = [
   ["What? lunch\nWith whom? Ada Fox\nPlace: Graz\nDate: 03-04\nTime: 10:00", '{"who":"Ada Fox"}'],
   ["What? walk\nWith whom? Leo Price\nPlace: Oslo\nDate: 05-06\nTime: 11:30", '{"who":"Leo Price"}'],
-  ["What? film\nWith whom? Rita Lee\nPlace: Turin\nDate: 09-01\nTime: 20:15", '{"who":"Rita Lee"}'],
   ["What for? call\nWith whom? Ada Fox\nPlace: Graz\nDate: 03-04\nTime: 10:00", '{"who":"Ada Fox"}'],
-  ["What for? chess\nWith whom? Ada Fox\nPlace: Graz\nDate: 03-04\nTime: 10:00", '{"who":"Ada Fox"}'],
 ].map(([prompt, response]) => ({ prompt, response }));
 const jsonl = examples.map((example) => JSON.stringify(example)).join("\n");
 
 const settings: Settings = {
   steps: 4,
-  batchSize: 3,
+  batchSize: 2,
   learningRate: 2e-3,
   rank: 4,
   alpha: 8,
@@ -107,7 +105,7 @@ async function onProcessor() {
     blobFolder(modelFiles.map((name) => [name, new Blob([Deno.readFileSync(new URL(name, tiny))])])),
   );
   await session.load();
-  await session.train(await loadExamples(examples.slice(0, 3)), settings, { onStep: ({ loss }) => losses.push(loss) });
+  await session.train(await loadExamples(examples.slice(0, 2)), settings, { onStep: ({ loss }) => losses.push(loss) });
   const files = await session.save();
   session.dispose();
   const lm = await CausalLM.fromPreset(decodeURIComponent(tiny.pathname), { backend });
@@ -117,7 +115,7 @@ async function onProcessor() {
     logits: async (adapter: ReadonlyMap<string, Blob>) => {
       await lm.loadAdapter(blobFolder(adapter, "the adapter"));
       const { tokenizer } = lm;
-      return toFloat32(await lm.score({ tokenIds: [[tokenizer.bosId!, ...tokenizer.encode(examples[3]!.prompt!)]] }));
+      return toFloat32(await lm.score({ tokenIds: [[tokenizer.bosId!, ...tokenizer.encode(examples[2]!.prompt!)]] }));
     },
     answer: async (prompt: string) => (await lm.generate(prompt, { stripPrompt: true, maxNewTokens: 128 })).trim(),
     dispose: () => {
@@ -161,8 +159,11 @@ Deno.test({
           await page.fill(`#${id}`, String(settings[id]));
         }
         await page.setChecked("#chat", false);
-        await page.waitForSelector("#start:enabled");
-        assert.match(await textOf(page, "#plan"), /Trained32,768 parameters \(4\.7 %\).*3 examples/);
+        await page.press("#seed", "Tab");
+        await page.waitForFunction(() =>
+          /Trained32,768 parameters \(4\.7 %\)Memoryabout \d.*activations \d.*iBData2 examples of \d+ tokens, seen 4 times/
+            .test(document.querySelector("#plan")!.textContent)
+        );
 
         await page.focus("#start");
         await page.keyboard.press("Enter");
@@ -189,14 +190,21 @@ Deno.test({
         assert(largestDifference(found, expected) < 1e-3, `logits differ by ${largestDifference(found, expected)}`);
 
         const [before, after] = [await answersOf(page, 1), await answersOf(page, 2)];
-        assert.deepEqual(after, await Promise.all(examples.slice(3).map(({ prompt }) => cpu.answer(prompt!))));
+        assert.deepEqual(after, await Promise.all(examples.slice(2).map(({ prompt }) => cpu.answer(prompt!))));
         assert.notDeepEqual(after, before);
 
-        await page.fill("#question", examples[3]!.prompt!);
+        await page.fill("#question", examples[2]!.prompt!);
         await page.press("#question", "Enter");
         await page.waitForSelector("#ask:enabled");
         await page.waitForFunction(() => document.querySelector("#talk .answer")!.textContent !== "");
         assert.equal((await textOf(page, "#talk .answer")).trim(), after[0]);
+
+        await page.fill("#steps", "1000");
+        await page.press("#steps", "Enter");
+        await page.waitForFunction(() => /^step 1:/.test(document.querySelector("#losses")!.textContent));
+        await page.click("#stop");
+        await finished(page, /^Stopped after [1-9]\d* steps/);
+        assert(await page.isVisible("#save"), "what was learned before the stop can be saved");
       });
     } finally {
       cpu.dispose();

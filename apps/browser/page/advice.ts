@@ -3,11 +3,12 @@
 /** Errors by their text, and what helps. */
 const known: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [
-    /device (?:was|is) lost|device lost/i,
-    "The browser took the GPU away, as after the computer slept or the driver restarted. Press Fine-tune to begin again.",
+    /GPU was lost/,
+    "The browser took the GPU away, as after the computer slept or the driver restarted. The page has asked for it again: " +
+    "press Fine-tune to begin anew.",
   ],
   [
-    /out of memory|allocation failed|too large|exceeds|maxBufferSize/i,
+    /no memory left|out of memory|allocation failed|exceeds|larger than/i,
     "Fewer examples per step, shorter examples or a lower rank need less memory; so does a smaller model. " +
     "Close other pages that use the GPU.",
   ],
@@ -27,6 +28,11 @@ const known: readonly (readonly [pattern: RegExp, advice: string])[] = [
   ],
   [/worker ended/i, "Load the page again; if that does not help, the browser may be out of memory."],
 ];
+
+/** Whether an error took the engine along, so that only a new one can go on. */
+export function isEngineGone(message: string): boolean {
+  return /GPU was lost|worker ended/.test(message);
+}
 
 /** What to do about an error; empty where its own words say it all. */
 export function adviceFor(message: string): string {

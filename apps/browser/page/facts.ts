@@ -66,6 +66,8 @@ export interface Plan {
   readonly weightBytes: number;
   /** The size of the adapters and of the optimizer's two means of each of their parameters, in bytes. */
   readonly adapterBytes: number;
+  /** The most that the values made in a step take at a time, in bytes. */
+  readonly activationBytes: number;
   /** The size of the adapter's files, in bytes. */
   readonly fileBytes: number;
   /** The number of examples to train on. */

@@ -1,7 +1,7 @@
 /** The page: shows what the worker does, and tells it what the user wants. */
 import { formatBytes, formatCount, formatDuration } from "@tessera/core";
 import { finetuning } from "@tessera/finetune/recipe";
-import { adviceFor } from "./advice.ts";
+import { adviceFor, isEngineGone } from "./advice.ts";
 import { Answers } from "./answers.ts";
 import { drawLosses } from "./chart.ts";
 import { Client } from "./client.ts";
@@ -46,10 +46,15 @@ let client = connect();
 let engine: EngineFacts | null = null;
 let [losses, pace]: [number[], Pace] = [[], new Pace()];
 let busy = false;
+let [isPlanning, isPlanStale] = [false, false];
 
 const answers = new Answers(find("answers", HTMLOListElement), text("score"));
 const talk = new Talk({
-  ask: (messages) => work(() => client.call("ask", { messages, chat: chat.checked })),
+  ask: async (messages) => {
+    const answer = await work(() => client.call("ask", { messages, chat: chat.checked }));
+    if (answer === null && isEngineGone(text("problem-text").textContent)) await reconnect();
+    return answer;
+  },
   isChat: () => chat.checked,
   stop: () => void client.call("stop", null),
 });
@@ -195,15 +200,20 @@ async function chooseData(file: File | null): Promise<void> {
 }
 
 function planLines(plan: Plan): (readonly [label: string, value: string])[] {
-  const { trainable, weightBytes, adapterBytes, fileBytes, examples, tokens, epochs, truncated } = plan;
+  const { trainable, weightBytes, adapterBytes, activationBytes, fileBytes, examples, tokens, epochs, truncated } =
+    plan;
   const share = (100 * trainable / model!.parameters).toPrecision(2);
   return [
     ["Trained", `${formatCount(trainable)} parameters (${share} %)`],
     [
       "Memory",
-      `weights ${formatBytes(weightBytes)} · adapter and optimizer ${formatBytes(adapterBytes)} · activations`,
+      `about ${formatBytes(weightBytes + adapterBytes + activationBytes)}: weights ${formatBytes(weightBytes)}, ` +
+      `adapter and optimizer ${formatBytes(adapterBytes)}, activations ${formatBytes(activationBytes)}`,
     ],
-    ["Data", `${formatCount(examples)} examples, ${formatCount(tokens)} tokens · seen ${epochs.toPrecision(2)}×`],
+    [
+      "Data",
+      `${formatCount(examples)} examples of ${formatCount(tokens)} tokens, seen ${Number(epochs.toPrecision(2))} times`,
+    ],
     ...(truncated > 0 ? [["Cut short", `${formatCount(truncated)} examples`] as const] : []),
     ["Saved as", `a PEFT adapter of ${formatBytes(fileBytes)}`],
   ];
@@ -216,6 +226,23 @@ async function showPlan(): Promise<void> {
     ...lines.flatMap(([label, value]) => [make("dt", "", label), make("dd", "", value)]),
   );
   if (losses.length === 0) showLosses(Number(steps.value));
+}
+
+/** Plans anew for changed settings; those that change meanwhile are planned for afterwards. */
+async function replan(): Promise<void> {
+  isPlanStale = true;
+  if (isPlanning) return;
+  isPlanning = true;
+  try {
+    while (isPlanStale) {
+      isPlanStale = false;
+      await showPlan();
+    }
+  } catch (error) {
+    showProblem(error as Error);
+  } finally {
+    isPlanning = false;
+  }
 }
 
 async function finetune(): Promise<void> {
@@ -267,7 +294,7 @@ setup.addEventListener("submit", (event) => {
   if (!busy) void finetune();
 });
 setup.addEventListener("change", (event) => {
-  if (!busy && model !== null && (event.target as HTMLElement).closest(".fields")) void work(showPlan);
+  if (model !== null && (event.target as HTMLElement).closest(".fields")) void replan();
 });
 stop.addEventListener("click", () => {
   stop.disabled = true;

@@ -1,4 +1,5 @@
 /** One model in the hands of one user: outlined, planned, loaded, asked, fine-tuned and saved. Knows nothing of pages. */
+import { finetuning } from "@tessera/finetune/recipe";
 import {
   adamW,
   type Backend,
@@ -15,7 +16,10 @@ import {
   encodeExamples,
   type Example,
   type Folder,
+  hardware,
   loadTokenizer,
+  type Optimizer,
+  planTraining,
   readHfConfig,
   type Tokenizer,
   torchDtypeOf,
@@ -48,9 +52,6 @@ export interface AskOptions {
   /** Ends the answer. */
   readonly signal?: AbortSignal;
 }
-
-/** The two means that AdamW keeps of each trained parameter, and the parameter. */
-const copies = 3;
 
 const missing: Readonly<Record<string, string>> = {
   "config.json": "it says what the model is",
@@ -130,12 +131,19 @@ export class Session {
     const trained = backbone.variables.filter(({ trainable }) => trainable);
     const trainable = countParameters(trained).total;
     const { dataset, truncated } = await this.#dataset(examples, settings);
-    const { batches, tokens } = dataset.statistics;
+    const { batches, tokens, shapes } = dataset.statistics;
+    const { memory } = planTraining({
+      backbone,
+      optimizer: optimizerOf(settings),
+      batchSize: settings.batchSize,
+      length: Math.max(...shapes.map(({ time }) => time)),
+    }, { distribution: null, hardware: hardware.laptop });
     const fileBytes = trained.reduce((sum, { size }) => sum + size * bytesPerElement("float32"), 0);
     return {
       trainable,
       weightBytes: weights.bytes,
-      adapterBytes: copies * fileBytes,
+      adapterBytes: fileBytes + memory.optimizer,
+      activationBytes: memory.activations,
       fileBytes,
       examples: dataset.statistics.examples,
       tokens,
@@ -197,15 +205,8 @@ export class Session {
     const lm = this.#loaded();
     this.reset();
     lm.enableLora({ ...loraOptions(settings), seed: settings.seed });
-    const { steps, learningRate: peak, seed } = settings;
-    const warmupSteps = Math.min(20, Math.floor(steps / 5));
-    lm.compile({
-      optimizer: adamW({
-        learningRate: { type: "cosine", peak, warmupSteps, totalSteps: steps },
-        beta2: 0.99,
-        globalClipNorm: 1,
-      }),
-    });
+    const { steps, seed } = settings;
+    lm.compile({ optimizer: optimizerOf(settings) });
     const { dataset } = await this.#dataset(examples, settings);
     await lm.fit(dataset, {
       epochs: Math.ceil(steps / dataset.statistics.batches),
@@ -250,6 +251,18 @@ export class Session {
     });
     return { dataset: createDataset(encoded, { batchSize, padId: tokenizer.padId ?? 0, maxLength: limit }), truncated };
   }
+}
+
+/** AdamW as the tiny model's recipe has it, with a shorter warm-up for fewer steps. */
+function optimizerOf({ steps, learningRate: peak }: Settings): Optimizer {
+  const warmupSteps = Math.min(finetuning.warmupSteps, Math.floor(steps / 5));
+  return adamW({
+    learningRate: { type: finetuning.schedule, peak, warmupSteps, totalSteps: steps },
+    beta1: finetuning.beta1,
+    beta2: finetuning.beta2,
+    weightDecay: finetuning.weightDecay,
+    globalClipNorm: finetuning.clipNorm,
+  });
 }
 
 function loraOptions({ rank, alpha, targets }: Settings) {

@@ -18,6 +18,7 @@ export class Talk {
   readonly #list = find("talk", HTMLOListElement);
   readonly #field = find("question", HTMLTextAreaElement);
   readonly #forget = find("forget", HTMLButtonElement);
+  readonly #hush = find("hush", HTMLButtonElement);
   #messages: ChatMessage[] = [];
   #answer: HTMLElement | null = null;
 
@@ -34,6 +35,7 @@ export class Talk {
       event.preventDefault();
       form.requestSubmit();
     });
+    this.#hush.addEventListener("click", () => this.#options.stop());
     this.#forget.addEventListener("click", () => this.clear());
   }
 
@@ -58,13 +60,17 @@ export class Talk {
     this.#answer = make("p", "answer");
     const item = make("li", "", make("p", "", content), this.#answer);
     this.#list.append(item);
-    this.#forget.hidden = false;
+    [this.#hush.hidden, this.#forget.hidden] = [false, true];
     const answer = await this.#options.ask(this.#messages);
-    if (answer === null) item.remove();
-    else if (answer.trim() === "") this.#answer.textContent = "(nothing)";
-    if (answer === null) this.#messages.pop();
-    else this.#messages.push({ role: "assistant", content: answer });
-    if (answer === null) this.#field.value = content;
+    [this.#hush.hidden, this.#forget.hidden] = [true, false];
+    if (answer === null) {
+      item.remove();
+      this.#messages.pop();
+      this.#field.value = content;
+    } else {
+      if (answer.trim() === "") this.#answer.textContent = "(nothing)";
+      this.#messages.push({ role: "assistant", content: answer });
+    }
     this.#answer = null;
     this.#field.focus();
   }

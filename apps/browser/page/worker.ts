@@ -109,11 +109,16 @@ const handlers: Handlers = {
   plan: async (settings) => await (await current()).plan(train, settings),
   finetune: (settings) =>
     endable(async (signal) => {
-      const at = await load(signal);
-      at.reset();
-      await askAll("before", settings, signal);
-      const start = performance.now();
       let steps = 0;
+      try {
+        (await load(signal)).reset();
+        await askAll("before", settings, signal);
+      } catch (error) {
+        if (signal.aborted) return { steps, stopped: true, seconds: 0 };
+        throw error;
+      }
+      const at = await current();
+      const start = performance.now();
       await at.train(train, settings, {
         signal,
         onStep: (facts) => {
@@ -122,17 +127,22 @@ const handlers: Handlers = {
         },
       });
       const seconds = (performance.now() - start) / 1000;
+      if (steps === 0) return { steps, stopped: true, seconds };
       // What was learned before the end by hand is worth asking for all the same.
       await askAll("after", settings, new AbortController().signal);
       return { steps, stopped: steps < settings.steps, seconds };
     }),
   ask: ({ messages, chat }) =>
     endable(async (signal) => {
-      const at = await load(signal);
       let text = "";
-      for await (const piece of at.ask(messages, { chat, maxNewTokens, signal })) {
-        text += piece;
-        send({ kind: "piece", text: piece });
+      try {
+        const at = await load(signal);
+        for await (const piece of at.ask(messages, { chat, maxNewTokens, signal })) {
+          text += piece;
+          send({ kind: "piece", text: piece });
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error;
       }
       return text;
     }),
