@@ -49,12 +49,10 @@ async function learn(lm: CausalLM): Promise<void> {
   assert(steps.at(-1)!.loss < 0.1, `the last loss is ${steps.at(-1)!.loss}`);
 }
 
-async function answer(lm: CausalLM, content: string, stopTokenIds?: number[]): Promise<string> {
+/** What follows a question, special tokens and all, when nothing ends it. */
+async function unended(lm: CausalLM, content: string): Promise<string> {
   const prompt = lm.tokenizer.applyChatTemplate([{ role: "user", content }], { addGenerationPrompt: true });
-  const [tokens] = await lm.generateTokens([lm.tokenizer.encode(prompt)], {
-    maxNewTokens: 12,
-    ...(stopTokenIds === undefined ? {} : { stopTokenIds }),
-  });
+  const [tokens] = await lm.generateTokens([lm.tokenizer.encode(prompt)], { maxNewTokens: 6, stopTokenIds: [] });
   return lm.tokenizer.decode(tokens!);
 }
 
@@ -63,9 +61,9 @@ Deno.test("a Llama learns conversations in its own template and ends its turn", 
   await withChatModel("llama3", [401, 405], async (lm) => {
     assert.deepEqual(lm.text.eosTokenIds, [401, 405]);
     await learn(lm);
-    assert.equal(await answer(lm, "the bridge"), "closed.");
-    assert.equal(await answer(lm, "the train"), "left.");
-    assert.match(await answer(lm, "the river", []), /^rose\.<\|eot_id\|>/);
+    assert.equal(await lm.chat("the bridge", { maxNewTokens: 12 }), "closed.");
+    assert.equal(await lm.chat("the train", { maxNewTokens: 12 }), "left.");
+    assert.match(await unended(lm, "the river"), /^rose\.<\|eot_id\|>/);
   });
 });
 
@@ -73,7 +71,19 @@ Deno.test("a fine-tune of Llama with tokens of its own ends its turn with them",
   await withChatModel("hermes", [401], async (lm) => {
     assert.equal(lm.tokenizer.idToToken(lm.tokenizer.eosId!), "<|im_end|>");
     await learn(lm);
-    assert.equal(await answer(lm, "the river"), "rose.");
-    assert.match(await answer(lm, "the bridge", []), /^closed\.<\|im_end\|>/);
+    assert.equal(await lm.chat("the river", { maxNewTokens: 12 }), "rose.");
+    assert.match(await unended(lm, "the bridge"), /^closed\.<\|im_end\|>/);
+  });
+});
+
+Deno.test("a vocabulary that is padded beyond the tokenizer's tokens does not end generation", async () => {
+  await withChatModel("llama3", [401], async (lm) => {
+    assert.equal(lm.tokenizer.vocabularySize, 408);
+    const options = { maxNewTokens: 120, temperature: 100, seed: 3, stopTokenIds: [] };
+    const [tokens] = await lm.generateTokens([[400, 65]], options);
+    assert(tokens!.some((token) => token >= 408), "none of the tokens is beyond the tokenizer's");
+    const first = lm.tokenizer.decode([65]);
+    const text = await lm.generate(first, options);
+    assert(text.startsWith(first) && text.length > 100, text);
   });
 });
