@@ -8,9 +8,9 @@
  * moves a cache into a longer one, and rows to other rows.
  */
 import { type HostTensor, hostTensor, hostZeros } from "@tessera/core";
+import { putZeros, whereOf } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import type { Backbone } from "./backbone.ts";
-import { allocateCache } from "./cache.ts";
 import {
   type CacheShape,
   cacheSlots,
@@ -162,9 +162,8 @@ export class Rows {
 
   #allocate(shape: CacheShape): Value[] {
     const { backbone, backend } = this.#decoder;
-    const layers = allocateCache(backbone, shape.batch, shape.length, backend);
-    const { hidden } = cacheSlots(backbone, shape);
-    const values = layers.flatMap(({ key, value }) => [key.value!, value.value!]);
-    return hidden === null ? values : [...values, backend.zeros(hidden.stored)];
+    const { variables } = cacheSlots(backbone, shape);
+    for (const variable of variables) putZeros(variable, backend, whereOf(variable));
+    return variables.map(({ value }) => value!);
   }
 }

@@ -49,11 +49,16 @@ export interface CacheSlots {
 /** The variables of a cache of some size, without values; paths begin with the scope, `cache` unless given. */
 export function cacheSlots(backbone: Backbone, cache: CacheShape, scope: string = "cache"): CacheSlots {
   const { batch, length, comparesHidden } = cache;
-  const shape = [batch, length, backbone.hiddenDim];
-  const hidden = comparesHidden
-    ? new Variable(`${scope}/hidden`, { shape, initializer: zeros(), trainable: false })
-    : null;
   const layers = cacheVariables(backbone, batch, length, { scope });
+  const hidden = comparesHidden
+    ? new Variable(`${scope}/hidden`, {
+      shape: [batch, length, backbone.hiddenDim],
+      initializer: zeros(),
+      trainable: false,
+      // On a mesh, only rows are split, as those of the keys are.
+      follows: { variable: layers[0]!.key, axes: ["batch", null, null] },
+    })
+    : null;
   const variables = layers.flatMap(({ key, value }) => [key, value]);
   return { layers, hidden, variables: hidden === null ? variables : [...variables, hidden] };
 }
