@@ -191,3 +191,39 @@ Deno.test("programs over one weight share what a kernel made of it, and want tha
   buffers.forEach((buffer) => buffer.dispose());
   backend.dispose();
 });
+
+/** The memory that this process has touched and that is no file's, in bytes. */
+function anonymousBytes(): number {
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(Deno.readTextFileSync("/proc/self/status"))![1]) * 1024;
+}
+
+for (const bits of [4, 8] as const) {
+  Deno.test({
+    name: `programs over weights in ${bits} bits take the memory of one`,
+    ignore: Deno.build.os !== "linux",
+    async fn() {
+      const weight = [4096, 4096];
+      const { graph, inputs } = graphOf({
+        spec: "ti,oi->to",
+        x: [1, 4096],
+        weight,
+        ...(bits === 4 ? int4 : { ...int8, run: 4096 }),
+      });
+      const backend = onnxBackend({ threads: 2 });
+      const buffers = inputs.map((tensor) => backend.upload(tensor));
+      const options = { device: backend.devices[0]!, residents: new Map([[1, buffers[1]!], [2, buffers[2]!]]) };
+      const size = sizeOf(weight) * bits / 8;
+      const first = await backend.compile(graph, options);
+      const alone = anonymousBytes();
+      const others = [];
+      for (let i = 0; i < 8; i++) others.push(await backend.compile(graph, options));
+      const together = anonymousBytes();
+      assert.ok(
+        together - alone < 2 * size,
+        `eight more programs take ${together - alone} bytes, the weight has ${size}`,
+      );
+      [first, ...others, ...buffers].forEach((one) => one.dispose());
+      backend.dispose();
+    },
+  });
+}

@@ -9,6 +9,7 @@ import { type Graph, sizeOf } from "@tessera/core";
 import type { Buffer } from "@tessera/runtime";
 import { OnnxBuffer } from "./buffer.ts";
 import { type Environment, outPointer } from "./ffi/environment.ts";
+import { allocateFresh } from "./ffi/fresh_memory.ts";
 import type { SessionResidents } from "./ffi/session.ts";
 import { type OrtValue, reshapedValue, valueOver } from "./ffi/value.ts";
 import type { OnnxModel } from "./model/description.ts";
@@ -83,6 +84,7 @@ export function bindResidents(
 function acquire({ api }: Environment, key: OnnxBuffer): Prepacked {
   let found = containers.get(key);
   if (found === undefined) {
+    allocateFresh();
     const out = outPointer();
     api.createPrepackedWeightsContainer(out);
     containers.set(key, found = { container: out[0]!, users: 0 });
