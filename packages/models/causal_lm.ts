@@ -23,8 +23,15 @@ import {
   saveAdapter,
   unloadLora,
 } from "@tessera/lora";
-import { distribution } from "@tessera/mesh";
-import { disposeValues, type EinsumDense, formatSummary, initialize, type Variable } from "@tessera/nn";
+import { type Distribution, distribution } from "@tessera/mesh";
+import {
+  disposeValues,
+  type EinsumDense,
+  formatShardings,
+  formatSummary,
+  initialize,
+  type Variable,
+} from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import {
   type CompileSettings,
@@ -191,6 +198,26 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /** The table of variables and parameter counts. */
   summary(options: { readonly width?: number } = {}): string {
     return formatSummary(this.name, this.variables, options);
+  }
+
+  /**
+   * Where the variables lie, a line each: those of the model, or of one layer, and those of the optimizer once it has made them,
+   * at the first `fit` or with `await lm.trainer.build()`.
+   *
+   * @throws {Error} when no distribution is set.
+   */
+  printSharding(options: { readonly layer?: string } = {}): string {
+    const wanted = this.#wantedDistribution();
+    if (wanted === null) {
+      throw new Error(
+        `Cannot print how "${this.name}" is sharded: no distribution is set; call setDistribution() first`,
+      );
+    }
+    const { layer } = options;
+    const isShown = ({ path }: Variable) => layer === undefined || path.startsWith(`${layer}/`);
+    const slots = this.#trainer?.settings.optimizer.variables ?? [];
+    const isSlotShown = ({ follows }: Variable) => layer === undefined || follows !== null && isShown(follows.variable);
+    return formatShardings([...this.variables.filter(isShown), ...slots.filter(isSlotShown)], wanted);
   }
 
   /**
@@ -394,12 +421,15 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     disposeValues(this.variables);
   }
 
+  #wantedDistribution(): Distribution | null {
+    const { distribution: given } = this.#parts;
+    return given === undefined ? distribution() : given;
+  }
+
   /** Puts the model where the distribution wants it, because that may have been set after the model was loaded. */
   async #distribute(): Promise<void> {
-    const given = this.#parts.distribution;
     const result = this.#moved.then(async () => {
-      const wanted = given === undefined ? distribution() : given;
-      if (await distribute(this, this.backend, wanted)) this.#dropPrograms();
+      if (await distribute(this, this.backend, this.#wantedDistribution())) this.#dropPrograms();
     });
     this.#moved = result.catch(() => {});
     await result;

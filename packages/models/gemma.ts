@@ -116,6 +116,11 @@ export class GemmaBackbone implements Backbone {
     return this.config.numLayers;
   }
 
+  /** The published layouts of the variables of any Gemma on a mesh with a batch and a model axis; see `gemmaLayoutMap`. */
+  static getLayoutMap<Axis extends string>(mesh: DeviceMesh<Axis>, options?: LayoutAxisOptions<Axis>): LayoutMap<Axis> {
+    return gemmaLayoutMap(mesh, options);
+  }
+
   /** The published layouts of the variables on a mesh with a batch and a model axis; see `gemmaLayoutMap`. */
   getLayoutMap<Axis extends string>(mesh: DeviceMesh<Axis>, options?: LayoutAxisOptions<Axis>): LayoutMap<Axis> {
     return gemmaLayoutMap(mesh, options);

@@ -22,6 +22,7 @@ export {
 } from "./placement.ts";
 export type { Where } from "./placement.ts";
 export { shardProgram } from "./shard_program.ts";
+export { formatShardings } from "./sharding_table.ts";
 export { modelVariables, Scope } from "./scope.ts";
 export type { Registry } from "./scope.ts";
 export { applyDense, contract, einsumDense, lookup } from "./dense.ts";

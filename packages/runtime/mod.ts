@@ -11,7 +11,7 @@ export type { ShardedCompileOptions, ShardedExecutable } from "./executor.ts";
 export { localCommunicator } from "./local_communicator.ts";
 export { memoryOfSteps } from "./memory.ts";
 export type { MemoryOfRun } from "./memory.ts";
-export { meshDevices, scatter, scatterFrom, scatterZeros, ShardedBuffer } from "./sharded_buffer.ts";
+export { distributeTensor, meshDevices, scatter, scatterFrom, scatterZeros, ShardedBuffer } from "./sharded_buffer.ts";
 export type { Placement, ShardedBufferParts } from "./sharded_buffer.ts";
 export { cutSteps } from "./steps.ts";
 export type { ExchangeStep, Segment, Step, Steps } from "./steps.ts";

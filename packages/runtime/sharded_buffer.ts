@@ -7,11 +7,13 @@
 import { formatType, type HostTensor, hostZeros, sameType, type TensorType } from "@tessera/core";
 import {
   blockOf,
+  DataParallel,
   type DeviceMesh,
   type Distribution,
   groupIndex,
   localType,
   type Sharding,
+  type TensorLayout,
   withoutTrivialAxes,
 } from "@tessera/mesh";
 import type { Backend, Buffer, Device } from "./backend.ts";
@@ -196,6 +198,16 @@ export function scatterFrom(
     parts,
     shareMemory: made.size < parts.length,
   });
+}
+
+/**
+ * Puts a host tensor on the devices of a mesh as a layout says.
+ *
+ * @throws {RangeError} when it cannot be split so, or the backend lacks a device.
+ */
+export function distributeTensor(tensor: HostTensor, layout: TensorLayout, backend: Backend): ShardedBuffer {
+  const distribution = new DataParallel({ mesh: layout.mesh });
+  return scatter(tensor, backend, { distribution, sharding: layout.sharding(tensor.shape.length) });
 }
 
 /** A tensor of zeros on the devices of a mesh; throws as `scatter` does. */
