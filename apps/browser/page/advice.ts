@@ -15,7 +15,7 @@ const known: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/loss of update|the loss .* is (?:NaN|Infinity)/i, "Lower the learning rate, for example to a tenth."],
   [
     /no architecture/i,
-    "Tessera knows Gemma, Gemma 2, Llama 3 and PaliGemma. Models of other families cannot be loaded yet.",
+    "This page knows Gemma, Gemma 2 and Llama 3. Models of other families cannot be loaded yet.",
   ],
   [
     /tokenizer\.json|config\.json|safetensors/,

@@ -127,10 +127,17 @@ function setBusy(value: boolean): void {
   for (const id of ["model-shipped", "data-shipped"]) find(id, HTMLButtonElement).disabled = busy;
 }
 
+/** Scrolls to a part of the page, unless it is in view. */
+function show(id: string): void {
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  find(id, HTMLElement).scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
+}
+
 function showProblem({ message }: Error): void {
   find("problem", HTMLElement).hidden = false;
   text("problem-text").textContent = message;
   text("problem-advice").textContent = adviceFor(message);
+  show("problem");
 }
 
 function settings(): Settings {
@@ -251,6 +258,7 @@ async function finetune(): Promise<void> {
   talk.clear();
   showLosses(Number(steps.value));
   [stop.hidden, stop.disabled, save.hidden] = [false, false, true];
+  show("progress");
   const outcome = await work(() => client.call("finetune", settings()));
   stop.hidden = true;
   if (outcome === null) return await reconnect();
