@@ -1,5 +1,6 @@
 /** The same models on WebGPU: parity with Transformers, training as on the processor, and a mesh on one GPU. */
 import assert from "node:assert/strict";
+import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
 import {
   adamW,
@@ -7,8 +8,10 @@ import {
   createDataset,
   type Distribution,
   gemmaLayoutMap,
+  hardware,
   ModelParallel,
   openBackend,
+  planTraining,
   toFloat32,
   withDistribution,
 } from "tessera";
@@ -61,5 +64,28 @@ await withGpu(async () => {
       assertNear(found.losses, expected.losses, 1e-3);
       assertNear(found.values, expected.values, 1e-3);
     }
+  });
+
+  Deno.test("A step of LoRA on WebGPU takes the memory that was planned, within 20 %", async () => {
+    const gpu = await webgpuBackend();
+    const config = { vocabularySize: 2000, numLayers: 3, hiddenDim: 128, intermediateDim: 1024, headDim: 32 };
+    const lm = tinyModel(gpu, config);
+    lm.enableLora({ rank: 4 });
+    const optimizer = adamW({ learningRate: 1e-3, globalClipNorm: 1 });
+    lm.compile({ optimizer });
+    const [batchSize, length] = [4, 128];
+    const examples = examplesOf(countingRows([length, length, length, length]));
+    await lm.fit(createDataset(examples, { batchSize, buckets: [length] }), { epochs: 2 });
+    const { backbone } = lm;
+    const { memory } = planTraining({ backbone, optimizer, batchSize, length }, {
+      distribution: null,
+      hardware: hardware.laptop,
+    });
+    const { usedBytes, peakBytes } = gpu.memory();
+    assert.equal(usedBytes, memory.weights + memory.optimizer, "between steps only weights and slots stay");
+    const ratio = peakBytes / memory.training;
+    assert(ratio > 0.8 && ratio < 1.2, `planned ${memory.training} B, found ${peakBytes} B: ${ratio}`);
+    lm.dispose();
+    gpu.dispose();
   });
 });

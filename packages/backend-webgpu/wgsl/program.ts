@@ -35,7 +35,7 @@ export interface Program {
   readonly inputs: readonly ProgramInput[];
   /** What it writes, all of it. */
   readonly output: TensorType;
-  /** A value whose content the program finds in the result. It is copied first, unless nobody else needs it. */
+  /** A value whose content the program finds in the result; a copy of it is written unless `inPlace`. */
   readonly into?: Value;
   /** Whether that value itself is written, since nobody else has it. */
   readonly inPlace?: boolean;
