@@ -28,7 +28,7 @@ export interface SamplingOptions {
   readonly penaltyAlpha?: number;
 }
 
-/** The samplers that have a name, each with the options that it stands for; values are those of Keras. */
+/** The samplers that have a name, each with the options that it stands for; those that Keras has take the values that they take there. */
 export const samplers = {
   /** The likeliest token. */
   greedy: { temperature: 0 },
