@@ -23,7 +23,7 @@ const names: Readonly<Record<DirectedTraffic["op"], string>> = {
 };
 
 function percent(share: number): string {
-  return `${(100 * share).toPrecision(share < 0.1 ? 2 : 3)} %`;
+  return `${(100 * share).toPrecision(share < 0.1 ? 2 : 3)}\u00a0%`;
 }
 
 function milliseconds(seconds: number): string {
@@ -206,8 +206,7 @@ export function printSuggestions(
     planned.map(({ plan, fits, layout }) => [
       `  ${plan!.mesh.map(({ name, size }) => `${name}=${size}`).join(",")}`,
       typeof layout === "string" ? layout : "own",
-      formatBytes(plan!.memory.training),
-      fits ? "✓" : "✗",
+      `${fits ? "✓" : "✗"} ${formatBytes(plan!.memory.training)}`,
       milliseconds(plan!.time.step),
       formatCount(plan!.tokensPerSecond),
       plan!.time.limit,
@@ -217,7 +216,6 @@ export function printSuggestions(
         { header: "  Mesh" },
         { header: "Layout" },
         { header: "Each needs", align: "right" },
-        { header: "Fits" },
         { header: "Step", align: "right" },
         { header: "Tokens/s", align: "right" },
         { header: "Limit", shrink: "end" },
