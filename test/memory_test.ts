@@ -75,6 +75,16 @@ onLinux("a bfloat16 checkpoint is widened one tensor at a time, or not at all", 
   });
 });
 
+onLinux("eight devices get their slices of a checkpoint and no more, whatever they are cut from", async () => {
+  for (const dtype of ["float32", "bfloat16"] as const) {
+    await withWeights(dtype, async (folder) => {
+      const { used, weights, largest } = await measure("shard", folder);
+      assert(used.most! > 0.4 * weights, "slices along inner axes are copied, and must be seen");
+      assert(used.most! <= weights + largest + 32 * MiB, `${used.most} bytes for weights of ${weights}`);
+    });
+  }
+});
+
 onLinux("memory does not grow while tokens are generated", async () => {
   await withFolder(async (folder) => {
     // The logits of one token are 250 KiB, so that it would show if those of some were kept.

@@ -25,8 +25,8 @@ async function deno(command: readonly string[], code: string): Promise<{ success
   }
 }
 
-Deno.test("the README has examples that load a checkpoint, on a machine and in a page, and one that runs without any", () => {
-  assert.deepEqual(blocks.map(({ runs }) => runs), [false, true, false]);
+Deno.test("the README has examples that load a checkpoint, on a machine, on a mesh and in a page, and one that runs without any", () => {
+  assert.deepEqual(blocks.map(({ runs }) => runs), [false, true, false, false]);
 });
 
 blocks.forEach(({ runs, code }, i) => {

@@ -4,7 +4,16 @@
  *
  * Usage: `memory_use.ts <scenario> <folder>`. Linux only: `RssAnon` is the memory that a process has touched and that is no file's.
  */
-import { adamW, bytesOf, CausalLM, createDataset, openBackend } from "tessera";
+import {
+  adamW,
+  bytesOf,
+  CausalLM,
+  createDataset,
+  DeviceMesh,
+  GemmaBackbone,
+  ModelParallel,
+  openBackend,
+} from "tessera";
 import { countingRows, examplesOf } from "./models.ts";
 
 const backend = await openBackend("cpu");
@@ -61,6 +70,14 @@ const scenarios: Readonly<Record<string, (folder: string) => Promise<CausalLM>>>
     used.most = 0;
     const onProgress = () => void (used.most = Math.max(used.most!, anonymousBytes() - start));
     return await CausalLM.fromPreset(folder, { backend, onProgress });
+  },
+  async shard(folder) {
+    used.most = 0;
+    const onProgress = () => void (used.most = Math.max(used.most!, anonymousBytes() - start));
+    const devices = await openBackend("cpu", { deviceCount: 8 });
+    const mesh = new DeviceMesh([2, 4], ["batch", "model"], devices.devices);
+    const distribution = new ModelParallel({ layoutMap: GemmaBackbone.getLayoutMap(mesh), batchDimName: "batch" });
+    return await CausalLM.fromPreset(folder, { backend: devices, distribution, onProgress });
   },
   async keep(folder) {
     const lm = await CausalLM.fromPreset(folder, { backend, dtype: "bfloat16" });
