@@ -49,8 +49,6 @@ export type { DrawableMesh } from "./sharding_grid.ts";
 export { shardingSvg } from "./sharding_svg.ts";
 export type { SvgOptions } from "./sharding_svg.ts";
 export { simulate } from "./simulate.ts";
-export { factorLayouts, layoutOfSlot } from "./slot_layout.ts";
-export type { FactorOptions } from "./slot_layout.ts";
 export { formatSpec, TensorLayout } from "./tensor_layout.ts";
 export type { DimLayout, LayoutSpec } from "./tensor_layout.ts";
 export { liveBytes, splitAt, trafficOf } from "./traffic.ts";
