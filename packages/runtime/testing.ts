@@ -11,9 +11,11 @@
  */
 import assert from "node:assert/strict";
 import {
+  apply,
   einsum,
   emit,
   evaluate,
+  full,
   gradients,
   type Graph,
   type HostTensor,
@@ -178,6 +180,23 @@ export function conformance(
       const [[a], [b]] = await Promise.all([double.run([resident]), triple.run([resident])]);
       assert.deepEqual([...(await a!.read()).data, ...(await b!.read()).data], [2, 4, 6, 3, 6, 9]);
       [a!, b!, resident, double, triple].forEach((one) => one.dispose());
+    }));
+
+  Deno.test(`${name} loses no update of a position that occurs often`, () =>
+    withBackend(async (backend) => {
+      const [rows, width, count] = [4, 64, 8192];
+      const types = { at: { shape: [count], dtype: "int32" }, x: { shape: [count, width], dtype: "float32" } } as const;
+      const graph = trace("add", types, ({ at, x }) => ({
+        y: apply("scatterAdd", [full([rows, width], 0), at, x], { axis: 0 }),
+      }));
+      const inputs = [
+        hostTensor("int32", [count], Int32Array.from({ length: count }, (_, i) => i % rows)),
+        hostTensor("float32", [count, width], new Float32Array(count * width).fill(1)),
+      ];
+      for (let run = 0; run < 5; run++) {
+        const [sums] = await runOnce(backend, graph, inputs);
+        assert.deepEqual(new Set(sums!.data), new Set([count / rows]));
+      }
     }));
 
   Deno.test(`${name} writes and zero-fills buffers`, () =>
