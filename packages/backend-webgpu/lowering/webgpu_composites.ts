@@ -2,14 +2,14 @@
 
 import { type CompositeName, type Lowering, sizeOf } from "@tessera/core";
 import type { Value } from "../engine.ts";
+import { attentionProgram } from "../wgsl/attention.ts";
 import {
   type AttentionGradOperands,
   attentionKeyGradProgram,
-  type AttentionOperands,
-  attentionProgram,
   attentionQueryGradProgram,
   attentionStatsProgram,
-} from "../wgsl/attention.ts";
+} from "../wgsl/attention_grad.ts";
+import type { AttentionOperands } from "../wgsl/attention_tiles.ts";
 import { quantizedEinsumProgram } from "../wgsl/matmul.ts";
 import { concatProgram } from "../wgsl/movement.ts";
 import {
