@@ -184,7 +184,7 @@ export function conformance(
 
   Deno.test(`${name} loses no update of a position that occurs often`, () =>
     withBackend(async (backend) => {
-      const [rows, width, count] = [4, 64, 8192];
+      const [rows, width, count] = [2, 256, 16384];
       const types = { at: { shape: [count], dtype: "int32" }, x: { shape: [count, width], dtype: "float32" } } as const;
       const graph = trace("add", types, ({ at, x }) => ({
         y: apply("scatterAdd", [full([rows, width], 0), at, x], { axis: 0 }),
