@@ -168,6 +168,14 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     return this.backbone.images;
   }
 
+  /** What tells checkpoints of its training apart, beside its variables: what it computes in, and its adapters. */
+  get identity(): Readonly<Record<string, unknown>> {
+    const adapters = loraAdapters(this).map(({ layer, adapter: { layout, rank, alpha } }) =>
+      [layer.path, `${layout}, rank ${rank}, alpha ${alpha}`] as const
+    );
+    return { compute: this.backbone.compute, adapters: Object.fromEntries(adapters) };
+  }
+
   /** The longest text, in tokens. */
   get contextLength(): number {
     return this.text.contextLength;
@@ -312,9 +320,10 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Trains on a data set.
+   * Trains on a data set; with `checkpoint` it is saved now and then, and goes on after it was stopped.
    *
-   * @throws {Error} when `compile` was not called, when nothing is trainable, or when the loss stops being a number.
+   * @throws {Error} when `compile` was not called, when nothing is trainable, when there is a checkpoint that training cannot go
+   * on from, or when the loss stops being a number.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
     const trainer = this.#compiled("fit");

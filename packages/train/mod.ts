@@ -30,7 +30,12 @@ export type { AdamWOptions, Optimizer, Slots, StepScalars } from "./optimizer.ts
 export { Evaluator } from "./evaluator.ts";
 export type { EvaluateOptions, Evaluation } from "./evaluator.ts";
 export { Trainer } from "./trainer.ts";
-export type { CompileSettings, EpochReport, FitOptions, History, StepReport } from "./trainer.ts";
+export type { CompileSettings, FitOptions } from "./trainer.ts";
+export type { EpochReport, History, StepReport } from "./history.ts";
+export { lastCheckpoint } from "./checkpoints/checkpointer.ts";
+export type { CheckpointOptions } from "./checkpoints/checkpointer.ts";
+export { removeCheckpoints } from "./checkpoints/checkpoint_files.ts";
+export type { TrainingCheckpoint } from "./checkpoints/checkpoint_files.ts";
 export {
   makeAccumulators,
   traceAccumulate,

@@ -55,6 +55,8 @@ export interface AdamWOptions {
 export interface Optimizer {
   /** The name that its variables' paths begin with. */
   readonly name: string;
+  /** What it was made from, defaults included, as a record for JSON: a checkpoint of another optimizer is told by it. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** The largest joint norm of the gradients; `null` for no limit. */
   readonly globalClipNorm: number | null;
   /** All slots so far, in the order of the model's variables. */
@@ -103,6 +105,15 @@ export function adamW(options: AdamWOptions): Optimizer {
   };
   return {
     name: "adamw",
+    settings: {
+      learningRate: schedule,
+      weightDecay,
+      beta1,
+      beta2,
+      epsilon,
+      globalClipNorm,
+      excludeFromWeightDecay: excluded.map(String),
+    },
     globalClipNorm,
     get variables() {
       return [...slots.values()].flatMap(slotVariables);

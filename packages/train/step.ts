@@ -39,6 +39,11 @@ export interface TrainableModel {
   readonly variables: readonly Variable[];
   /** The number of tokens in the vocabulary. */
   readonly vocabularySize: number;
+  /**
+   * What else a checkpoint of its training should be of, as a record for JSON: settings that its variables do not show, such as the
+   * scales of adapters; nothing when left out.
+   */
+  readonly identity?: Readonly<Record<string, unknown>>;
   /** The picture that comes with each row; none when left out. */
   readonly images?: ModelImages | undefined;
   /** The logits [batch, time, vocabulary] of tokens [batch, time]. */

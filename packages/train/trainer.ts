@@ -6,14 +6,18 @@ import {
   disposeValues,
   distributionOf,
   type Program,
+  putZeros,
   rowMultiple,
   type TracedProgram,
   type Variable,
+  whereOf,
 } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { checkTokens } from "./check.ts";
+import { type Checkpointer, type CheckpointOptions, openCheckpoints } from "./checkpoints/checkpointer.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { disposePrograms, type EvaluateOptions, type Evaluation, Evaluator, inputsOf, numbers } from "./evaluator.ts";
+import type { EpochReport, History, Progress, StepReport } from "./history.ts";
 import type { Optimizer } from "./optimizer.ts";
 import {
   hostScalar,
@@ -33,44 +37,6 @@ export interface CompileSettings {
   readonly gradientAccumulationSteps?: number;
 }
 
-/** What an update did. */
-export interface StepReport {
-  /** The number of updates so far in this call of `fit`, this one included. */
-  readonly step: number;
-  /** The number of updates that this call of `fit` will make. */
-  readonly steps: number;
-  /** The number of the epoch, from 0. */
-  readonly epoch: number;
-  /** The mean loss over the tokens that count, before the update. */
-  readonly loss: number;
-  /** The number of real tokens read. */
-  readonly tokens: number;
-  /** Real tokens per second, from the start of this update to its end. */
-  readonly tokensPerSecond: number;
-  /** The learning rate of the update. */
-  readonly learningRate: number;
-  /** The joint norm of the gradients, before clipping. */
-  readonly gradientNorm: number;
-}
-
-/** What happened in an epoch. */
-export interface EpochReport {
-  /** The number of the epoch, from 0. */
-  readonly epoch: number;
-  /** The mean training loss over the tokens that count. */
-  readonly loss: number;
-  /** The evaluation on the validation data, where some was given. */
-  readonly validation?: Evaluation;
-}
-
-/** What happened in a call of `fit`. */
-export interface History {
-  /** One entry per update. */
-  readonly steps: readonly StepReport[];
-  /** One entry per epoch, the last one also when it was cut short. */
-  readonly epochs: readonly EpochReport[];
-}
-
 /** How long and on what to train. */
 export interface FitOptions {
   /** How often to go through the data; 1 unless given. */
@@ -79,6 +45,8 @@ export interface FitOptions {
   readonly maxSteps?: number;
   /** The seed of the order of batches and examples; in their own order unless given. */
   readonly seed?: number;
+  /** Where and how often to save the training, and whether it goes on from there; not saved unless given. */
+  readonly checkpoint?: CheckpointOptions;
   /** Evaluated after each epoch. */
   readonly validation?: Dataset;
   /** Called after each update. */
@@ -87,6 +55,20 @@ export interface FitOptions {
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
   /** Ends training after the update under way. */
   readonly signal?: AbortSignal;
+}
+
+/** What an update gives. */
+interface Update {
+  readonly loss: number;
+  readonly counted: number;
+  readonly gradientNorm: number;
+}
+
+function nextEpoch(progress: Progress): void {
+  progress.epoch++;
+  progress.epochSteps = 0;
+  progress.lossSum = 0;
+  progress.tokenSum = 0;
 }
 
 function realTokens(batch: Batch): number {
@@ -133,10 +115,11 @@ export class Trainer {
    * Trains on a data set.
    *
    * @throws {RangeError} when the number of epochs or of steps is out of range, or when the data has tokens that the model lacks.
-   * @throws {Error} when nothing is trainable, when a variable has no value, or when the loss is not a number, naming the update.
+   * @throws {Error} when nothing is trainable, when a variable has no value, when there is a checkpoint that the training cannot go
+   * on from, or when the loss is not a number, naming the update.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
-    const { epochs = 1, seed, signal } = options;
+    const { epochs = 1, seed, signal, checkpoint } = options;
     for (const [name, value] of [["epochs", epochs], ["maxSteps", options.maxSteps ?? 1]] as const) {
       if (Number.isInteger(value) && value >= 1) continue;
       throw new RangeError(
@@ -148,24 +131,27 @@ export class Trainer {
     const every = this.settings.gradientAccumulationSteps ?? 1;
     const perEpoch = Math.ceil(dataset.statistics.batches / every);
     const steps = Math.min(options.maxSteps ?? Infinity, perEpoch * epochs);
-    const history = { steps: [] as StepReport[], epochs: [] as EpochReport[] };
+    const checkpoints = checkpoint === undefined ? null : await this.#openCheckpoints(checkpoint, dataset, seed, steps);
+    const progress = this.#begin(checkpoints?.resumed ?? null);
+    const { history } = progress;
     const done = () => signal?.aborted === true || history.steps.length >= steps;
-    for (let epoch = 0; epoch < epochs && !done(); epoch++) {
-      let [lossSum, tokenSum] = [0, 0];
-      for (const group of groups(batches(dataset, seed === undefined ? { epoch } : { seed, epoch }), every)) {
+    for (; progress.epoch < epochs && (!done() || progress.epochSteps > 0); nextEpoch(progress)) {
+      const { epoch, epochSteps } = progress;
+      const order = { epoch, skip: epochSteps * every, ...(seed === undefined ? {} : { seed }) };
+      for (const group of done() ? [] : groups(batches(dataset, order), every)) {
         const start = performance.now();
         const update = this.#updates;
-        const { loss, counted, gradientNorm } = every === 1
-          ? await this.#update(group[0]!)
-          : await this.#accumulate(group);
+        const { loss, counted, gradientNorm } = await this.#step(group, checkpoints);
         if (!Number.isFinite(loss)) {
           throw new Error(
             `Cannot go on training "${this.#model.name}": the loss of update ${update} is ${loss}; lower the learning rate ` +
               `(${this.settings.optimizer.learningRate(update)}) or set globalClipNorm`,
           );
         }
-        lossSum += loss * counted;
-        tokenSum += counted;
+        progress.updates = this.#updates;
+        progress.epochSteps++;
+        progress.lossSum += loss * counted;
+        progress.tokenSum += counted;
         const tokens = group.reduce((sum, batch) => sum + realTokens(batch), 0);
         const report: StepReport = {
           step: history.steps.length + 1,
@@ -179,15 +165,19 @@ export class Trainer {
         };
         history.steps.push(report);
         await options.onStep?.(report);
+        await checkpoints?.saveWhenDue(progress);
         if (done()) break;
       }
+      // Before the report of an epoch that is cut short, which it will have again when it is over.
+      if (done()) await checkpoints?.save(progress);
       const validation = options.validation === undefined || signal?.aborted
         ? {}
         : { validation: await this.evaluate(options.validation) };
-      const report: EpochReport = { epoch, loss: lossSum / Math.max(tokenSum, 1), ...validation };
+      const report: EpochReport = { epoch, loss: progress.lossSum / Math.max(progress.tokenSum, 1), ...validation };
       history.epochs.push(report);
       await options.onEpoch?.(report);
     }
+    await checkpoints?.save(progress);
     return history;
   }
 
@@ -247,6 +237,37 @@ export class Trainer {
     }
   }
 
+  async #openCheckpoints(
+    options: CheckpointOptions,
+    dataset: Dataset,
+    seed: number | undefined,
+    steps: number,
+  ): Promise<Checkpointer> {
+    const { optimizer, gradientAccumulationSteps = 1 } = this.settings;
+    return await openCheckpoints(options, {
+      model: this.#model,
+      dataset,
+      optimizer,
+      gradientAccumulationSteps,
+      seed,
+      steps,
+      variables: [...this.#trained, ...optimizer.variables],
+      backend: this.#backend,
+    });
+  }
+
+  /** How far training has come at its beginning, or where it goes on. */
+  #begin(resumed: Progress | null): Progress {
+    if (resumed === null) {
+      const history = { steps: [], epochs: [] };
+      return { updates: this.#updates, epoch: 0, epochSteps: 0, lossSum: 0, tokenSum: 0, history };
+    }
+    this.#updates = resumed.updates;
+    // A step that failed may have left part of its gradients.
+    for (const accumulator of this.#accumulators.values()) putZeros(accumulator, this.#backend, whereOf(accumulator));
+    return resumed;
+  }
+
   #program(key: string, trace: () => TracedProgram): Promise<Program> {
     const known = this.#programs.get(key) ?? compileProgram(trace(), this.#backend);
     this.#programs.set(key, known);
@@ -262,7 +283,18 @@ export class Trainer {
     return Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, hostScalar(value)]));
   }
 
-  async #update(batch: Batch): Promise<{ loss: number; counted: number; gradientNorm: number }> {
+  /** One update. Throws what goes wrong on the backend, with what is saved of the training. */
+  async #step(group: readonly Batch[], checkpoints: Checkpointer | null): Promise<Update> {
+    try {
+      return (this.settings.gradientAccumulationSteps ?? 1) === 1
+        ? await this.#update(group[0]!)
+        : await this.#accumulate(group);
+    } catch (error) {
+      throw checkpoints === null ? error : checkpoints.explain(error);
+    }
+  }
+
+  async #update(batch: Batch): Promise<Update> {
     const inputs = this.#inputs(batch);
     const [rows, time] = inputs.tokenIds.shape as [number, number];
     const program = await this.#program(
@@ -273,7 +305,7 @@ export class Trainer {
     return { loss: found.loss!, counted: found.tokens!, gradientNorm: found.gradientNorm! };
   }
 
-  async #accumulate(group: readonly Batch[]): Promise<{ loss: number; counted: number; gradientNorm: number }> {
+  async #accumulate(group: readonly Batch[]): Promise<Update> {
     let [loss, tokens] = [0, 0];
     for (const batch of group) {
       const inputs = this.#inputs(batch);

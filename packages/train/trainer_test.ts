@@ -1,51 +1,20 @@
 import assert from "node:assert/strict";
 import { onnxBackend } from "@tessera/backend-onnx";
-import { hostTensor, toFloat32 } from "@tessera/core";
-import { disposeValues, Variable, zeros } from "@tessera/nn";
+import { toFloat32 } from "@tessera/core";
+import { disposeValues } from "@tessera/nn";
 import { createDataset } from "./data/batches.ts";
-import type { EncodedExample } from "./data/encode.ts";
+import type { EpochReport, StepReport } from "./history.ts";
 import { adamW } from "./optimizer.ts";
-import type { TrainableModel } from "./step.ts";
-import { type CompileSettings, type EpochReport, type StepReport, Trainer } from "./trainer.ts";
+import { type BigramModel, bigramModel, data, examples } from "./testing.ts";
+import { type CompileSettings, Trainer } from "./trainer.ts";
 
 const backend = onnxBackend({ threads: 1 });
-const vocabularySize = 5;
-
-/** The simplest language model: each token has a row of logits for the next. */
-function bigramModel(): TrainableModel & { readonly table: Variable; readonly frozen: Variable } {
-  const table = new Variable("table", { shape: [vocabularySize, vocabularySize], initializer: zeros() });
-  const frozen = new Variable("frozen", { shape: [1], initializer: zeros(), trainable: false });
-  table.value = backend.upload(hostTensor("float32", table.shape, new Float32Array(25)));
-  frozen.value = backend.upload(hostTensor("float32", [1], Float32Array.of(1)));
-  const variables = [table, frozen];
-  return {
-    name: "bigram",
-    variables,
-    vocabularySize,
-    table,
-    frozen,
-    forward: ({ tokenIds }) => table.raw().gather(tokenIds).mul(frozen.raw()),
-  };
-}
-
-function examples(rows: readonly (readonly number[])[]): EncodedExample[] {
-  return rows.map((row, i) => ({
-    tokenIds: Int32Array.from(row),
-    lossMask: Uint8Array.from(row, (_, t) => t > 0 ? 1 : 0),
-    at: `row ${i}`,
-  }));
-}
-
-const data = createDataset(examples([[0, 1, 2, 3], [1, 2], [2, 3, 4], [3, 4, 0, 1, 2], [4, 0]]), {
-  batchSize: 2,
-  buckets: [5],
-});
 
 async function withTrainer(
-  run: (trainer: Trainer, model: ReturnType<typeof bigramModel>) => Promise<void>,
+  run: (trainer: Trainer, model: BigramModel) => Promise<void>,
   settings: Partial<CompileSettings> = {},
 ): Promise<void> {
-  const model = bigramModel();
+  const model = bigramModel(backend);
   const trainer = new Trainer(model, backend, { optimizer: adamW({ learningRate: 0.1 }), ...settings });
   try {
     await run(trainer, model);
