@@ -57,7 +57,7 @@ const wide = { numLayers: 3, hiddenDim: 256, headDim: 64, intermediateDim: 1024 
 const tokenIds = hostTensor("int32", [2, 16], Int32Array.from({ length: 32 }, (_, i) => (i * 13 + 7) % 480));
 
 /** How far random weights, whose errors are as large as errors get, may move the logits. */
-const most: Readonly<Record<QuantizationName, number>> = { int8: 0.045, int4: 0.35 };
+const most: Readonly<Record<QuantizationName, number>> = { int8: 0.045, int4: 0.24 };
 
 for (const quantize of ["int8", "int4"] as const) {
   Deno.test(`${quantize}: logits stay near, steps of a cache agree with whole prompts, and the bytes are counted`, async () => {
@@ -113,7 +113,7 @@ for (const quantize of ["int8", "int4"] as const) {
       lm.unloadLora();
       assert(lm.denses.every(({ kernel }) => !kernel.trainable), "codes have no gradient");
       await withFolder((other) =>
-        assertFails(() => lm.saveToPreset(other), TypeError, [`is stored as ${quantize}`, "without quantize"])
+        assertFails(() => lm.saveToPreset(other), TypeError, ["is stored as int", "without quantize"])
       );
       exact.dispose();
       lm.dispose();

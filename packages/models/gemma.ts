@@ -78,6 +78,7 @@ export class GemmaBackbone implements Backbone {
     this.#embeddings = scope.scope("token_embedding").variable("embeddings", {
       shape: [vocabularySize, hiddenDim],
       summed: [1],
+      fewestBits: 8,
       dtype,
       initializer: randomNormal(hiddenDim ** -0.5),
     });

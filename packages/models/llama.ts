@@ -77,12 +77,14 @@ export class Llama3Backbone implements Backbone {
     this.#embeddings = embedding.variable("embeddings", {
       shape: [vocabularySize, hiddenDim],
       summed: [1],
+      fewestBits: 8,
       dtype,
       initializer: randomNormal(0.01),
     });
     this.#reverseEmbeddings = tieWordEmbeddings ? null : embedding.variable("reverse_embeddings", {
       shape: [hiddenDim, vocabularySize],
       summed: [0],
+      fewestBits: 8,
       order: [1, 0],
       dtype,
       initializer: randomNormal(0.02),

@@ -14,7 +14,10 @@ import { putValue, type Where } from "./placement.ts";
 import { Variable } from "./variable.ts";
 import { zeros } from "./initializers.ts";
 
-/** How weights are stored in fewer bits, by Keras's names: in 8 with a scale per output, or in 4 with a scale per 32 inputs. */
+/**
+ * How weights are stored in fewer bits, by Keras's names: in 8 with a scale per output, or in 4 with a scale per 32 inputs, where what
+ * needs more bits, such as a token embedding, is stored in 8.
+ */
 export type QuantizationName = "int8" | "int4";
 
 /** How one variable is stored in fewer bits. */
@@ -32,8 +35,8 @@ export interface VariableQuantization {
 /** The most inputs that share a scale in 4 bits, as in ONNX Runtime's and llama.cpp's formats. */
 const mostPerBlock = 32;
 
-/** The names of all schemes. */
-const quantizationNames: readonly QuantizationName[] = ["int8", "int4"];
+/** The bits of each scheme. */
+const bitsOf: Readonly<Record<QuantizationName, QuantizationBits>> = { int8: 8, int4: 4 };
 
 /** How many neighbours on the last stored axis share a scale in 4 bits; `null` when they do not pair up. */
 function blockOf(length: number): number | null {
@@ -45,8 +48,9 @@ function blockOf(length: number): number | null {
 }
 
 /** The scheme for a variable; `null` for one that no layer sums over in a way that suits it, which stays as it is. */
-function schemeFor(variable: Variable, name: QuantizationName): VariableQuantization | null {
-  const { order, shape, summed } = variable;
+function schemeFor(variable: Variable, asked: QuantizationName): VariableQuantization | null {
+  const { order, shape, summed, fewestBits } = variable;
+  const name = bitsOf[asked] < fewestBits ? "int8" : asked;
   if (summed.length === 0 || !isFloat(variable.dtype)) return null;
   // A scale belongs to neighbours in memory, so what is summed over must be stored last.
   if (!order.slice(-summed.length).every((axis) => summed.includes(axis))) return null;
@@ -64,7 +68,7 @@ function schemeFor(variable: Variable, name: QuantizationName): VariableQuantiza
     follows: { variable, axes: scaleShape.map((length, axis) => length === 1 ? null : axis) },
   });
   const run = variable.size / scale.size;
-  return { name, bits: name === "int8" ? 8 : 4, scale, run };
+  return { name, bits: bitsOf[name], scale, run };
 }
 
 /**
@@ -75,8 +79,8 @@ function schemeFor(variable: Variable, name: QuantizationName): VariableQuantiza
  * @throws {TypeError} when a variable has a value already.
  */
 export function quantizeVariables(variables: Iterable<Variable>, name: QuantizationName): void {
-  if (!quantizationNames.includes(name)) {
-    throw new RangeError(`Cannot quantize to "${name}": the schemes are ${quantizationNames.join(", ")}`);
+  if (!Object.hasOwn(bitsOf, name)) {
+    throw new RangeError(`Cannot quantize to "${name}": the schemes are ${Object.keys(bitsOf).join(", ")}`);
   }
   for (const variable of variables) {
     const scheme = schemeFor(variable, name);

@@ -55,6 +55,13 @@ Deno.test("quantizeVariables() in int4 shares scales among 32 inputs, or as many
   assert.equal(variable.bytes, 6 * 32 + 6 * 2 * 4);
 });
 
+Deno.test("quantizeVariables() in int4 stores in int8 what needs more bits", () => {
+  const variable = new Variable("table", { shape: [6, 64], summed: [1], fewestBits: 8, initializer });
+  quantizeVariables([variable], "int4");
+  const { name, bits, scale } = variable.quantization!;
+  assert.deepEqual([name, bits, scale.shape], ["int8", 8, [6, 1]]);
+});
+
 Deno.test("a quantised variable is never trainable, and cannot be quantised once it has a value", () => {
   const variable = table([1]);
   initialize([variable], backend, { seed: 1 });

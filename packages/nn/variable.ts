@@ -15,6 +15,7 @@ import {
   inversePermutation,
   isFloat,
   isIdentity,
+  type QuantizationBits,
   type Tensor,
   type TensorType,
 } from "@tessera/core";
@@ -37,6 +38,8 @@ export interface VariableSpec {
   readonly trainable?: boolean;
   /** The logical axes that its layer sums over, where the variable may be quantised; none, so that it may not, unless given. */
   readonly summed?: readonly number[];
+  /** The fewest bits that it may be stored in, where it may be quantised; 4 unless given. */
+  readonly fewestBits?: QuantizationBits;
   /** The variable whose layout it shares on a mesh, where no key of a layout map names it; none unless given. */
   readonly follows?: Follows;
 }
@@ -68,6 +71,8 @@ export class Variable {
   readonly follows: Follows | null;
   /** The logical axes that its layer sums over; none when it may not be quantised. */
   readonly summed: readonly number[];
+  /** The fewest bits that it may be stored in, where it may be quantised. */
+  readonly fewestBits: QuantizationBits;
   /** The value, in the stored axis order; `null` before it is loaded or initialised. */
   value: Buffer | null = null;
   readonly #float: TensorType;
@@ -83,6 +88,7 @@ export class Variable {
     this.initializer = spec.initializer;
     this.follows = spec.follows ?? null;
     this.summed = spec.summed ?? [];
+    this.fewestBits = spec.fewestBits ?? 4;
     this.#trainable = spec.trainable ?? true;
   }
 
