@@ -100,11 +100,16 @@ function environmentDefaults(): Fields {
   throw new UsageError(`Cannot use TESSERA_BACKEND=${backend}: expected one of ${names.join(", ")}`);
 }
 
+/** The backends with several devices; auto is the processor then. */
+const meshBackends: readonly Config["backend"][] = ["cpu", "onnx-cuda", "auto"];
+
 /** Checks that training can do what the job says, beyond what the schema knows. */
 function checkTogether({ training, mesh, layout, backend }: Config, source: string): void {
-  if (mesh !== null && backend !== "cpu" && backend !== "auto") {
+  if (mesh !== null && !meshBackends.includes(backend)) {
     throw new UsageError(
-      `Cannot use ${source}: "mesh" needs the backend "cpu", found "${backend}", which has one device`,
+      `Cannot use ${source}: "mesh" needs the backend ${
+        meshBackends.map((name) => `"${name}"`).join(" or ")
+      }, found "${backend}", which has one device`,
     );
   }
   if (mesh === null && layout !== "auto") {

@@ -132,7 +132,9 @@ Deno.test("TESSERA_BACKEND changes the default, and nothing that was said", asyn
     assert.equal((await readJob(parseArguments([]))).config.backend, "webgpu");
     assert.equal((await readJob(parseArguments(["--backend", "tfjs-cpu"]))).config.backend, "tfjs-cpu");
     Deno.env.set("TESSERA_BACKEND", "abacus");
-    await assert.rejects(readJob(parseArguments([])), /TESSERA_BACKEND=abacus: expected one of cpu, webgpu/);
+    await assert.rejects(readJob(parseArguments([])), /TESSERA_BACKEND=abacus: expected one of cpu, onnx-cuda, webgpu/);
+    Deno.env.set("TESSERA_BACKEND", "onnx-cuda");
+    assert.equal((await readJob(parseArguments(["--mesh", "batch=2"]))).config.backend, "onnx-cuda");
   } finally {
     Deno.env.delete("TESSERA_BACKEND");
   }
@@ -154,7 +156,10 @@ Deno.test("readJob() says what is wrong with a mesh", async () => {
   const fails = (line: readonly string[], message: RegExp) => assert.rejects(async () => await jobOf(...line), message);
   await fails(["--mesh", "batch:2"], /Cannot use --mesh batch:2: .*"batch:2" is no axis; expected one such as batch=2/);
   await fails(["--mehs", "batch=2"], /did you mean --mesh\?/);
-  await fails(["--mesh", "batch=2", "--backend", "webgpu"], /"mesh" needs the backend "cpu", found "webgpu"/);
+  await fails(
+    ["--mesh", "batch=2", "--backend", "webgpu"],
+    /"mesh" needs the backend "cpu" or "onnx-cuda" or "auto", found "webgpu"/,
+  );
   await fails(["--layout", "data-parallel"], /"layout" says where weights lie on a mesh; give "mesh" too/);
   await withFile("job.json", JSON.stringify({ ...least, mesh: { batch: 0 } }), async (path) => {
     await fails(["--config", path], /"mesh\.batch"|mesh/);

@@ -58,9 +58,10 @@ export interface RunResult {
 async function backendOf(
   { backend, mesh }: Config,
 ): Promise<{ readonly name: BackendName; readonly reason: string | null }> {
-  // Only the processor has as many devices as are asked for.
-  if (mesh !== null) return { name: "cpu", reason: null };
-  return backend === "auto" ? await chooseBackend() : { name: backend, reason: null };
+  if (backend !== "auto") return { name: backend, reason: null };
+  const choice = await chooseBackend();
+  if (mesh === null || choice.name === "onnx-cuda") return choice;
+  return { name: "cpu", reason: `"mesh" needs several devices, and ${choice.reason}` };
 }
 
 /** Loads the model of a job with its adapters, ready to be trained. */

@@ -1,17 +1,16 @@
-/** The backend that runs graphs on the processor with ONNX Runtime. */
+/** The backend that runs graphs on the processor with ONNX Runtime, and what it shares with those on other devices. */
 
-import { type HostTensor, type TensorType, trace } from "@tessera/core";
 import type { Backend, Device } from "@tessera/runtime";
 import { checkDevice, virtualDevices } from "@tessera/runtime/support";
 import { OnnxBuffer } from "./buffer.ts";
-import { compileGraph } from "./executable.ts";
+import { compileGraph, type Engine } from "./executable.ts";
 import type { ArenaUse } from "./ffi/arena.ts";
 import { acquireEnvironment, type Environment, type EnvironmentOptions } from "./ffi/environment.ts";
 import { hugeArray } from "./ffi/huge_pages.ts";
+import { hostMemory } from "./ffi/memory.ts";
 import { newSession, type SessionOptions } from "./ffi/session.ts";
-import { allocateValue, bytesOfValue, valueOver } from "./ffi/value.ts";
-import { cpuSupport, lower } from "./lowering/lower.ts";
-import { encodeModel } from "./model/encode.ts";
+import { cpuTarget } from "./lowering/lower.ts";
+import { nothing } from "./nothing.ts";
 
 /** How the backend is set up. */
 export interface OnnxBackendOptions extends EnvironmentOptions {
@@ -36,28 +35,37 @@ export function onnxBackend(options: OnnxBackendOptions = {}): OnnxBackend {
   const { deviceCount = 1, session = {}, ...environmentOptions } = options;
   const devices = virtualDevices("cpu", deviceCount);
   const environment = acquireEnvironment(environmentOptions);
-  const own = (device: Device) => checkDevice("cpu", devices, device);
+  const place = { memory: hostMemory(environment), provider: null };
+  const engine = { environment, target: cpuTarget, options: session, placeOf: () => place };
+  return {
+    ...backendOver("cpu", devices, engine),
+    hostArray: hugeArray,
+    arenaUse: () => readArena(environment),
+  };
+}
+
+/** A backend on some devices, which releases the environment of its engine when it is disposed. */
+export function backendOver(name: string, devices: readonly Device[], engine: Engine): Backend {
+  const { environment, target: { support }, placeOf } = engine;
+  const own = (device: Device) => checkDevice(name, devices, device);
   let disposed = false;
   return {
-    name: "cpu",
+    name,
     devices,
-    computes: cpuSupport.computes,
-    moves: cpuSupport.moves,
-    upload(tensor: HostTensor, device = devices[0]!) {
-      const { dtype, shape, data } = tensor;
-      return new OnnxBuffer(environment, own(device), valueOver(environment, { dtype, shape }, data));
+    computes: support.computes,
+    moves: support.moves,
+    upload(tensor, device = devices[0]!) {
+      const { memory } = placeOf(own(device));
+      return new OnnxBuffer(memory, device, memory.upload(tensor));
     },
-    hostArray: hugeArray,
-    zeros(type: TensorType, device = devices[0]!) {
-      const value = allocateValue(environment, type);
-      bytesOfValue(environment, value).fill(0);
-      return new OnnxBuffer(environment, own(device), value);
+    zeros(type, device = devices[0]!) {
+      const { memory } = placeOf(own(device));
+      return new OnnxBuffer(memory, device, memory.zeros(type));
     },
     compile: (graph, compileOptions) => {
       [compileOptions.device, ...compileOptions.alsoOn ?? []].forEach(own);
-      return compileGraph(environment, graph, compileOptions, session);
+      return compileGraph(engine, graph, compileOptions);
     },
-    arenaUse: () => readArena(environment),
     dispose() {
       if (disposed) return;
       disposed = true;
@@ -68,9 +76,8 @@ export function onnxBackend(options: OnnxBackendOptions = {}): OnnxBackend {
 
 /** The statistics of the arena, which ONNX Runtime gives only through a session. */
 async function readArena(environment: Environment): Promise<ArenaUse> {
-  const type: TensorType = { shape: [], dtype: "float32" };
-  const { model, inputNames, outputNames } = lower(trace("nothing", { x: type }, ({ x }) => ({ y: x })));
-  const session = await newSession(environment, encodeModel(model), { inputNames, outputNames, outputTypes: [type] });
+  const { model, signature } = nothing();
+  const session = await newSession(environment, model, signature);
   try {
     return session.arenaUse();
   } finally {

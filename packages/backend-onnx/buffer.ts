@@ -3,8 +3,8 @@
 import { formatType, type HostTensor, sameType, type TensorType } from "@tessera/core";
 import type { Buffer, Device } from "@tessera/runtime";
 import { idle, newTurns, type Turns, whenFree } from "@tessera/runtime/support";
-import type { Environment } from "./ffi/environment.ts";
-import { bytesOfValue, type OrtValue, readValue } from "./ffi/value.ts";
+import type { DeviceMemory } from "./ffi/memory.ts";
+import type { OrtValue } from "./ffi/value.ts";
 
 /** A buffer over an `OrtValue`, which a run may replace by another one of the same type. */
 export class OnnxBuffer implements Buffer {
@@ -14,15 +14,15 @@ export class OnnxBuffer implements Buffer {
   readonly device: Device;
   /** Which runs use it now. */
   readonly turns: Turns = newTurns();
-  #environment: Environment;
+  #memory: DeviceMemory;
   #value: OrtValue;
   #disposed = false;
 
   /** Takes charge of a value. */
-  constructor(environment: Environment, device: Device, value: OrtValue) {
+  constructor(memory: DeviceMemory, device: Device, value: OrtValue) {
     this.type = value.type;
     this.device = device;
-    this.#environment = environment;
+    this.#memory = memory;
     this.#value = value;
   }
 
@@ -44,7 +44,7 @@ export class OnnxBuffer implements Buffer {
 
   /** Copies the content to the host, after the runs that write it. */
   read(): Promise<HostTensor> {
-    return this.#use("read", () => ({ ...this.type, data: readValue(this.#environment, this.#value) }));
+    return this.#use("read", async () => ({ ...this.type, data: await this.#memory.read(this.#value) }));
   }
 
   /** Replaces the content, after the runs that use it. */
@@ -54,9 +54,7 @@ export class OnnxBuffer implements Buffer {
         `Cannot write ${formatType(tensor)} to a buffer of ${formatType(this.type)}: types must match`,
       );
     }
-    const { buffer, byteOffset, byteLength } = tensor.data;
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    await this.#use("write", () => bytesOfValue(this.#environment, this.#value).set(bytes));
+    await this.#use("write", () => this.#memory.write(this.#value, tensor.data));
   }
 
   /** Frees the memory, after the runs that use it. */
@@ -68,7 +66,7 @@ export class OnnxBuffer implements Buffer {
     else users.then(() => this.#value.release());
   }
 
-  async #use<T>(use: "read" | "write", body: () => T): Promise<T> {
+  async #use<T>(use: "read" | "write", body: () => T | Promise<T>): Promise<T> {
     if (this.#disposed) throw new TypeError(`Cannot ${use} a ${formatType(this.type)} buffer that was disposed`);
     return await whenFree(this.turns, use, body);
   }

@@ -179,7 +179,7 @@ function bytesOf(value: OnnxValue): number {
 }
 
 /** Bytes per element of the types that only ONNX has. */
-const ownTypes = { int64: 8, uint8: 1, int8: 1 } as const;
+const ownTypes = { int64: 8, uint8: 1, int8: 1, float64: 8 } as const;
 
 function elementBytes({ dtype }: OnnxValue): number {
   return dtype in ownTypes ? ownTypes[dtype as keyof typeof ownTypes] : bytesPerElement(dtype as DType);

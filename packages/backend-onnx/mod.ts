@@ -1,6 +1,6 @@
 /**
- * Runs graphs with ONNX Runtime, through its C API: runs do not block the event loop, programs share weights and memory,
- * and donated state is updated in place.
+ * Runs graphs with ONNX Runtime, on the processor or on NVIDIA's GPUs, through its C API: runs do not block the event loop,
+ * programs share weights and memory, and donated state is updated in place.
  *
  * ```ts
  * import { hostTensor, trace } from "@tessera/core";
@@ -20,8 +20,11 @@
 
 export { onnxBackend } from "./backend.ts";
 export type { OnnxBackend, OnnxBackendOptions } from "./backend.ts";
+export { cudaBackend, findCuda } from "./cuda_backend.ts";
+export type { CudaBackend, CudaBackendOptions, CudaPresence, CudaProbes } from "./cuda_backend.ts";
 export type { ArenaUse } from "./ffi/arena.ts";
 export type { EnvironmentOptions } from "./ffi/environment.ts";
+export type { Gpu } from "./ffi/cuda_driver.ts";
 export { OrtError } from "./ffi/library.ts";
 export type { SessionOptions } from "./ffi/session.ts";
 export { lower, prepare } from "./lowering/lower.ts";

@@ -1,13 +1,17 @@
 /** Backends by name: what configuration switches between. */
 import type { Backend } from "@tessera/runtime";
+import type { CudaPresence } from "@tessera/backend-onnx";
 import { nearestName } from "@tessera/core";
-import { openOnnx, processorBackend } from "./native.ts";
+import { findCuda, openCuda, openOnnx, processorBackend } from "./native.ts";
 
 /** How a backend is opened. */
 export interface BackendOptions {
   /** The number of threads that one run may use, where the backend runs on the processor; all cores unless given. */
   readonly threads?: number;
-  /** The number of virtual devices, which share the threads, for meshes on one computer; 1 unless given. */
+  /**
+   * The number of devices, for meshes on one computer: with CUDA the GPUs, all of them unless given; elsewhere virtual ones, which
+   * share what they run on, 1 unless given.
+   */
   readonly deviceCount?: number;
 }
 
@@ -19,6 +23,7 @@ function devicesOf({ deviceCount = 1 }: BackendOptions): { readonly deviceCount:
 /** One row per backend. A backend's code is loaded when it is first asked for. */
 const backends = {
   cpu: openOnnx,
+  "onnx-cuda": openCuda,
   webgpu: async (options) => await (await import("@tessera/backend-webgpu")).webgpuBackend(devicesOf(options)),
   "tfjs-cpu": async (options) => (await import("@tessera/backend-webgpu")).tfjsCpuBackend(devicesOf(options)),
 } as const satisfies Readonly<Record<string, (options: BackendOptions) => Promise<Backend>>>;
@@ -38,13 +43,27 @@ export interface BackendChoice {
 }
 
 /**
- * The fastest backend that is present: a GPU where there is one that is not emulated by the processor, else the processor. In a
- * browser an emulated GPU still runs compiled code, and so comes before plain JavaScript.
+ * The fastest backend that is present: NVIDIA's GPUs where CUDA can be used, else a GPU that is not emulated by the processor, else
+ * the processor. In a browser an emulated GPU still runs compiled code, and so comes before plain JavaScript.
  */
 export async function chooseBackend(): Promise<BackendChoice> {
+  return await chooseAmong(await findCuda());
+}
+
+/** What `chooseBackend` says when CUDA was found or not. */
+export async function chooseAmong({ gpus: [gpu, ...others], obstacle }: CudaPresence): Promise<BackendChoice> {
+  if (gpu !== undefined && obstacle === null) {
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    return { name: "onnx-cuda", reason: `found ${gpu.name}${more}, and CUDA` };
+  }
+  const { name, reason } = await chooseWithoutCuda();
+  return { name, reason: gpu === undefined ? reason : `${reason}; CUDA is left out for ${gpu.name}: ${obstacle}` };
+}
+
+async function chooseWithoutCuda(): Promise<BackendChoice> {
   const adapter = await globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? null;
   const processor: BackendName = processorBackend;
-  if (adapter === null) return { name: processor, reason: "no GPU was found" };
+  if (adapter === null) return { name: processor, reason: "no GPU was found, neither by CUDA nor by WebGPU" };
   const { description, vendor, isFallbackAdapter } = adapter.info;
   const found = description || vendor || "a GPU that does not give its name";
   if (!isFallbackAdapter) return { name: "webgpu", reason: `found ${found}` };

@@ -1,4 +1,5 @@
 /** The backends that call native libraries. */
+import type { CudaPresence } from "@tessera/backend-onnx";
 import { halfSupport, memoryOfRun } from "@tessera/backend-onnx/memory";
 import type { Hardware } from "@tessera/models";
 import type { Backend, MemoryOfRun } from "@tessera/runtime";
@@ -7,6 +8,16 @@ import type { BackendOptions } from "./backends.ts";
 /** Opens ONNX Runtime. */
 export async function openOnnx(options: BackendOptions): Promise<Backend> {
   return (await import("@tessera/backend-onnx")).onnxBackend(options);
+}
+
+/** Opens ONNX Runtime on NVIDIA's GPUs. */
+export async function openCuda(options: BackendOptions): Promise<Backend> {
+  return (await import("@tessera/backend-onnx")).cudaBackend(options);
+}
+
+/** Looks for NVIDIA's GPUs and what it takes to use them. */
+export async function findCuda(): Promise<CudaPresence> {
+  return (await import("@tessera/backend-onnx")).findCuda();
 }
 
 /** Memory of programs on some hardware, in the dtypes that it computes in, as ONNX Runtime plans it. */

@@ -8,10 +8,10 @@
  */
 
 /** The API version that is asked of the library; every function in the table is older. */
-export const apiVersion = 23;
+export const apiVersion = 24;
 
 /** The library versions that the table was checked against: the major version, and the smallest minor version. */
-export const supportedLibrary = { major: 1, minMinor: 23, tested: "1.30.0" } as const;
+export const supportedLibrary = { major: 1, minMinor: 24, tested: "1.30.0" } as const;
 
 /** How one function of the table is called. Every handle and pointer crosses as a `usize`, that is, a `bigint`. */
 export interface ApiFunction {
@@ -51,6 +51,7 @@ export const apiTable = {
   getErrorMessage: { index: 2, parameters: [handle], returns: "text" },
   // (env, model bytes, length, options, out session)
   createSessionFromArray: later(8, handle, handle, "usize", handle, handle),
+  createSessionFromArrayNow: status(8, handle, "buffer", "usize", handle, out),
   // (session, run options, input names, inputs, count, output names, count, outputs)
   run: later(9, handle, handle, handle, handle, "usize", handle, "usize", handle),
   createSessionOptions: status(10, out),
@@ -70,6 +71,8 @@ export const apiTable = {
   // (memory info, data, bytes, shape, rank, element type, out value)
   createTensorWithDataAsOrtValue: status(49, handle, handle, "usize", "buffer", "usize", "i32", out),
   getTensorMutableData: status(51, handle, out),
+  // (name, allocator type, device number, memory type, out memory info)
+  createMemoryInfo: status(68, "buffer", "i32", "i32", "i32", out),
   // (allocator type, memory type, out memory info)
   createCpuMemoryInfo: status(69, "i32", "i32", out),
   getAllocatorWithDefaultOptions: status(78, out),
@@ -106,11 +109,30 @@ export const apiTable = {
   createSessionFromArrayWithPrepackedWeightsContainer: later(169, handle, handle, "usize", handle, handle, handle),
   // (env, memory info)
   unregisterAllocator: status(177, handle, handle),
+  // (session options, CUDA options)
+  sessionOptionsAppendExecutionProviderCudaV2: status(204, handle, handle),
+  createCudaProviderOptions: status(205, out),
+  // (CUDA options, keys, values, count)
+  updateCudaProviderOptions: status(206, handle, "buffer", "buffer", "usize"),
+  releaseCudaProviderOptions: release(208),
+  // (env, provider, memory info, arena configuration, keys, values, count)
+  createAndRegisterAllocatorV2: status(259, handle, "buffer", handle, handle, "buffer", "buffer", "usize"),
   // (key-value pairs, key)
   getKeyValue: { index: 297, parameters: [handle, "buffer"], returns: "text" },
   releaseKeyValuePairs: release(300),
   // (allocator, out key-value pairs)
   allocatorGetStats: status(319, handle, out),
+  // (env, name, path)
+  registerExecutionProviderLibrary: status(301, handle, "buffer", "buffer"),
+  // (env, sources, destinations, stream, count)
+  copyTensors: status(386, handle, "buffer", "buffer", handle, "usize"),
+  copyTensorsLater: later(386, handle, handle, handle, handle, "usize"),
+  // (session, out subgraphs, out count)
+  sessionGetEpGraphAssignmentInfo: status(407, handle, out, out),
+  epAssignedSubgraphGetEpName: status(408, handle, out),
+  // (subgraph, out nodes, out count)
+  epAssignedSubgraphGetNodes: status(409, handle, out, out),
+  epAssignedNodeGetName: status(410, handle, out),
 } as const satisfies Record<string, ApiFunction>;
 
 /** The C function of a row of the table, as TypeScript calls it: a status becomes an exception, a result is returned. */

@@ -14,20 +14,27 @@ export interface ArenaUse {
 }
 
 /** Reads the statistics of the arena that a session allocates in. */
-export function arenaUse({ api, memory }: Environment, session: bigint): ArenaUse {
+export function arenaUse(environment: Environment, session: bigint): ArenaUse {
+  const { api, memory } = environment;
   const out = outPointer();
   api.createAllocator(session, memory, out);
   const allocator = out[0]!;
   try {
-    api.allocatorGetStats(allocator, out);
-    const pairs = out[0]!;
-    const read = (key: string) => Number(api.getKeyValue(pairs, cString(key)));
-    try {
-      return { inUse: read("InUse"), peak: read("MaxInUse"), reserved: read("TotalAllocated") };
-    } finally {
-      api.releaseKeyValuePairs(pairs);
-    }
+    return statistics(environment, allocator);
   } finally {
     api.releaseAllocator(allocator);
+  }
+}
+
+/** Reads the statistics of an allocator that is an arena. */
+export function statistics({ api }: Environment, allocator: bigint): ArenaUse {
+  const out = outPointer();
+  api.allocatorGetStats(allocator, out);
+  const pairs = out[0]!;
+  const read = (key: string) => Number(api.getKeyValue(pairs, cString(key)));
+  try {
+    return { inUse: read("InUse"), peak: read("MaxInUse"), reserved: read("TotalAllocated") };
+  } finally {
+    api.releaseKeyValuePairs(pairs);
   }
 }

@@ -2,8 +2,8 @@
 
 import type { DType } from "@tessera/core";
 
-/** An element type that a model may contain: ours, and those that ONNX wants for shapes and axes. */
-export type ElementType = DType | "int64" | "int8";
+/** An element type that a model may contain: ours, those that ONNX wants for shapes and axes, and one that holds every int32. */
+export type ElementType = DType | "int64" | "int8" | "float64";
 
 /** ONNX's numbers for element types (`TensorProto.DataType`), which ONNX Runtime shares. */
 export const elementTypes: Readonly<Record<ElementType, number>> = {
@@ -14,5 +14,6 @@ export const elementTypes: Readonly<Record<ElementType, number>> = {
   int64: 7,
   bool: 9,
   float16: 10,
+  float64: 11,
   bfloat16: 16,
 };

@@ -34,6 +34,8 @@ export interface Environment {
   readonly allocator: bigint;
   /** The `OrtMemoryInfo` of host memory: where the devices of this environment keep their tensors. */
   readonly memory: bigint;
+  /** Does something when the environment is about to be freed. */
+  beforeRelease(body: () => void): void;
   /** Keeps the environment alive until one more `release`. */
   retain(): void;
   /** Frees the environment once everyone who acquired or retained it has released it. */
@@ -92,15 +94,27 @@ function start(library: OrtLibrary, threads: number, spinning: boolean, logLevel
   registerArena(api, env, memory);
   api.getAllocatorWithDefaultOptions(out);
   const allocator = out[0]!;
+  const endings: (() => void)[] = [];
   let users = 0;
   function release(): void {
     if (--users > 0) return;
     shared = null;
+    for (const body of endings) body();
     api.unregisterAllocator(env, memory);
     api.releaseMemoryInfo(memory);
     api.releaseEnv(env);
   }
-  return { api, library, threads, env, allocator, memory, retain: () => void users++, release };
+  return {
+    api,
+    library,
+    threads,
+    env,
+    allocator,
+    memory,
+    beforeRelease: (body) => void endings.push(body),
+    retain: () => void users++,
+    release,
+  };
 }
 
 const arenaAllocator = 1;

@@ -223,3 +223,10 @@ const encoder = new TextEncoder();
 export function cString(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(`${text}\0`);
 }
+
+/** A path as ONNX Runtime wants it: 16-bit characters on Windows, UTF-8 elsewhere. */
+export function pathString(path: string): Uint8Array<ArrayBuffer> {
+  if (Deno.build.os !== "windows") return cString(path);
+  const units = Uint16Array.from(`${path}\0`, (character) => character.charCodeAt(0));
+  return new Uint8Array(units.buffer);
+}

@@ -57,10 +57,10 @@ Deno.test({
 });
 
 Deno.test("checkVersion() takes the versions that the function table holds for", () => {
-  for (const version of ["1.23.0", "1.30.0", "1.31.2"]) checkVersion(version, "library");
-  for (const version of ["1.22.9", "2.0.0", "unknown"]) {
+  for (const version of ["1.24.0", "1.30.0", "1.31.2"]) checkVersion(version, "library");
+  for (const version of ["1.23.9", "2.0.0", "unknown"]) {
     assert.throws(() => checkVersion(version, "library"), {
-      message: new RegExp(`Cannot use ONNX Runtime ${version} at "library": version 1.23 or later`),
+      message: new RegExp(`Cannot use ONNX Runtime ${version} at "library": version 1.24 or later`),
     });
   }
 });

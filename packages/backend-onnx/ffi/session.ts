@@ -3,8 +3,10 @@
  */
 
 import { type ArenaUse, arenaUse } from "./arena.ts";
+import { assignedNodes, recordAssignment } from "./assignment.ts";
 import { addressOf, type Environment, outPointer } from "./environment.ts";
-import { cString } from "./library.ts";
+import { cString, pathString } from "./library.ts";
+import type { Provider } from "./place.ts";
 import { type OrtValue, ownValue } from "./value.ts";
 import type { TensorType } from "@tessera/core";
 
@@ -60,20 +62,29 @@ export interface Session {
   release(): Promise<void>;
 }
 
+/** Where and with which constants a model is compiled. */
+export interface SessionSetting {
+  /** Constants that are not in the model; none unless given. */
+  readonly residents?: SessionResidents | null;
+  /** The engine that runs it; that of the processor unless given. */
+  readonly provider?: Provider | null;
+}
+
 /**
  * Compiles a model on another thread.
  *
  * @throws {OrtError} when ONNX Runtime refuses the model.
+ * @throws {NodesElsewhere} when nodes would not be run by the engine that was asked for.
  */
 export async function newSession(
   environment: Environment,
   model: Uint8Array<ArrayBuffer>,
   signature: SessionSignature,
   options: SessionOptions = {},
-  residents: SessionResidents | null = null,
+  { residents = null, provider = null }: SessionSetting = {},
 ): Promise<Session> {
   const { api } = environment;
-  const settings = sessionOptions(environment, options);
+  const settings = sessionOptions(environment, options, provider);
   const out = outPointer();
   environment.retain();
   try {
@@ -89,10 +100,44 @@ export async function newSession(
   } finally {
     api.releaseSessionOptions(settings);
   }
-  return wrapSession(environment, out[0]!, signature);
+  const session = wrapSession(environment, out[0]!, signature);
+  if (provider === null) return session;
+  const elsewhere = assignedNodes(environment, out[0]!).filter((node) => node.provider !== provider.name);
+  if (elsewhere.length === 0) return session;
+  await session.release();
+  throw new NodesElsewhere(elsewhere.map(({ name }) => name));
 }
 
-function sessionOptions(environment: Environment, options: SessionOptions): bigint {
+/**
+ * Compiles a small model on this thread, for what ONNX Runtime tells only through a session; gives its handle.
+ *
+ * @throws {OrtError} when ONNX Runtime refuses the model.
+ */
+export function newSessionNow(environment: Environment, model: Uint8Array<ArrayBuffer>, provider: Provider): bigint {
+  const { api, env } = environment;
+  const settings = sessionOptions(environment, {}, provider);
+  const out = outPointer();
+  try {
+    api.createSessionFromArrayNow(env, model, model.byteLength, settings, out);
+    return out[0]!;
+  } finally {
+    api.releaseSessionOptions(settings);
+  }
+}
+
+/** Says that an engine has no kernels for some nodes of a model, which would have gone to the processor and back. */
+export class NodesElsewhere extends Error {
+  /** The nodes, by the names of their first results. */
+  readonly nodes: readonly string[];
+
+  /** Takes the names of the nodes. */
+  constructor(nodes: readonly string[]) {
+    super(`no kernels for the nodes ${nodes.join(", ")}`);
+    this.nodes = nodes;
+  }
+}
+
+function sessionOptions(environment: Environment, options: SessionOptions, provider: Provider | null): bigint {
   const { api } = environment;
   const out = outPointer();
   api.createSessionOptions(out);
@@ -108,22 +153,20 @@ function sessionOptions(environment: Environment, options: SessionOptions): bigi
       api.setOptimizedModelFilePath(settings, pathString(options.optimizedModelPath));
     }
     if (options.profilePath !== undefined) api.enableProfiling(settings, pathString(options.profilePath));
-    const entries = { "session.use_env_allocators": "1", ...options.config };
+    const entries = {
+      "session.use_env_allocators": "1",
+      ...(provider === null ? {} : recordAssignment),
+      ...options.config,
+    };
     for (const [key, value] of Object.entries(entries)) {
       api.addSessionConfigEntry(settings, cString(key), cString(value));
     }
+    provider?.appendTo(settings);
   } catch (error) {
     api.releaseSessionOptions(settings);
     throw error;
   }
   return settings;
-}
-
-/** A path as ONNX Runtime wants it: 16-bit characters on Windows, UTF-8 elsewhere. */
-function pathString(path: string): Uint8Array<ArrayBuffer> {
-  if (Deno.build.os !== "windows") return cString(path);
-  const units = Uint16Array.from(`${path}\0`, (character) => character.charCodeAt(0));
-  return new Uint8Array(units.buffer);
 }
 
 function wrapSession(environment: Environment, session: bigint, signature: SessionSignature): Session {

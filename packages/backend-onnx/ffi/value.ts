@@ -73,11 +73,18 @@ export function valueOver<D extends DType>(environment: Environment, type: Tenso
 
 const empty = new Uint8Array(64);
 
-/** A tensor in memory that ONNX Runtime allocates outside its arena; the elements are not initialised. */
-export function allocateValue(environment: Environment, type: TensorType): OrtValue {
+/**
+ * A tensor in memory of an allocator, that of the host outside the arena unless another is given; the elements are not
+ * initialised.
+ */
+export function allocateValue(
+  environment: Environment,
+  type: TensorType,
+  allocator: bigint = environment.allocator,
+): OrtValue {
   const out = outPointer();
   environment.api.createTensorAsOrtValue(
-    environment.allocator,
+    allocator,
     shapeArray(type.shape),
     type.shape.length,
     elementTypes[type.dtype],

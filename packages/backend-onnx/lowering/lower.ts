@@ -15,6 +15,7 @@ import {
 import { elementTypes } from "../ffi/element_type.ts";
 import type { OnnxModel, OnnxValue } from "../model/description.ts";
 import { onnxLowering } from "./table.ts";
+import type { Target } from "./target.ts";
 import { newWriter, type Writer } from "./writer.ts";
 
 /** What ONNX Runtime's CPU kernels compute in, and which ops they run on other dtypes too. */
@@ -22,6 +23,9 @@ export const cpuSupport: DTypeSupport = {
   computes: new Set<DType>(["float32", "int32", "bool"]),
   moves: new Set<OpName>(["reshape", "transpose", "slice", "concat", "gather", "takeAlongAxis", "updateSlice"]),
 };
+
+/** ONNX Runtime on the processor, which has kernels for all nodes that the rules write. */
+export const cpuTarget: Target = { support: cpuSupport, rules: onnxLowering, substitutes: {} };
 
 /** A model, and how its inputs and outputs correspond to the graph's: by position. */
 export interface Lowered {
@@ -36,22 +40,27 @@ export interface Lowered {
 type AnyRule = (writer: Writer, operands: readonly OnnxValue[], attrs: unknown, node: Node) => readonly OnnxValue[];
 
 /** The passes of `prepare`, in order, for callers that do other work in between. */
-export function preparations(support: DTypeSupport): readonly ((graph: Graph) => Graph)[] {
+export function preparations({ support, rules }: Omit<Target, "substitutes">): readonly ((graph: Graph) => Graph)[] {
   return [
-    (graph) => decompose(graph, (op) => onnxLowering[op] !== "decompose"),
+    (graph) => decompose(graph, (op) => rules[op] !== "decompose"),
     (graph) => legalize(graph, support),
     ...optimizations,
   ];
 }
 
 /** A graph in the form that the lowering table takes: few composites, only supported dtypes, nothing superfluous. */
-export function prepare(graph: Graph, support: DTypeSupport): Graph {
-  return preparations(support).reduce((current, pass) => pass(current), graph);
+export function prepare(graph: Graph, support: DTypeSupport, rules = onnxLowering): Graph {
+  return preparations({ support, rules }).reduce((current, pass) => pass(current), graph);
 }
 
 /** The ONNX model of a graph that went through `prepare`; `residents` are the inputs that are known when it is compiled. */
-export function lower(graph: Graph, residents: Iterable<number> = []): Lowered {
-  const writer = newWriter(elementTypes, new Set([...residents].map((input) => graph.inputNames[input]!)));
+export function lower(
+  graph: Graph,
+  residents: Iterable<number> = [],
+  { rules, substitutes }: Target = cpuTarget,
+): Lowered {
+  const known = new Set([...residents].map((input) => graph.inputNames[input]!));
+  const writer = newWriter(elementTypes, known, substitutes);
   const values = new Map<Tensor, OnnxValue>();
   const inputs = graph.inputs.map((tensor, i) => {
     const value = { name: graph.inputNames[i]!, dtype: tensor.dtype, shape: tensor.shape };
@@ -60,7 +69,7 @@ export function lower(graph: Graph, residents: Iterable<number> = []): Lowered {
   });
   for (const node of graph.nodes) {
     if (isCollective(node.op)) throw new TypeError(`Cannot lower "${node.op}": an executor runs it between two models`);
-    const rule = onnxLowering[node.op] as AnyRule;
+    const rule = rules[node.op] as AnyRule;
     const results = rule(writer, node.operands.map((operand) => values.get(operand)!), node.attrs, node);
     node.results.forEach((result, i) => values.set(result, results[i]!));
   }

@@ -9,6 +9,7 @@ import { sameShape, sizeOf } from "@tessera/core";
 import type { ElementType } from "../ffi/element_type.ts";
 import type { Attribute, Domain, Initializer, OnnxModel, OnnxNode, OnnxValue, Resident } from "../model/description.ts";
 import { initializer } from "../model/initializer.ts";
+import type { Substitutes } from "./target.ts";
 
 /** The type of a value that a node computes. */
 export interface ValueType {
@@ -67,12 +68,13 @@ export interface Writer {
 }
 
 /**
- * Starts a model; `castTo` is ONNX's number of each element type, and `residents` are the names of inputs that are known when the
- * model is compiled.
+ * Starts a model; `castTo` is ONNX's number of each element type, `residents` are the names of inputs that are known when the model
+ * is compiled, and `substitutes` write nodes for which there is no kernel as others.
  */
 export function newWriter(
   castTo: Readonly<Record<ElementType, number>>,
   residents: ReadonlySet<string> = new Set(),
+  substitutes: Substitutes = {},
 ): Writer {
   const bound = new Map<string, Resident>();
   const written: OnnxNode[] = [];
@@ -106,6 +108,11 @@ export function newWriter(
     const key = JSON.stringify([op, names, attributes]);
     const before = known.get(key);
     if (before !== undefined) return [...before];
+    const [type] = types;
+    const substitute = Object.hasOwn(substitutes, op)
+      ? substitutes[op]!(writer, { inputs, type: type!, attributes })
+      : null;
+    if (substitute !== null) return [substitute];
     const outputs = types.map(fresh);
     written.push({ op, domain, inputs: names, outputs, attributes });
     known.set(key, outputs);

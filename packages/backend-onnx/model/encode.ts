@@ -43,6 +43,7 @@ export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
 
 function nodeMessage(node: OnnxNode): MessageInitShape<typeof NodeProtoSchema> {
   return {
+    name: node.outputs[0]!.name,
     opType: node.op,
     domain: node.domain,
     input: [...node.inputs],

@@ -67,7 +67,9 @@ Deno.test("printModel() shows constants, omitted inputs and attributes", () => {
 });
 
 Deno.test("initializerValues() reads back what initializer() stores", () => {
-  for (const dtype of ["float32", "bfloat16", "float16", "int32", "int64", "int8", "uint8", "bool"] as const) {
+  for (
+    const dtype of ["float32", "bfloat16", "float16", "int32", "int64", "int8", "uint8", "bool", "float64"] as const
+  ) {
     assert.deepEqual(initializerValues(initializer("c", dtype, [3], [0, 1, 1])), [0, 1, 1], dtype);
   }
 });

@@ -11,6 +11,7 @@ interface Codec {
 
 const codecs: Readonly<Record<ElementType, Codec>> = {
   float32: { write: (values) => Float32Array.from(values), read: (bytes) => new Float32Array(bytes) },
+  float64: { write: (values) => Float64Array.from(values), read: (bytes) => new Float64Array(bytes) },
   int32: { write: (values) => Int32Array.from(values), read: (bytes) => new Int32Array(bytes) },
   int64: { write: (values) => BigInt64Array.from(values, BigInt), read: (bytes) => new BigInt64Array(bytes) },
   int8: { write: (values) => Int8Array.from(values), read: (bytes) => new Int8Array(bytes) },
