@@ -4,11 +4,12 @@
  * Format: https://huggingface.co/docs/transformers/model_doc/llama3.
  */
 import type { HfLlamaConfig } from "@tessera/hub";
+import { type LlamaRopeFields, ropeFromHf, ropeToHf } from "./llama_rope.ts";
 import type { TensorRow } from "./rows.ts";
 import { type TextFields, textFieldsToHf } from "./text_fields.ts";
 
 /** The fields that make a Llama backbone, named as in Keras. */
-export interface LlamaConfig {
+export interface LlamaConfig extends LlamaRopeFields {
   /** The number of tokens in the vocabulary. */
   readonly vocabularySize: number;
   /** The number of decoder blocks. */
@@ -25,28 +26,24 @@ export interface LlamaConfig {
   readonly headDim?: number;
   /** The base of the rotary frequencies. 10000 unless given. */
   readonly ropeMaxWavelength?: number;
-  /** What the frequencies of long wavelengths are divided by (Llama 3.1); this and the three fields below come together. */
-  readonly ropeFrequencyAdjustmentFactor?: number | null;
-  /** Wavelengths longer than `ropePretrainingSequenceLength` over this are stretched in full. */
-  readonly ropeLowFreqFactor?: number | null;
-  /** Wavelengths shorter than `ropePretrainingSequenceLength` over this stay as they are. */
-  readonly ropeHighFreqFactor?: number | null;
-  /** The context before it was stretched, in tokens. */
-  readonly ropePretrainingSequenceLength?: number | null;
   /** Added to the mean square in every normalisation. 1e-6 unless given; every Llama 3 has 1e-5. */
   readonly layerNormEpsilon?: number;
   /** The share of activations dropped in training. 0 unless given. */
   readonly dropout?: number;
   /** Whether the head is the token embedding (Llama 3.2). False unless given. */
   readonly tieWordEmbeddings?: boolean;
+  /** Whether the four projections of attention have biases. False unless given. */
+  readonly attentionBias?: boolean;
+  /** Whether the three projections of the feed-forward layer have biases. False unless given. */
+  readonly mlpBias?: boolean;
 }
 
 const layer = "model.layers.{i}";
 const attention = "transformer_layer_{i}/self_attention";
 
 /**
- * The tensors of a Llama checkpoint; a model whose head is its embedding has no `reverse_embeddings`. A stored
- * `[heads, headDim, hidden]` lies in the file as `[heads·headDim, hidden]`.
+ * The tensors of a Llama checkpoint; a model whose head is its embedding has no `reverse_embeddings`, and most have no biases. A
+ * stored `[heads, headDim, hidden]` lies in the file as `[heads·headDim, hidden]`, a bias `[heads, headDim]` as one axis.
  */
 export const llamaRows: readonly TensorRow[] = [
   { variable: "token_embedding/embeddings", tensor: "model.embed_tokens.weight" },
@@ -61,6 +58,13 @@ export const llamaRows: readonly TensorRow[] = [
   { variable: "transformer_layer_{i}/feedforward_output_dense/kernel", tensor: `${layer}.mlp.down_proj.weight` },
   { variable: "transformer_layer_{i}/feedforward_layernorm/scale", tensor: `${layer}.post_attention_layernorm.weight` },
   { variable: "sequence_output_layernorm/scale", tensor: "model.norm.weight" },
+  { variable: `${attention}/query/bias`, tensor: `${layer}.self_attn.q_proj.bias`, merge: [2] },
+  { variable: `${attention}/key/bias`, tensor: `${layer}.self_attn.k_proj.bias`, merge: [2] },
+  { variable: `${attention}/value/bias`, tensor: `${layer}.self_attn.v_proj.bias`, merge: [2] },
+  { variable: `${attention}/attention_output/bias`, tensor: `${layer}.self_attn.o_proj.bias` },
+  { variable: "transformer_layer_{i}/feedforward_gate_dense/bias", tensor: `${layer}.mlp.gate_proj.bias` },
+  { variable: "transformer_layer_{i}/feedforward_intermediate_dense/bias", tensor: `${layer}.mlp.up_proj.bias` },
+  { variable: "transformer_layer_{i}/feedforward_output_dense/bias", tensor: `${layer}.mlp.down_proj.bias` },
 ];
 
 /** Tensors that a checkpoint may hold and that say nothing new: frequencies are computed, and a tied head is the embedding. */
@@ -76,7 +80,6 @@ export function llamaHeadDim({ headDim, hiddenDim, numQueryHeads }: LlamaConfig)
 
 /** The backbone that a Hugging Face config describes. */
 export function llamaFromHf(hf: HfLlamaConfig): LlamaConfig {
-  const scaling = hf.rope_scaling;
   return {
     vocabularySize: hf.vocab_size,
     numLayers: hf.num_hidden_layers,
@@ -86,13 +89,12 @@ export function llamaFromHf(hf: HfLlamaConfig): LlamaConfig {
     intermediateDim: hf.intermediate_size,
     headDim: hf.head_dim,
     ropeMaxWavelength: hf.rope_theta,
-    ropeFrequencyAdjustmentFactor: scaling?.factor ?? null,
-    ropeLowFreqFactor: scaling?.low_freq_factor ?? null,
-    ropeHighFreqFactor: scaling?.high_freq_factor ?? null,
-    ropePretrainingSequenceLength: scaling?.original_max_position_embeddings ?? null,
+    ...ropeFromHf(hf.rope_scaling, hf.max_position_embeddings),
     layerNormEpsilon: hf.rms_norm_eps,
     dropout: 0,
     tieWordEmbeddings: hf.tie_word_embeddings,
+    attentionBias: hf.attention_bias,
+    mlpBias: hf.mlp_bias,
   };
 }
 
@@ -111,13 +113,9 @@ export function llamaToHf(config: LlamaConfig, text: TextFields): Record<string,
     );
   }
   const theta = config.ropeMaxWavelength ?? 10000;
-  const scaling = config.ropeFrequencyAdjustmentFactor == null ? null : {
-    rope_type: "llama3",
-    factor: config.ropeFrequencyAdjustmentFactor,
-    low_freq_factor: config.ropeLowFreqFactor,
-    high_freq_factor: config.ropeHighFreqFactor,
-    original_max_position_embeddings: config.ropePretrainingSequenceLength,
-  };
+  const scaling = ropeToHf(config);
+  // What a dynamic base grows beyond is this field of the file, and no other.
+  const context = config.ropeScaling?.type === "dynamic" ? config.ropeScaling.pretrainingSequenceLength : null;
   return {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",
@@ -134,9 +132,9 @@ export function llamaToHf(config: LlamaConfig, text: TextFields): Record<string,
     rope_scaling: scaling,
     rope_parameters: { rope_theta: theta, ...(scaling ?? { rope_type: "default" }) },
     tie_word_embeddings: config.tieWordEmbeddings ?? false,
-    attention_bias: false,
+    attention_bias: config.attentionBias ?? false,
     attention_dropout: 0,
-    mlp_bias: false,
-    ...textFieldsToHf(text),
+    mlp_bias: config.mlpBias ?? false,
+    ...textFieldsToHf(context === null ? text : { ...text, maxPositionEmbeddings: context }),
   };
 }

@@ -15,6 +15,7 @@ export {
 export type { GemmaConfig } from "./gemma.ts";
 export { llamaFromHf, llamaHeadDim, llamaRedundant, llamaRows, llamaToHf } from "./llama.ts";
 export type { LlamaConfig } from "./llama.ts";
+export type { DynamicRope, LinearRope, LlamaRopeFields, LlamaRopeScaling, YarnRope } from "./llama_rope.ts";
 export { checkCheckpoint, loadWeights } from "./load.ts";
 export type { LoadOptions } from "./load.ts";
 export {

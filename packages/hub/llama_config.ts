@@ -11,8 +11,47 @@ import type { FloatDType } from "@tessera/core";
 import { type HfConfig, type Rope, ropeOf, tokenIds, torchDtypeOf } from "./hf_config.ts";
 import { checkJson } from "./json_file.ts";
 
-/** How Llama 3.1 and later stretch the rotary embedding, in the names of `config.json`. */
+/** How a Llama stretches its rotary embedding, in the names of `config.json`. */
+export type HfLlamaRope = HfLinearRope | HfDynamicRope | HfYarnRope | HfLlama3Rope;
+
+/** Every frequency divided alike (position interpolation). */
+export interface HfLinearRope {
+  /** The kind of scaling. */
+  readonly rope_type: "linear";
+  /** What frequencies are divided by. */
+  readonly factor: number;
+}
+
+/** A base that grows with texts longer than `max_position_embeddings` (dynamic NTK). */
+export interface HfDynamicRope {
+  /** The kind of scaling. */
+  readonly rope_type: "dynamic";
+  /** How much more room a text of a given length is made. */
+  readonly factor: number;
+}
+
+/** Frequencies of long wavelengths divided, and queries and keys made longer (YaRN). */
+export interface HfYarnRope {
+  /** The kind of scaling. */
+  readonly rope_type: "yarn";
+  /** What the frequencies of long wavelengths are divided by. */
+  readonly factor: number;
+  /** Pairs that turn more often than this within the original context stay as they are. */
+  readonly beta_fast: number;
+  /** Pairs that turn less often than this within the original context are divided in full. */
+  readonly beta_slow: number;
+  /** What rotated queries and keys are multiplied by. */
+  readonly attention_factor: number;
+  /** Whether the two bounds are rounded to whole pairs. */
+  readonly truncate: boolean;
+  /** The context before it was stretched, in tokens. */
+  readonly original_max_position_embeddings: number;
+}
+
+/** Frequencies of long wavelengths divided, as Llama 3.1 and later have it. */
 export interface HfLlama3Rope {
+  /** The kind of scaling. */
+  readonly rope_type: "llama3";
   /** What the frequencies of long wavelengths are divided by. */
   readonly factor: number;
   /** Wavelengths longer than the original context over this are stretched in full. */
@@ -48,7 +87,11 @@ export interface HfLlamaConfig {
   /** The base of the rotary frequencies. */
   readonly rope_theta: number;
   /** How the rotary embedding is stretched, or null where it is not. */
-  readonly rope_scaling: HfLlama3Rope | null;
+  readonly rope_scaling: HfLlamaRope | null;
+  /** Whether the projections of attention have biases, that of its output included. */
+  readonly attention_bias: boolean;
+  /** Whether the projections of the feed-forward network have biases. */
+  readonly mlp_bias: boolean;
   /** Whether the output projection is the token embedding; otherwise the checkpoint has an `lm_head.weight`. */
   readonly tie_word_embeddings: boolean;
   /** The token that begins a text, or null. */
@@ -63,7 +106,6 @@ export interface HfLlamaConfig {
 
 const size = z.number().int().positive();
 const notSupported = (value: string) => `Tessera's Llama computes only ${value}`;
-const never = z.literal(false, notSupported("false")).nullish();
 
 const llamaSchema = z.looseObject({
   vocab_size: size,
@@ -81,8 +123,8 @@ const llamaSchema = z.looseObject({
   // Some files say -1 for none.
   pad_token_id: z.number().int().min(-1).nullable().default(null),
   hidden_act: z.literal("silu", notSupported('"silu"')).nullish(),
-  attention_bias: never,
-  mlp_bias: never,
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
   partial_rotary_factor: z.literal(1, notSupported("1")).nullish(),
   // Read by functions of their own; listed so that a misspelling is noticed.
   rope_theta: z.unknown().optional(),
@@ -90,14 +132,24 @@ const llamaSchema = z.looseObject({
   rope_parameters: z.unknown().optional(),
   torch_dtype: z.unknown().optional(),
   dtype: z.unknown().optional(),
+  // Where it stands outside of the scaling's own fields, it counts for more than what stands there.
+  original_max_position_embeddings: size.optional(),
 });
 
-const llama3RopeSchema = z.looseObject({
+const stretchedSchema = z.looseObject({
   factor: z.number().min(1),
-  low_freq_factor: z.number().positive(),
-  high_freq_factor: z.number().positive(),
-  original_max_position_embeddings: size.optional(),
   partial_rotary_factor: z.literal(1, notSupported("1")).nullish(),
+});
+const positive = z.number().positive();
+const ofContext = stretchedSchema.extend({ original_max_position_embeddings: size.optional() });
+const llama3Schema = ofContext.extend({ low_freq_factor: positive, high_freq_factor: positive });
+const yarnSchema = ofContext.extend({
+  beta_fast: z.number().nonnegative().nullish(),
+  beta_slow: z.number().nonnegative().nullish(),
+  attention_factor: positive.nullish(),
+  mscale: z.number().nullish(),
+  mscale_all_dim: z.number().nullish(),
+  truncate: z.boolean().default(true),
 });
 
 /**
@@ -138,7 +190,14 @@ export function llamaConfig(config: HfConfig): HfLlamaConfig {
     max_position_embeddings,
     rms_norm_eps: fields.rms_norm_eps,
     rope_theta: rope.theta,
-    rope_scaling: ropeScalingOf(rope, raw, path, max_position_embeddings),
+    rope_scaling: ropeScalingOf(rope, {
+      path,
+      field: raw.rope_scaling == null ? "rope_parameters" : "rope_scaling",
+      context: fields.original_max_position_embeddings ?? null,
+      wholeContext: max_position_embeddings,
+    }),
+    attention_bias: fields.attention_bias,
+    mlp_bias: fields.mlp_bias,
     tie_word_embeddings: fields.tie_word_embeddings,
     bos_token_id: fields.bos_token_id,
     eos_token_id: fields.eos_token_id,
@@ -147,22 +206,90 @@ export function llamaConfig(config: HfConfig): HfLlamaConfig {
   };
 }
 
-/** The scaling of the rotary embedding; where it does not say what it stretches, that is the whole context, as in Transformers. */
-function ropeScalingOf(rope: Rope, raw: HfConfig["raw"], path: string, context: number): HfLlama3Rope | null {
+/** Where a rotary embedding was read, and the contexts that it may stretch, in tokens. */
+interface RopeSource {
+  readonly path: string;
+  readonly field: "rope_parameters" | "rope_scaling";
+  /** What the file names as the context outside of the scaling's own fields. */
+  readonly context: number | null;
+  /** What is stretched where nothing names it, as in Transformers. */
+  readonly wholeContext: number;
+}
+
+type RopeType = HfLlamaRope["rope_type"];
+
+/** One row per kind of scaling. */
+const scalings: { readonly [Type in RopeType]: (rope: Rope, source: RopeSource) => HfLlamaRope } = {
+  linear: (rope, source) => ({ rope_type: "linear", factor: fieldsOf(rope, source, stretchedSchema).factor }),
+  dynamic: (rope, source) => ({ rope_type: "dynamic", factor: fieldsOf(rope, source, stretchedSchema).factor }),
+  yarn,
+  llama3,
+};
+
+/** The scaling of the rotary embedding; `null` where there is none. */
+function ropeScalingOf(rope: Rope, source: RopeSource): HfLlamaRope | null {
   if (rope.type === "default") return null;
-  const field = raw.rope_scaling == null ? "rope_parameters" : "rope_scaling";
-  if (rope.type !== "llama3") {
-    throw new TypeError(
-      `Cannot use "${path}": "${field}" has the type "${rope.type}", ${notSupported('"default" and "llama3"')}`,
-    );
-  }
-  const found = checkJson(path, { [field]: rope.parameters }, z.looseObject({ [field]: llama3RopeSchema }))[field]!;
-  const { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings = context } = found;
+  if (Object.hasOwn(scalings, rope.type)) return scalings[rope.type as RopeType](rope, source);
+  const known = ["default", ...Object.keys(scalings)].map((name) => `"${name}"`);
+  throw new TypeError(
+    `Cannot use "${source.path}": "${source.field}" has the type "${rope.type}", ` +
+      notSupported(`${known.slice(0, -1).join(", ")} and ${known.at(-1)}`),
+  );
+}
+
+/** The fields of a scaling, checked under the name that they have in the file. */
+function fieldsOf<Shape extends z.ZodRawShape>(
+  { parameters }: Rope,
+  { path, field }: RopeSource,
+  schema: z.ZodObject<Shape>,
+): z.output<z.ZodObject<Shape>> {
+  const whole = z.looseObject({ [field]: schema });
+  return (checkJson(path, { [field]: parameters }, whole) as Record<string, z.output<z.ZodObject<Shape>>>)[field]!;
+}
+
+function llama3(rope: Rope, source: RopeSource): HfLlama3Rope {
+  const found = fieldsOf(rope, source, llama3Schema);
+  const { factor, low_freq_factor, high_freq_factor } = found;
+  const { path, field } = source;
   if (low_freq_factor >= high_freq_factor) {
     throw new RangeError(
       `Cannot use "${path}": "${field}.low_freq_factor" (${low_freq_factor}) must be less than ` +
         `"${field}.high_freq_factor" (${high_freq_factor})`,
     );
   }
-  return { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings };
+  const original_max_position_embeddings = contextOf(found, source);
+  return { rope_type: "llama3", factor, low_freq_factor, high_freq_factor, original_max_position_embeddings };
+}
+
+/** What the factor of attention follows from, where the file does not give it, is as in `_compute_yarn_parameters`. */
+function yarn(rope: Rope, source: RopeSource): HfYarnRope {
+  const found = fieldsOf(rope, source, yarnSchema);
+  const { factor, mscale, mscale_all_dim, truncate } = found;
+  // A zero stands for the default, too.
+  const [beta_fast, beta_slow] = [found.beta_fast || 32, found.beta_slow || 1];
+  const { path, field } = source;
+  if (beta_slow > beta_fast) {
+    throw new RangeError(
+      `Cannot use "${path}": "${field}.beta_slow" (${beta_slow}) must be at most "${field}.beta_fast" (${beta_fast})`,
+    );
+  }
+  const longer = (weight: number) => factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1;
+  return {
+    rope_type: "yarn",
+    factor,
+    beta_fast,
+    beta_slow,
+    attention_factor: found.attention_factor ??
+      (mscale && mscale_all_dim ? longer(mscale) / longer(mscale_all_dim) : longer(1)),
+    truncate,
+    original_max_position_embeddings: contextOf(found, source),
+  };
+}
+
+/** The context that is stretched, in tokens. */
+function contextOf(
+  { original_max_position_embeddings: own }: { readonly original_max_position_embeddings?: number | undefined },
+  { context, wholeContext }: RopeSource,
+): number {
+  return context ?? own ?? wholeContext;
 }

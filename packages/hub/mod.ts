@@ -43,7 +43,15 @@ export {
   torchDtypeOf,
 } from "./hf_config.ts";
 export { checkJson, parseJson, readJson, readText } from "./json_file.ts";
-export { type HfLlama3Rope, type HfLlamaConfig, llamaConfig } from "./llama_config.ts";
+export {
+  type HfDynamicRope,
+  type HfLinearRope,
+  type HfLlama3Rope,
+  type HfLlamaConfig,
+  type HfLlamaRope,
+  type HfYarnRope,
+  llamaConfig,
+} from "./llama_config.ts";
 export { didYouMean, listNames } from "./name_hints.ts";
 export { type HfPaliGemmaConfig, type HfSiglipConfig, paliGemmaConfig } from "./pali_gemma_config.ts";
 export {

@@ -23,6 +23,7 @@ const inner = "intermediate units";
 const roles: readonly (readonly [path: RegExp, axes: readonly string[]])[] = [
   [/(^|\/)attention\/(query|key|value)\/kernel$/, ["heads", hidden, head]],
   [/(^|\/)self_attention\/(query|key|value)\/kernel$/, [hidden, "heads", head]],
+  [/(^|\/)self_attention\/(query|key|value)\/bias$/, ["heads", head]],
   [/(^|\/)attention_output\/kernel$/, ["heads", head, hidden]],
   [/(^|\/)token_embedding\/embeddings$/, ["tokens", hidden]],
   [/(^|\/)token_embedding\/reverse_embeddings$/, [hidden, "tokens"]],

@@ -25,6 +25,7 @@ import { gemmaConfig, type HfConfig, llamaConfig, paliGemmaConfig } from "@tesse
 import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { GemmaBackbone } from "./gemma.ts";
 import { Llama3Backbone } from "./llama.ts";
+import { llamaContext } from "./llama_rope.ts";
 import { PaliGemmaBackbone } from "./pali_gemma.ts";
 
 /** What a checkpoint's config says beyond the backbone. */
@@ -111,7 +112,7 @@ export function gemmaModel(config: GemmaConfig, text: TextConfig, options: Build
 export function llamaModel(config: LlamaConfig, text: TextConfig, options: BuildOptions = {}): BuiltModel {
   return {
     backbone: new Llama3Backbone(config, options),
-    text,
+    text: { ...text, contextLength: llamaContext(config, text.contextLength) },
     rows: llamaRows,
     redundant: llamaRedundant(config),
     copies: config.tieWordEmbeddings ? tiedHead : {},

@@ -3,9 +3,9 @@
  *
  * Reference: https://github.com/huggingface/transformers/tree/main/src/transformers/models/llama, whose logits these are.
  * What tells the releases apart is data: rotary frequencies that are stretched for long texts from 3.1 on, and a head that is
- * the token embedding in the small models of 3.2.
+ * the token embedding in the small models of 3.2. Models made of it may have biases, and rotary frequencies of other kinds.
  */
-import { constant, type FloatDType, rmsNorm, rotaryEmbedding, silu, type Tensor } from "@tessera/core";
+import { type FloatDType, rmsNorm, silu, type Tensor } from "@tessera/core";
 import { type LlamaConfig, llamaHeadDim } from "@tessera/convert";
 import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
 import {
@@ -27,6 +27,7 @@ import type { Backbone, BackboneOptions, DecoderInputs } from "./backbone.ts";
 import { attend } from "./cache.ts";
 import type { LayoutAxisOptions } from "./layout_axes.ts";
 import { llamaLayoutMap } from "./llama_layout.ts";
+import { llamaRotation, ropeProblem } from "./llama_rope.ts";
 
 interface Block {
   readonly query: EinsumDense;
@@ -133,14 +134,14 @@ export class Llama3Backbone implements Backbone {
     const epsilon = config.layerNormEpsilon ?? 1e-6;
     const norm = (scale: Variable, x: Tensor) => rmsNorm(x, scale.read(compute), { epsilon });
     const headDim = llamaHeadDim(config);
-    const frequencies = constant(llamaFrequencies(config), [headDim / 2]);
+    const { rotate, gain } = llamaRotation(config, inputs);
+    const scale = gain * headDim ** -0.5;
     let x = activation("token_embedding", lookup(this.#embeddings, inputs.tokenIds, compute));
     this.#blocks.forEach((block, layer) => {
       const a = norm(block.attentionNorm, x);
-      const query = rotaryEmbedding(applyDense(block.query, a), inputs.positions, frequencies);
-      const key = rotaryEmbedding(applyDense(block.key, a), inputs.positions, frequencies);
+      const [query, key] = [rotate(applyDense(block.query, a)), rotate(applyDense(block.key, a))];
       const parts = { query, key, value: applyDense(block.value, a) };
-      const mixed = attend(inputs, layer, parts, { scale: headDim ** -0.5, softCap: null, window: null });
+      const mixed = attend(inputs, layer, parts, { scale, softCap: null, window: null });
       x = x.add(applyDense(block.attentionOutput, mixed));
       const f = norm(block.feedforwardNorm, x);
       const gated = silu(applyDense(block.gate, f)).mul(applyDense(block.up, f));
@@ -160,7 +161,8 @@ export class Llama3Backbone implements Backbone {
 
 /** Kernels are stored as checkpoints have them, output axes first; the logical shapes are Keras's. */
 function makeBlock(scope: Scope, config: LlamaConfig, dtype: FloatDType): Block {
-  const { hiddenDim, intermediateDim, numQueryHeads, numKeyValueHeads } = config;
+  const { hiddenDim, intermediateDim, numQueryHeads, numKeyValueHeads, attentionBias = false, mlpBias = false } =
+    config;
   const headDim = llamaHeadDim(config);
   const initializer = randomNormal(0.02);
   const attention = scope.scope("self_attention");
@@ -171,9 +173,10 @@ function makeBlock(scope: Scope, config: LlamaConfig, dtype: FloatDType): Block 
       order: [1, 2, 0],
       dtype,
       initializer,
+      bias: attentionBias,
     });
   const feedforward = (name: string, equation: string, shape: [input: number, output: number]) =>
-    einsumDense(scope, name, { equation, shape, order: [1, 0], dtype, initializer });
+    einsumDense(scope, name, { equation, shape, order: [1, 0], dtype, initializer, bias: mlpBias });
   return {
     query: heads("query", "btd,dnh->btnh", numQueryHeads),
     key: heads("key", "bsd,dkh->bskh", numKeyValueHeads),
@@ -184,6 +187,7 @@ function makeBlock(scope: Scope, config: LlamaConfig, dtype: FloatDType): Block 
       order: [2, 0, 1],
       dtype,
       initializer,
+      bias: attentionBias,
     }),
     attentionNorm: makeNorm(scope, "self_attention_layernorm", hiddenDim, dtype),
     up: feedforward("feedforward_intermediate_dense", "btd,df->btf", [hiddenDim, intermediateDim]),
@@ -196,33 +200,6 @@ function makeBlock(scope: Scope, config: LlamaConfig, dtype: FloatDType): Block 
 function makeNorm(scope: Scope, name: string, width: number, dtype: FloatDType): Variable {
   return scope.scope(name).variable("scale", { shape: [width], dtype, initializer: ones() });
 }
-
-/**
- * Radians per position for each pair of a head's elements, [headDim/2].
- *
- * Llama 3.1 stretches a model's context by dividing the frequencies whose wavelength comes near the old context or exceeds it;
- * short wavelengths stay, and those between are blended. Reference: `_compute_llama3_parameters` of Transformers'
- * `modeling_rope_utils.py`.
- */
-export function llamaFrequencies(config: LlamaConfig): number[] {
-  const half = llamaHeadDim(config) / 2;
-  const { ropeMaxWavelength = 10000, ropeFrequencyAdjustmentFactor: factor = null } = config;
-  const frequencies = Array.from({ length: half }, (_, i) => ropeMaxWavelength ** (-i / half));
-  if (factor === null) return frequencies;
-  const [low, high] = [config.ropeLowFreqFactor!, config.ropeHighFreqFactor!];
-  return frequencies.map((frequency) => {
-    const turns = config.ropePretrainingSequenceLength! * frequency / (2 * Math.PI);
-    const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-    return frequency * (kept + (1 - kept) / factor);
-  });
-}
-
-const ropeFields = [
-  "ropeFrequencyAdjustmentFactor",
-  "ropeLowFreqFactor",
-  "ropeHighFreqFactor",
-  "ropePretrainingSequenceLength",
-] as const;
 
 function checkConfig(config: LlamaConfig): void {
   const fail = (problem: string): never => {
@@ -237,7 +214,6 @@ function checkConfig(config: LlamaConfig): void {
     hiddenDim,
     intermediateDim: config.intermediateDim,
     headDim: config.headDim ?? 2,
-    ropePretrainingSequenceLength: config.ropePretrainingSequenceLength ?? 1,
   };
   for (const [field, value] of Object.entries(counts)) {
     if (!Number.isInteger(value) || value < 1) fail(`${field} must be a positive integer, found ${value}`);
@@ -245,9 +221,6 @@ function checkConfig(config: LlamaConfig): void {
   const positive = {
     layerNormEpsilon: config.layerNormEpsilon ?? 1e-6,
     ropeMaxWavelength: config.ropeMaxWavelength ?? 10000,
-    ropeFrequencyAdjustmentFactor: config.ropeFrequencyAdjustmentFactor ?? 1,
-    ropeLowFreqFactor: config.ropeLowFreqFactor ?? 1,
-    ropeHighFreqFactor: config.ropeHighFreqFactor ?? 1,
   };
   for (const [field, value] of Object.entries(positive)) {
     if (!(value > 0 && Number.isFinite(value))) fail(`${field} must be a positive number, found ${value}`);
@@ -259,13 +232,7 @@ function checkConfig(config: LlamaConfig): void {
     fail(`numQueryHeads (${numQueryHeads}) must divide hiddenDim (${hiddenDim}) where no headDim is given`);
   }
   if (llamaHeadDim(config) % 2 !== 0) fail(`headDim must be even, found ${llamaHeadDim(config)}`);
-  const missing = ropeFields.filter((field) => config[field] == null);
-  if (missing.length > 0 && missing.length < ropeFields.length) {
-    fail(`${ropeFields.join(", ")} come together, found no ${missing.join(" and no ")}`);
-  }
-  const [low, high] = [config.ropeLowFreqFactor, config.ropeHighFreqFactor];
-  if (low != null && high != null && low >= high) {
-    fail(`ropeLowFreqFactor (${low}) must be less than ropeHighFreqFactor (${high})`);
-  }
+  const problem = ropeProblem(config);
+  if (problem !== null) fail(problem);
   if (dropout !== 0) fail(`dropout must be 0, found ${dropout}; no Llama 3 was trained with any`);
 }

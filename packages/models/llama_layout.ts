@@ -23,5 +23,8 @@ export function llamaLayoutMap<Axis extends string>(
     .set("transformer_layer.*attention_output.kernel", [model, null, batch])
     .set("transformer_layer.*feedforward_intermediate_dense.kernel", [batch, model])
     .set("transformer_layer.*feedforward_gate_dense.kernel", [batch, model])
-    .set("transformer_layer.*feedforward_output_dense.kernel", [model, batch]);
+    .set("transformer_layer.*feedforward_output_dense.kernel", [model, batch])
+    // Few models have biases. Those of what is summed over the model axis are copied.
+    .set("transformer_layer.*self_attention.*(query|key|value).bias", [model, null], { optional: true })
+    .set("transformer_layer.*feedforward_(intermediate|gate)_dense.bias", [model], { optional: true });
 }

@@ -8,12 +8,12 @@
 import { apply, type FloatDType, full, type Tensor, where } from "@tessera/core";
 import type { PaliGemmaConfig } from "@tessera/convert";
 import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
-import { activation, dtypePolicy, type EinsumDense, modelVariables, Scope, type Variable } from "@tessera/nn";
+import { applyDense, dtypePolicy, type EinsumDense, modelVariables, Scope, type Variable } from "@tessera/nn";
 import type { Backbone, BackboneOptions, DecoderInputs, ImageInputs } from "./backbone.ts";
 import { GemmaBackbone } from "./gemma.ts";
 import type { LayoutAxisOptions } from "./layout_axes.ts";
 import { paliGemmaLayoutMap } from "./pali_gemma_layout.ts";
-import { applyBiased, biasedDense, SiglipTower } from "./siglip.ts";
+import { biasedDense, SiglipTower } from "./siglip.ts";
 
 /** A Gemma 1 or Gemma 2 that sees one image before each text. It exists without values, so its summary costs nothing. */
 export class PaliGemmaBackbone implements Backbone {
@@ -27,7 +27,7 @@ export class PaliGemmaBackbone implements Backbone {
   readonly images: ImageInputs;
   readonly #scope = new Scope();
   readonly #tower: SiglipTower;
-  readonly #projection: ReturnType<typeof biasedDense>;
+  readonly #projection: EinsumDense;
 
   /**
    * Makes the variables, without values. Only the decoder's are quantised, where that is asked for.
@@ -114,7 +114,7 @@ export class PaliGemmaBackbone implements Backbone {
 
   /** Images [images, size, size, 3] with values from -1 to 1 as embeddings of the decoder, [images, tokens, hiddenDim]. */
   project(images: Tensor): Tensor {
-    return activation("image_classifier", applyBiased(this.#projection, this.#tower.encode(images.cast(this.compute))));
+    return applyDense(this.#projection, this.#tower.encode(images.cast(this.compute)));
   }
 
   /** The logits of hidden states, [.., hiddenDim] to [.., vocabulary]: the head is the token embedding. */

@@ -18,12 +18,6 @@ import {
   zeros,
 } from "@tessera/nn";
 
-/** A dense layer and its bias. */
-interface Biased {
-  readonly dense: EinsumDense;
-  readonly bias: Variable;
-}
-
 interface Norm {
   readonly gamma: Variable;
   readonly beta: Variable;
@@ -31,31 +25,25 @@ interface Norm {
 
 interface Block {
   readonly norm1: Norm;
-  readonly query: Biased;
-  readonly key: Biased;
-  readonly value: Biased;
-  readonly out: Biased;
+  readonly query: EinsumDense;
+  readonly key: EinsumDense;
+  readonly value: EinsumDense;
+  readonly out: EinsumDense;
   readonly norm2: Norm;
-  readonly up: Biased;
-  readonly down: Biased;
+  readonly up: EinsumDense;
+  readonly down: EinsumDense;
 }
 
 /** Makes a dense layer `[.., from]` to `[.., to]` with a bias; the kernel is stored as checkpoints have it, output axis first. */
-export function biasedDense(scope: Scope, name: string, from: number, to: number, dtype: FloatDType): Biased {
-  const dense = einsumDense(scope, name, {
+export function biasedDense(scope: Scope, name: string, from: number, to: number, dtype: FloatDType): EinsumDense {
+  return einsumDense(scope, name, {
     equation: "btd,df->btf",
     shape: [from, to],
     order: [1, 0],
     dtype,
     initializer: randomNormal(from ** -0.5),
+    bias: true,
   });
-  const bias = scope.scope(name).variable("bias", { shape: [to], dtype, initializer: zeros() });
-  return { dense, bias };
-}
-
-/** The output of a dense layer with its bias, in the dtype of `x`. */
-export function applyBiased({ dense, bias }: Biased, x: Tensor): Tensor {
-  return applyDense(dense, x).add(bias.read(x.dtype));
 }
 
 /** The vision tower: images to one hidden state per patch. */
@@ -127,14 +115,14 @@ export class SiglipTower {
     let x = this.#embed(images).add(this.#positions.read(dtype));
     this.#blocks.forEach((block, i) => {
       const a = norm(block.norm1, x);
-      const [query, key, value] = [block.query, block.key, block.value].map((layer) => split(applyBiased(layer, a)));
+      const [query, key, value] = [block.query, block.key, block.value].map((layer) => split(applyDense(layer, a)));
       const mixed = attention({ query: query!, key: key!, value: value!, ...masks }, {
         scale: (hiddenDim / numHeads) ** -0.5,
         softCap: null,
         window: null,
       });
-      x = x.add(applyBiased(block.out, mixed.reshape([batch, tokens, hiddenDim])));
-      const fed = applyBiased(block.down, gelu(applyBiased(block.up, norm(block.norm2, x))));
+      x = x.add(applyDense(block.out, mixed.reshape([batch, tokens, hiddenDim])));
+      const fed = applyDense(block.down, gelu(applyDense(block.up, norm(block.norm2, x))));
       x = activation(`image_encoder/encoder_block_${i}`, x.add(fed));
     });
     return activation("image_encoder/encoder_layer_norm", norm(this.#finalNorm, x));

@@ -8,7 +8,7 @@ import {
   quantizedEinsum,
   type Tensor,
 } from "@tessera/core";
-import type { Initializer } from "./initializers.ts";
+import { type Initializer, zeros } from "./initializers.ts";
 import { activation } from "./program.ts";
 import type { Scope } from "./scope.ts";
 import type { Variable } from "./variable.ts";
@@ -33,9 +33,11 @@ export interface EinsumDenseSpec {
   readonly dtype: DType;
   /** How values are made when no checkpoint gives them. */
   readonly initializer: Initializer;
+  /** Whether a bias is added, with the output axes that the kernel has; false unless given. */
+  readonly bias?: boolean;
 }
 
-/** A dense layer without bias. */
+/** A dense layer, with or without bias. */
 export interface EinsumDense {
   /** The path of the layer, such as `decoder_block_0/attention/query`. */
   readonly path: string;
@@ -43,26 +45,32 @@ export interface EinsumDense {
   readonly equation: string;
   /** The weights. */
   readonly kernel: Variable;
+  /** What is added to each output, with the output axes that the kernel has; `null` for nothing. */
+  readonly bias: Variable | null;
   /** What is added to the output; `null` for nothing. */
   adapter: Adapter | null;
 }
 
-/** Makes a dense layer whose kernel is `<name>/kernel`. */
+/** Makes a dense layer whose kernel is `<name>/kernel` and whose bias, if it has one, is `<name>/bias`. */
 export function einsumDense(scope: Scope, name: string, spec: EinsumDenseSpec): EinsumDense {
   const { b, out } = parseEinsum(spec.equation);
   const summed = [...b].flatMap((letter, axis) => out.includes(letter) ? [] : [axis]);
-  const { equation, ...given } = spec;
-  const kernel = { ...given, summed };
+  const { equation, bias: isBiased = false, ...given } = spec;
   const inner = scope.scope(name);
-  const layer: EinsumDense = { path: inner.path, equation, kernel: inner.variable("kernel", kernel), adapter: null };
+  const kernel = inner.variable("kernel", { ...given, summed });
+  const kept = [...out].filter((letter) => b.includes(letter)).map((letter) => spec.shape[b.indexOf(letter)]!);
+  const bias = isBiased ? inner.variable("bias", { shape: kept, dtype: spec.dtype, initializer: zeros() }) : null;
+  const layer: EinsumDense = { path: inner.path, equation, kernel, bias, adapter: null };
   scope.registry.denses.push(layer);
   return layer;
 }
 
 /** The output of a dense layer, computed in the dtype of `x`. */
 export function applyDense(layer: EinsumDense, x: Tensor): Tensor {
-  const y = contract(layer.equation, x, layer.kernel);
-  return activation(layer.path, layer.adapter === null ? y : y.add(layer.adapter.apply(x)));
+  const product = contract(layer.equation, x, layer.kernel);
+  const adapted = layer.adapter === null ? product : product.add(layer.adapter.apply(x));
+  // Last: on a mesh, product and adapter are both partial sums where the kernel is split by what is summed.
+  return activation(layer.path, layer.bias === null ? adapted : adapted.add(layer.bias.read(x.dtype)));
 }
 
 /** The einsum of a tensor and a variable in its logical axes, in the dtype of the tensor; of codes and scales where it is quantised. */

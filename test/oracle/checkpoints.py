@@ -50,6 +50,8 @@ class Checkpoint:
     time: int = 32
     store_head: bool = False
     """Whether the file holds `lm_head.weight` although it is tied to the embedding."""
+    by_length: bool = False
+    """Whether the rotary frequencies follow the length of the text: rows are then read alone, and greedy text with a cache."""
     must_matter: dict = field(default_factory=dict)
     """Config field, with the value that must give other logits; what follows a colon tells several of one field apart."""
 
@@ -84,8 +86,15 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, **overrides) -> torch
 
 
 @torch.no_grad()
-def logits_of(model: torch.nn.Module, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The logits `[batch, time, vocab]`, zero at padded positions."""
+def logits_of(model: torch.nn.Module, ids: np.ndarray, mask: np.ndarray, alone: bool = False) -> np.ndarray:
+    """The logits `[batch, time, vocab]`, zero at padded positions; of each row `alone`, as if there were no other."""
+    if alone:
+        rows = []
+        for row, shown in zip(ids, mask.astype(bool)):
+            found = model(input_ids=torch.from_numpy(row[shown][None]).long()).logits[0].numpy()
+            rows.append(np.zeros((len(row), found.shape[-1]), found.dtype))
+            rows[-1][shown] = found
+        return np.stack(rows)
     out = model(input_ids=torch.from_numpy(ids).long(), attention_mask=torch.from_numpy(mask).long())
     return np.where(mask[:, :, None] == 1, out.logits.numpy(), 0)
 
@@ -101,6 +110,16 @@ def greedy_of(model: torch.nn.Module, prompt: np.ndarray) -> tuple[np.ndarray, f
     return ids[:, prompt.shape[1]:].numpy().astype(np.int32), lead
 
 
+@torch.no_grad()
+def cached_greedy_of(model: torch.nn.Module, prompt: np.ndarray) -> tuple[np.ndarray, float]:
+    """The greedy continuation with a cache, and its smallest lead of first over second choice."""
+    out = model.generate(torch.from_numpy(prompt).long(), max_new_tokens=NEW_TOKENS, do_sample=False,
+                         output_scores=True, return_dict_in_generate=True)
+    best = torch.stack(out.scores).topk(2).values
+    lead = float((best[..., 0] - best[..., 1]).min())
+    return out.sequences[:, prompt.shape[1]:].numpy().astype(np.int32), lead
+
+
 def pick_prompt(model: torch.nn.Module, checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, float]:
     """Of 12 prompts, the one with the most varied greedy text that neither hangs on rounding nor ends early."""
     best = None
@@ -108,7 +127,7 @@ def pick_prompt(model: torch.nn.Module, checkpoint: Checkpoint) -> tuple[np.ndar
     ends = set(ends if isinstance(ends, list) else [ends])
     for attempt in range(12):
         prompt = token_ids((1, PROMPT), checkpoint.config["vocab_size"], checkpoint.seed * 1000 + attempt)
-        greedy, lead = greedy_of(model, prompt)
+        greedy, lead = cached_greedy_of(model, prompt) if checkpoint.by_length else greedy_of(model, prompt)
         if lead < 5e-3 or ends & set(greedy.flatten().tolist()):
             continue
         if best is None or len(np.unique(greedy)) > len(np.unique(best[1])):
@@ -127,13 +146,14 @@ def make(checkpoint: Checkpoint, group: str, random_model: Callable[[Checkpoint]
     for row, length in enumerate(checkpoint.lengths or ()):
         mask[row, length:] = 0
         ids[row, length:] = 0
-    logits = logits_of(model, ids, mask)
+    alone = checkpoint.by_length
+    logits = logits_of(model, ids, mask, alone)
     prompt, greedy, lead = pick_prompt(model, checkpoint)
 
     cached = model.generate(torch.from_numpy(prompt).long(), max_new_tokens=NEW_TOKENS, do_sample=False)
     assert np.array_equal(cached[:, PROMPT:].numpy(), greedy), f"{checkpoint.name}: generate() gives another text"
     # Right padding changes nothing before it, so the exact run needs no mask (Transformers' would overflow here).
-    exact = logits_of(load(folder, torch.float64), ids, np.ones_like(mask)) * mask[:, :, None]
+    exact = logits_of(load(folder, torch.float64), ids, mask if alone else np.ones_like(mask), alone) * mask[:, :, None]
     rounding = float(np.abs(exact - logits).max())
     assert rounding < 3e-5, f"{checkpoint.name}: float32 is {rounding} from float64"
     window = checkpoint.config.get("sliding_window")
@@ -141,7 +161,7 @@ def make(checkpoint: Checkpoint, group: str, random_model: Callable[[Checkpoint]
     effects = {}
     for name, value in checkpoint.must_matter.items():
         other = load(folder, **{name.partition(":")[0]: value})
-        effects[name] = float(np.abs(logits_of(other, ids, mask) - logits).max())
+        effects[name] = float(np.abs(logits_of(other, ids, mask, alone) - logits).max())
         assert effects[name] > 1e-3, f"{checkpoint.name}: {name} moves the logits by {effects[name]} only"
 
     arrays = {"input_ids": ids, "logits": logits, "prompt_ids": prompt, "greedy": greedy}

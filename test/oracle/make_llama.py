@@ -1,4 +1,4 @@
-"""Makes small random Llama 3, 3.1 and 3.2 checkpoints, each with the logits and the greedy text that Transformers gives.
+"""Makes small random checkpoints of Llama 3, 3.1, 3.2 and what is made of it, each with the logits and the greedy text that Transformers gives.
 
     python make_llama.py [name ...]
 
@@ -24,6 +24,11 @@ def stretched(factor: float = 8.0, low: float = 1.0, high: float = 4.0, original
             "original_max_position_embeddings": original, "rope_theta": theta}
 
 
+def scaled(kind: str, theta: float = 500.0, **parameters: object) -> dict:
+    """Another stretched rotary embedding in the spelling of Transformers 5."""
+    return {"rope_type": kind, "rope_theta": theta} | parameters
+
+
 def old(parameters: dict, dtype: str) -> dict:
     """Rotary embedding's fields and the dtype in the spelling of Transformers 4."""
     scaling = {name: value for name, value in parameters.items() if name != "rope_theta"}
@@ -36,6 +41,12 @@ def variations(field: str, **changes: object) -> dict:
     others = dict(factor=2.0, low=2.0, high=2.0, original=64, theta=10000.0)
     varied = {f"{field}:{name}": stretched(**(changes | {name: value})) for name, value in others.items()}
     return varied | {f"{field}:none": rope(500.0)}
+
+
+YARN = scaled("yarn", factor=4.0, original_max_position_embeddings=32)
+"""YaRN with defaults, on a context of 128 tokens: of a head's eight pairs the first is kept, two are blended."""
+YARN_EVERY_FIELD = scaled("yarn", factor=8.0, original_max_position_embeddings=24, beta_fast=3.0, beta_slow=0.25,
+                          mscale=1.4, mscale_all_dim=0.6, truncate=False)
 
 
 CHECKPOINTS = [
@@ -94,6 +105,61 @@ CHECKPOINTS = [
              intermediate_size=40),
         dtype=torch.float16, old_spelling=old(stretched(high=2.0), "float16"), lengths=(32, 17),
         must_matter={"rope_parameters:none": rope(500.0), "rope_parameters:high": stretched()},
+    ),
+    Checkpoint(
+        "llama_attention_bias", 40, "llama",
+        dict(LLAMA, num_attention_heads=4, num_key_value_heads=2, head_dim=12, attention_bias=True),
+        must_matter=dict(attention_bias=False),
+    ),
+    Checkpoint(
+        "llama_biases_bf16_shards_old", 41, "llama",
+        dict(LLAMA, num_attention_heads=4, num_key_value_heads=1, attention_bias=True, mlp_bias=True,
+             rope_parameters=rope(500.0)),
+        dtype=torch.bfloat16, max_shard_size="20KB", old_spelling=old(rope(500.0), "bfloat16"), lengths=(32, 19),
+        must_matter=dict(attention_bias=False, mlp_bias=False),
+    ),
+    # "type" is what rope_type was called before Transformers 4.43.
+    Checkpoint(
+        "llama_linear_f16_old", 42, "llama",
+        dict(LLAMA, num_attention_heads=4, num_key_value_heads=2, rope_parameters=scaled("linear", factor=4.0)),
+        dtype=torch.float16,
+        old_spelling=dict(rope_theta=500.0, rope_scaling={"type": "linear", "factor": 4.0}, torch_dtype="float16"),
+        must_matter={"rope_parameters:factor": scaled("linear", factor=2.0), "rope_parameters:none": rope(500.0)},
+    ),
+    # Rows of 32 and 29 tokens are stretched, each by its own length; the greedy text begins short and grows out of 16.
+    Checkpoint(
+        "llama_dynamic_padded", 43, "llama",
+        dict(LLAMA, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=16,
+             rope_parameters=scaled("dynamic", factor=3.0)),
+        lengths=(29, 32), by_length=True,
+        must_matter={"rope_parameters:factor": scaled("dynamic", factor=1.5), "rope_parameters:none": rope(500.0),
+                     "max_position_embeddings": 24},
+    ),
+    Checkpoint(
+        "llama_dynamic_short_bf16_old", 44, "llama",
+        dict(LLAMA, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=24,
+             rope_parameters=scaled("dynamic", factor=2.0)),
+        dtype=torch.bfloat16, lengths=(32, 14), by_length=True,
+        old_spelling=dict(rope_theta=500.0, rope_scaling={"type": "dynamic", "factor": 2.0}, torch_dtype="bfloat16"),
+        must_matter={"rope_parameters:factor": scaled("dynamic", factor=4.0), "rope_parameters:none": rope(500.0)},
+    ),
+    Checkpoint(
+        "llama_yarn", 45, "llama",
+        dict(LLAMA, num_attention_heads=2, num_key_value_heads=1, rope_parameters=YARN),
+        must_matter={
+            "rope_parameters:factor": YARN | {"factor": 2.0},
+            "rope_parameters:original": YARN | {"original_max_position_embeddings": 128},
+            "rope_parameters:attention": YARN | {"attention_factor": 1.0},
+            "rope_parameters:none": rope(500.0),
+        },
+    ),
+    Checkpoint(
+        "llama_yarn_every_field_bf16_old", 46, "llama",
+        dict(LLAMA, num_attention_heads=4, num_key_value_heads=2, head_dim=16, rope_parameters=YARN_EVERY_FIELD,
+             attention_bias=True),
+        dtype=torch.bfloat16, old_spelling=old(YARN_EVERY_FIELD, "bfloat16"), lengths=(25, 32),
+        must_matter={f"rope_parameters:{name}": YARN_EVERY_FIELD | {name: value} for name, value in dict(
+            factor=16.0, beta_fast=2.0, beta_slow=0.9, mscale=0.3, mscale_all_dim=2.0, truncate=True).items()},
     ),
 ]
 
