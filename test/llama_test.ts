@@ -152,11 +152,16 @@ for (
     ["another width of heads", { head_dim: 8 }, TypeError, ["q_proj.weight", "[64,32]", "[128,32]"]],
     [
       "rotary scaling of another kind",
-      { rope_parameters: { rope_type: "yarn", factor: 4, rope_theta: 500 } },
+      { rope_parameters: { rope_type: "longrope", factor: 4, rope_theta: 500 } },
       TypeError,
-      ['"rope_parameters" has the type "yarn"', "config.json"],
+      ['"rope_parameters" has the type "longrope"', "config.json"],
     ],
-    ["biases", { attention_bias: true }, TypeError, ['"attention_bias" is true']],
+    [
+      "biases that are not in the file",
+      { attention_bias: true },
+      Error,
+      ["lacks 12 of", "model.layers.0.self_attn.q_proj.bias", '(for "transformer_layer_0/self_attention/query/bias")'],
+    ],
     ["a misspelt field", { rms_norm_eps: undefined, rms_nrom_eps: 1e-5 }, TypeError, ['did you mean "rms_norm_eps"?']],
   ] as const
 ) {

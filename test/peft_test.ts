@@ -94,7 +94,7 @@ function assertRelative(found: readonly number[], expected: ArrayLike<number>, t
   });
 }
 
-for (const name of ["query_value", "all_linear", "llama_all_linear", "llama_tied"]) {
+for (const name of ["query_value", "all_linear", "llama_all_linear", "llama_tied", "llama_biased"]) {
   Deno.test(`${name}: an adapter of PEFT gives PEFT's logits`, async () => {
     await withGolden(name, async ({ lm, arrays, about }) => {
       const difference = await logitsDifference(lm, arrays, "logits");

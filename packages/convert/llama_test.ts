@@ -29,11 +29,31 @@ const llama31: LlamaConfig = {
 };
 const llama32: LlamaConfig = { ...llama31, hiddenDim: 3072, numQueryHeads: 24, headDim: 128, tieWordEmbeddings: true };
 
+const biased: LlamaConfig = { ...llama32, attentionBias: true, mlpBias: true };
+const linear: LlamaConfig = { ...llama3, ropeScaling: { type: "linear", factor: 4 } };
+// The base grows beyond the length that the file gives as the longest text.
+const dynamic: LlamaConfig = {
+  ...llama3,
+  ropeScaling: { type: "dynamic", factor: 2, pretrainingSequenceLength: text.maxPositionEmbeddings },
+};
+const yarn: LlamaConfig = {
+  ...llama3,
+  ropeScaling: {
+    type: "yarn",
+    factor: 16,
+    betaFast: 24,
+    betaSlow: 0.5,
+    attentionFactor: 1.25,
+    truncate: false,
+    pretrainingSequenceLength: 8192,
+  },
+};
+
 function parse(raw: Record<string, unknown>) {
   return llamaConfig({ path: "config.json", modelType: String(raw.model_type), raw: JSON.parse(JSON.stringify(raw)) });
 }
 
-for (const [name, config] of Object.entries({ llama3, llama31, llama32 })) {
+for (const [name, config] of Object.entries({ llama3, llama31, llama32, biased, linear, dynamic, yarn })) {
   Deno.test(`the config of ${name} is the same after a way through Hugging Face's`, () => {
     const back = llamaFromHf(parse(llamaToHf(config, text)));
     for (const [field, value] of Object.entries(config)) {

@@ -32,6 +32,8 @@ Deno.test("llamaConfig() fills in the defaults of Transformers", () => {
     rms_norm_eps: 1e-6,
     rope_theta: 10000,
     rope_scaling: null,
+    attention_bias: false,
+    mlp_bias: false,
     tie_word_embeddings: false,
     bos_token_id: 1,
     eos_token_id: [2],
@@ -46,6 +48,7 @@ Deno.test("llamaConfig() reads the old spelling and that of Transformers 5 alike
   assert.deepEqual(old, today);
   assert.equal(today.rope_theta, 500000);
   assert.deepEqual(today.rope_scaling, {
+    rope_type: "llama3",
     factor: 8,
     low_freq_factor: 1,
     high_freq_factor: 4,
@@ -62,7 +65,65 @@ Deno.test("llamaConfig() reads the old spelling and that of Transformers 5 alike
 Deno.test("llamaConfig() stretches the whole context where the file does not say which", () => {
   const { original_max_position_embeddings: _, ...rest } = stretched;
   const found = llamaConfig(config({ rope_scaling: rest, max_position_embeddings: 4096 }));
-  assert.equal(found.rope_scaling?.original_max_position_embeddings, 4096);
+  assert.deepEqual(found.rope_scaling, { ...stretched, original_max_position_embeddings: 4096 });
+  // Outside of the scaling's own fields it counts for more than within them, as in Transformers.
+  const outside = llamaConfig(config({ rope_scaling: stretched, original_max_position_embeddings: 1024 }));
+  assert.deepEqual(outside.rope_scaling, { ...stretched, original_max_position_embeddings: 1024 });
+});
+
+const yarn = { rope_type: "yarn", factor: 4 };
+const yarnDefaults = { ...yarn, beta_fast: 32, beta_slow: 1, truncate: true, original_max_position_embeddings: 2048 };
+
+/** Other scalings as files have them, and what they mean. */
+const scalings: readonly { readonly name: string; readonly says: object; readonly means: object }[] = [
+  { name: "linear", says: { rope_type: "linear", factor: 4 }, means: { rope_type: "linear", factor: 4 } },
+  { name: "dynamic", says: { rope_type: "dynamic", factor: 2.5 }, means: { rope_type: "dynamic", factor: 2.5 } },
+  { name: "yarn", says: yarn, means: { ...yarnDefaults, attention_factor: 0.1 * Math.log(4) + 1 } },
+  {
+    name: "yarn with two weights of attention",
+    says: { ...yarn, mscale: 0.5, mscale_all_dim: 2, beta_fast: null, beta_slow: 0 },
+    means: { ...yarnDefaults, attention_factor: (0.05 * Math.log(4) + 1) / (0.2 * Math.log(4) + 1) },
+  },
+  {
+    name: "yarn with all that counts",
+    says: {
+      ...yarn,
+      mscale: 1,
+      attention_factor: 1.5,
+      beta_fast: 8,
+      truncate: false,
+      original_max_position_embeddings: 64,
+    },
+    means: {
+      ...yarnDefaults,
+      attention_factor: 1.5,
+      beta_fast: 8,
+      truncate: false,
+      original_max_position_embeddings: 64,
+    },
+  },
+];
+
+for (const { name, says, means } of scalings) {
+  Deno.test(`llamaConfig() reads ${name} positions in all three spellings`, () => {
+    const { rope_type: type, ...rest } = says as { rope_type: string };
+    for (
+      const fields of [
+        { rope_scaling: says, rope_theta: 500 },
+        { rope_scaling: { type, ...rest }, rope_theta: 500 },
+        { rope_parameters: { ...says, rope_theta: 500 } },
+      ]
+    ) {
+      const { rope_scaling, rope_theta } = llamaConfig(config(fields));
+      assert.deepEqual(rope_scaling, means);
+      assert.equal(rope_theta, 500);
+    }
+  });
+}
+
+Deno.test("llamaConfig() reads biases", () => {
+  const { attention_bias, mlp_bias } = llamaConfig(config({ attention_bias: true, mlp_bias: true }));
+  assert.deepEqual([attention_bias, mlp_bias], [true, true]);
 });
 
 Deno.test("llamaConfig() accepts the fields of released checkpoints", () => {
@@ -122,23 +183,34 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
     fields: { hidden_size: 66 },
     says: /"hidden_size" \(66\) is not divisible by "num_attention_heads" \(4\), and there is no "head_dim"/,
   },
-  { name: "attention biases", fields: { attention_bias: true }, says: /"attention_bias" is true: .* only false/ },
-  { name: "feed-forward biases", fields: { mlp_bias: true }, says: /"mlp_bias" is true: .* only false/ },
+  { name: "biases that are numbers", fields: { attention_bias: 1 }, says: /"attention_bias" is 1: .*boolean/ },
   { name: "another activation", fields: { hidden_act: "gelu" }, says: /"hidden_act" is "gelu": .* only "silu"/ },
   {
     name: "a partial rotation",
     fields: { partial_rotary_factor: 0.5 },
     says: /"partial_rotary_factor" is 0.5: .* only 1/,
   },
-  ...["linear", "dynamic", "yarn", "longrope"].map((type) => ({
+  ...["longrope", "su", "proportional"].map((type) => ({
     name: `${type} positions`,
     fields: { rope_scaling: { type, factor: 2 } },
-    says: new RegExp(`"rope_scaling" has the type "${type}", .* only "default" and "llama3"`),
+    says: new RegExp(
+      `"rope_scaling" has the type "${type}", .* only "default", "linear", "dynamic", "yarn" and "llama3"`,
+    ),
   })),
   {
     name: "other positions in the spelling of Transformers 5",
-    fields: { rope_parameters: { rope_type: "yarn", rope_theta: 5e5, factor: 2 } },
-    says: /"rope_parameters" has the type "yarn"/,
+    fields: { rope_parameters: { rope_type: "longrope", rope_theta: 5e5, factor: 2 } },
+    says: /"rope_parameters" has the type "longrope"/,
+  },
+  ...["linear", "dynamic", "yarn"].map((rope_type) => ({
+    name: `${rope_type} positions without a factor`,
+    fields: { rope_parameters: { rope_type } },
+    says: /"rope_parameters.factor" is missing/,
+  })),
+  {
+    name: "yarn positions whose bounds are swapped",
+    fields: { rope_scaling: { ...yarn, beta_fast: 1, beta_slow: 32 } },
+    says: /"rope_scaling.beta_slow" \(32\) must be at most "rope_scaling.beta_fast" \(1\)/,
   },
   {
     name: "stretched positions without a factor",

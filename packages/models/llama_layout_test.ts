@@ -7,7 +7,9 @@ import { Llama3Backbone } from "./llama.ts";
 import { llamaLayoutMap } from "./llama_layout.ts";
 
 /** Llama 3.2 1B's shapes with few layers: 32 query heads and 8 key/value heads. */
-function llama(options: { readonly numLayers?: number; readonly tied?: boolean } = {}): Llama3Backbone {
+function llama(
+  options: { readonly numLayers?: number; readonly tied?: boolean; readonly biased?: boolean } = {},
+): Llama3Backbone {
   return new Llama3Backbone({
     vocabularySize: 128_256,
     numLayers: options.numLayers ?? 2,
@@ -16,6 +18,8 @@ function llama(options: { readonly numLayers?: number; readonly tied?: boolean }
     hiddenDim: 2048,
     intermediateDim: 8192,
     tieWordEmbeddings: options.tied ?? false,
+    attentionBias: options.biased ?? false,
+    mlpBias: options.biased ?? false,
   });
 }
 
@@ -60,6 +64,24 @@ Deno.test("llamaLayoutMap() splits every large variable over all devices, tied o
   }
 });
 
+Deno.test("llamaLayoutMap() splits the biases of what it splits by heads and intermediate units, and copies the others", () => {
+  const backbone = llama({ biased: true });
+  const parallel = new ModelParallel({ layoutMap: llamaLayoutMap(meshOf(2, 4)) });
+  parallel.check(backbone.variables);
+  const biases = backbone.variables.filter(({ path }) => /layer_1.*\/bias$/.test(path));
+  assert.deepEqual(Object.fromEntries(biases.map((bias) => [bias.path, String(parallel.getVariableLayout(bias))])), {
+    "transformer_layer_1/self_attention/query/bias": "PartitionSpec('model', None)",
+    "transformer_layer_1/self_attention/key/bias": "PartitionSpec('model', None)",
+    "transformer_layer_1/self_attention/value/bias": "PartitionSpec('model', None)",
+    "transformer_layer_1/self_attention/attention_output/bias": "PartitionSpec(None,)",
+    "transformer_layer_1/feedforward_intermediate_dense/bias": "PartitionSpec('model',)",
+    "transformer_layer_1/feedforward_gate_dense/bias": "PartitionSpec('model',)",
+    "transformer_layer_1/feedforward_output_dense/bias": "PartitionSpec(None,)",
+  });
+  const wide = llamaLayoutMap(meshOf(1, 16));
+  new ModelParallel({ layoutMap: wide, kvHeads: "replicate" }).check(backbone.variables);
+});
+
 Deno.test("llamaLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
   const layoutMap = llamaLayoutMap(meshOf(1, 16));
   assert.throws(() => new ModelParallel({ layoutMap }).check(llama().variables), {
@@ -82,8 +104,8 @@ const [batch, time] = [2, 8];
 const hiddenBytes = 4 * batch * time * 2048;
 
 /** What the devices of a mesh send for the hidden states of some tokens and, backward, for what is trained. */
-function traffic(numLayers: number, adapters: LoraLayout | null, backward: boolean): Traffic[] {
-  const backbone = llama({ numLayers });
+function traffic(numLayers: number, adapters: LoraLayout | null, backward: boolean, biased = false): Traffic[] {
+  const backbone = llama({ numLayers, biased });
   if (adapters !== null) enableLora(backbone, { rank: 8, layout: adapters, targets: ".*" });
   const hidden = { shape: [batch, time, 2048], dtype: "float32" } satisfies TensorType;
   const ids = { shape: [batch, time], dtype: "int32" } satisfies TensorType;
@@ -101,10 +123,12 @@ function traffic(numLayers: number, adapters: LoraLayout | null, backward: boole
   return trafficOf(shardProgram(traced, new ModelParallel({ layoutMap })).graph);
 }
 
-for (const adapters of [null, "keras", "peft"] as const) {
-  Deno.test(`two all-reduces a block forward, ${adapters ?? "no"} adapters`, () => {
+for (
+  const [adapters, biased] of [[null, false], ["keras", false], ["peft", false], [null, true], ["peft", true]] as const
+) {
+  Deno.test(`two all-reduces a block forward, ${adapters ?? "no"} adapters${biased ? ", biases" : ""}`, () => {
     for (const numLayers of [1, 3]) {
-      const [found, ...others] = traffic(numLayers, adapters, false);
+      const [found, ...others] = traffic(numLayers, adapters, false, biased);
       assert.deepEqual(others, []);
       // One more for the tokens' embeddings, whose vocabulary is split.
       const count = 2 * numLayers + 1;
@@ -114,9 +138,11 @@ for (const adapters of [null, "keras", "peft"] as const) {
 }
 
 Deno.test("two all-reduces a block backward", () => {
-  for (const numLayers of [1, 3]) {
-    const [found, ...others] = traffic(numLayers, null, true);
-    assert.deepEqual(others, []);
-    assert.deepEqual([found!.op, found!.count], ["allReduce", 4 * numLayers + 1]);
+  for (const biased of [false, true]) {
+    for (const numLayers of [1, 3]) {
+      const [found, ...others] = traffic(numLayers, null, true, biased);
+      assert.deepEqual(others, []);
+      assert.deepEqual([found!.op, found!.count], ["allReduce", 4 * numLayers + 1]);
+    }
   }
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { LlamaConfig } from "@tessera/convert";
 import { enableLora } from "@tessera/lora";
 import { countParameters } from "@tessera/nn";
-import { Llama3Backbone, llamaFrequencies } from "./llama.ts";
+import { Llama3Backbone } from "./llama.ts";
 
 const llama8b: LlamaConfig = {
   vocabularySize: 128_256,
@@ -52,6 +52,20 @@ Deno.test("a Llama has Keras's variables, with and without a head of its own", (
   assert.deepEqual(shapes({ ...tiny, tieWordEmbeddings: true }), rest);
 });
 
+Deno.test("the biases of a Llama have the output axes of their kernels", () => {
+  const biases = new Llama3Backbone({ ...tiny, attentionBias: true, mlpBias: true }).variables
+    .filter(({ path }) => path.endsWith("/bias"));
+  assert.deepEqual(Object.fromEntries(biases.map(({ path, shape }) => [path, shape])), {
+    "transformer_layer_0/self_attention/query/bias": [4, 6],
+    "transformer_layer_0/self_attention/key/bias": [2, 6],
+    "transformer_layer_0/self_attention/value/bias": [2, 6],
+    "transformer_layer_0/self_attention/attention_output/bias": [32],
+    "transformer_layer_0/feedforward_intermediate_dense/bias": [48],
+    "transformer_layer_0/feedforward_gate_dense/bias": [48],
+    "transformer_layer_0/feedforward_output_dense/bias": [32],
+  });
+});
+
 Deno.test("enableLora() trains as many parameters of Llama 3 8B as in Keras and in PEFT", () => {
   // Per block: Keras factors a head's last axis only, PEFT the whole matrix.
   const keras = (r: number) => 32 * (4096 * 32 * r + r * 128 + 4096 * 8 * r + r * 128);
@@ -62,28 +76,6 @@ Deno.test("enableLora() trains as many parameters of Llama 3 8B as in Keras and 
     assert.equal(countParameters(backbone.variables).trainable, count(8));
   }
   assert.equal(peft(8), 3_407_872);
-});
-
-Deno.test("llamaFrequencies() are the powers of the base where nothing is stretched", () => {
-  const found = llamaFrequencies(llama8b);
-  assert.equal(found.length, 64);
-  found.forEach((frequency, i) => assert(Math.abs(frequency / 500_000 ** (-2 * i / 128) - 1) < 1e-12));
-});
-
-Deno.test("llamaFrequencies() keep short wavelengths, divide long ones and blend those between", () => {
-  const [plain, found] = [llamaFrequencies(llama8b), llamaFrequencies({ ...llama8b, ...stretched })];
-  const kinds = plain.map((frequency, i) => {
-    const wavelength = 2 * Math.PI / frequency;
-    const ratio = found[i]! / frequency;
-    if (wavelength < 8192 / 4) return ratio === 1 ? "kept" : "wrong";
-    if (wavelength > 8192) return Math.abs(ratio - 1 / 8) < 1e-15 ? "divided" : "wrong";
-    const smooth = (8192 / wavelength - 1) / 3;
-    return Math.abs(ratio - ((1 - smooth) / 8 + smooth)) < 1e-12 ? "blended" : "wrong";
-  });
-  const counts = Object.fromEntries(
-    ["kept", "blended", "divided"].map((kind) => [kind, kinds.filter((found) => found === kind).length]),
-  );
-  assert.deepEqual(counts, { kept: 29, blended: 6, divided: 29 });
 });
 
 /** Fields that are wrong, and what the message must say. */
@@ -104,6 +96,27 @@ const cases: readonly (readonly [what: string, fields: Partial<LlamaConfig>, say
     "bounds that are swapped",
     { ...stretched, ropeLowFreqFactor: 4, ropeHighFreqFactor: 1 },
     "ropeLowFreqFactor (4) must be less than ropeHighFreqFactor (1)",
+  ],
+  [
+    "two ways of stretching",
+    { ...stretched, ropeScaling: { type: "linear", factor: 2 } },
+    "ropeScaling and ropeFrequencyAdjustmentFactor, ropeLowFreqFactor, ropeHighFreqFactor, " +
+    "ropePretrainingSequenceLength exclude each other",
+  ],
+  [
+    "shorter texts",
+    { ropeScaling: { type: "linear", factor: 0.5 } },
+    "ropeScaling.factor must be at least 1, found 0.5",
+  ],
+  [
+    "no texts of pretraining",
+    { ropeScaling: { type: "dynamic", factor: 2, pretrainingSequenceLength: 0 } },
+    "ropeScaling.pretrainingSequenceLength must be a positive number, found 0",
+  ],
+  [
+    "one pair for a dynamic base",
+    { headDim: 2, ropeScaling: { type: "dynamic", factor: 2, pretrainingSequenceLength: 8 } },
+    "a dynamic ropeScaling needs a headDim of at least 4, found 2",
   ],
 ];
 

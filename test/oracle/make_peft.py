@@ -51,6 +51,10 @@ ADAPTERS = {
         "base": "llama/llama32_tied_padded", "seed": 24, "r": 2, "alpha": 4, "clip_norm": 0.8,
         "targets": ["k_proj", "o_proj", "up_proj"],
     },
+    "llama_biased": {
+        "base": "llama/llama_biases_bf16_shards_old", "seed": 25, "r": 2, "alpha": 4, "clip_norm": 0.8,
+        "targets": ["q_proj", "o_proj", "up_proj"],
+    },
 }
 
 
