@@ -5,9 +5,10 @@ import type { Backend } from "@tessera/runtime";
 import { checkDevice, virtualDevices } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
 import { cpuEngine } from "./cpu_engine.ts";
-import { openDevice } from "./device.ts";
+import { isOnProcessor, openDevice } from "./device.ts";
 import { compileGraph, type Target } from "./executable.ts";
 import { checkFits } from "./lowering/fits.ts";
+import { processorLowering } from "./lowering/processor.ts";
 import { tfjsLowering } from "./lowering/table.ts";
 import { webgpuLowering } from "./lowering/webgpu.ts";
 import { webgpuSteps } from "./lowering/webgpu_steps.ts";
@@ -37,6 +38,8 @@ export interface WebgpuOptions {
   readonly deviceCount?: number;
   /** The most bytes of one tensor that a program reads or writes; larger weights are kept in pieces. What the device can by default. */
   readonly maxBindingBytes?: number;
+  /** Which programs run: those for GPUs, or those for drivers that run them on the processor. By the adapter's kind by default. */
+  readonly programs?: "gpu" | "processor";
 }
 
 /** A backend that says what it takes of the GPU's memory. */
@@ -55,12 +58,14 @@ export interface WebgpuBackend extends Backend {
  */
 export async function webgpuBackend(options: WebgpuOptions = {}): Promise<WebgpuBackend> {
   const { device, deviceCount = 1, maxBindingBytes } = options;
-  const opened = device === undefined ? await openDevice() : { device, info: undefined, owned: false };
+  const opened = device === undefined ? await openDevice() : { device, info: device.adapterInfo, owned: false };
   const engine = webgpuEngine(opened, maxBindingBytes);
+  const programs = options.programs ?? (isOnProcessor(opened.info) ? "processor" : "gpu");
+  const table = programs === "gpu" ? webgpuLowering : processorLowering;
   const target: Target = {
     engine,
-    table: webgpuLowering,
-    steps: webgpuSteps,
+    table,
+    steps: (graph) => webgpuSteps(graph, table),
     check: (graph, steps) => checkFits(graph, steps, engine.bindingBytes),
   };
   const backend = backendOver("webgpu", target, deviceCount);

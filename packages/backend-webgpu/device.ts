@@ -49,3 +49,10 @@ export async function openDevice(): Promise<OpenDevice> {
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   return { device, info: adapter.info, owned: true };
 }
+
+/** Tells whether an adapter is a driver that runs programs on the processor, such as Mesa's llvmpipe and SwiftShader. */
+export function isOnProcessor(info: GPUAdapterInfo | undefined): boolean {
+  if (info === undefined) return false;
+  const { isFallbackAdapter, architecture, description } = info;
+  return isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(`${architecture} ${description}`);
+}

@@ -24,10 +24,18 @@ import { assertAllClose } from "@tessera/core/testing";
 import type { Backend } from "@tessera/runtime";
 import { runOnce } from "@tessera/runtime/testing";
 import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
+import type { Value } from "./engine.ts";
 import { withGpu } from "./testing.ts";
+import { einsumProduct } from "./wgsl/matmul.ts";
+import { blockProgram } from "./wgsl/matmul_blocks.ts";
 
 const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;
 const ints = (...shape: number[]) => ({ shape, dtype: "int32" }) as const;
+
+/** Every pair of the elements of two lists. */
+function product<A, B>(left: readonly A[], right: readonly B[]): (readonly [A, B])[] {
+  return left.flatMap((a) => right.map((b) => [a, b] as const));
+}
 
 /** Tensors that look random, the same in every run; integers count up to a limit. */
 function inputsOf(graph: Graph, limit = 1): HostTensor[] {
@@ -55,7 +63,8 @@ async function assertAgrees(
 }
 
 await withGpu(async () => {
-  const gpu = await webgpuBackend();
+  const gpu = await webgpuBackend({ programs: "gpu" });
+  const processor = await webgpuBackend({ programs: "processor" });
 
   const products: readonly (readonly [string, number[], number[]])[] = [
     ["mk,kn->mn", [150, 70], [70, 130]],
@@ -69,6 +78,26 @@ await withGpu(async () => {
     Deno.test(`einsum "${spec}" of several tiles`, async () => {
       const graph = trace("product", { a: float(...a), b: float(...b) }, (x) => ({ y: einsum(spec, x.a, x.b) }));
       await assertAgrees(gpu, graph, inputsOf(graph));
+    });
+  }
+
+  const blocks: readonly (readonly [string, number[], number[]])[] = [
+    ["mk,kn->mn", [150, 72], [72, 132]],
+    ["mk,nk->nm", [68, 36], [148, 36]],
+    ["btd,nhd->btnh", [2, 50, 40], [3, 20, 40]],
+    ["btnh,nhd->btd", [2, 50, 3, 20], [3, 20, 36]],
+    ["btmgh,bsmh->bmgts", [2, 70, 2, 2, 20], [2, 92, 2, 20]],
+    ["bti,bto->io", [3, 52, 12], [3, 52, 28]],
+    ["bti,bto->oi", [3, 52, 12], [3, 52, 28]],
+    ["td,vd->tv", [3, 200], [500, 200]],
+  ];
+  for (const [spec, a, b] of blocks) {
+    Deno.test(`einsum "${spec}" in blocks`, async () => {
+      const value = (shape: readonly number[]): Value => ({ ...float(...shape), dataId: {} });
+      assert.notEqual(blockProgram(einsumProduct(spec, value(a), value(b), 0.5)), null);
+      const types = { a: float(...a), b: float(...b) };
+      const graph = trace("product", types, (x) => ({ y: einsum(spec, x.a, x.b, { scale: 0.5 }) }));
+      await assertAgrees(processor, graph, inputsOf(graph));
     });
   }
 
@@ -93,9 +122,12 @@ await withGpu(async () => {
     "with a window and a soft cap": { window: 20, softCap: 2 },
     "with a prefix": { prefix: 30 },
   };
-  for (const [name, { prefix = 0, ...attrs }] of Object.entries(cases)) {
-    Deno.test(`attention over several tiles ${name}, forward and backward`, async () => {
-      const [batch, time, keys, heads, keyHeads, headDim] = [2, 40, 45, 4, 2, 72];
+  const kinds = [["over several tiles", gpu, 72, 0], ["by threads", processor, 12, 3]] as const;
+  for (
+    const [[name, { prefix = 0, ...attrs }], [how, backend, headDim, blind]] of product(Object.entries(cases), kinds)
+  ) {
+    Deno.test(`attention ${how} ${name}, forward and backward`, async () => {
+      const [batch, time, keys, heads, keyHeads] = [2, 41, 45, 4, 2];
       const types = {
         query: float(batch, time, heads, headDim),
         key: float(batch, keys, keyHeads, headDim),
@@ -111,10 +143,10 @@ await withGpu(async () => {
       });
       const count = (length: number, hide: number) =>
         Int32Array.from({ length: batch * length }, (_, i) => i % length < length - hide ? i % length : -1);
-      const inputs = inputsOf(graph).with(3, hostTensor("int32", [batch, time], count(time, 0)))
+      const inputs = inputsOf(graph).with(3, hostTensor("int32", [batch, time], count(time, blind)))
         .with(4, hostTensor("int32", [batch, keys], count(keys, 3)))
         .with(5, hostTensor("int32", [batch], Int32Array.of(prefix, 0)));
-      await assertAgrees(gpu, graph, inputs);
+      await assertAgrees(backend, graph, inputs);
     });
   }
 
@@ -126,6 +158,8 @@ await withGpu(async () => {
       return { loss, dx: dx!, dscale: dscale! };
     });
     await assertAgrees(gpu, graph, inputsOf(graph, 300));
+    const frozen = { ...graph, outputs: graph.outputs.slice(0, 2), outputNames: graph.outputNames.slice(0, 2) };
+    await assertAgrees(processor, frozen, inputsOf(graph, 300));
   });
 
   Deno.test("Reductions, argMax and elementwise chains of many elements", async () => {

@@ -28,7 +28,7 @@ import { tfjsLowering } from "./table.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** The operands of attention as its programs take them, with all positions in one tensor. */
-function attentionOperands(
+export function attentionOperands(
   workspace: Workspace,
   [query, key, value, queryPositions, keyPositions, prefix]: readonly Value[],
 ): AttentionOperands {

@@ -1,10 +1,11 @@
 /** A graph as the programs that a GPU runs. */
 
-import type { Graph, Node, OpName, Tensor } from "@tessera/core";
-import { isPacked } from "../engine.ts";
+import type { Graph, Lowering, Node, OpName, Tensor } from "@tessera/core";
+import { isPacked, type Value } from "../engine.ts";
 import { nodeStep, type Step } from "../executable.ts";
 import { fuseElementwise } from "../wgsl/fuse.ts";
-import { runGroup, webgpuLowering } from "./webgpu.ts";
+import { runGroup } from "./webgpu.ts";
+import type { Workspace } from "./workspace.ts";
 
 /** Ops whose programs widen packed floats where they read them. */
 const widening: ReadonlySet<OpName> = new Set([
@@ -22,8 +23,8 @@ const widening: ReadonlySet<OpName> = new Set([
   ...["attention", "attentionGrad", "crossEntropy", "crossEntropyGrad"] as const,
 ]);
 
-/** One step per group of elementwise nodes and per other node; those that nothing needs are dropped by the caller. */
-export function webgpuSteps(graph: Graph): Step[] {
+/** One step per group of elementwise nodes and per other node, by a table; those that nothing needs are dropped by the caller. */
+export function webgpuSteps(graph: Graph, table: Lowering<Workspace, Value>): Step[] {
   const groups = fuseElementwise(graph);
   const producers = new Map(graph.nodes.flatMap((node) => node.results.map((result) => [result, node] as const)));
   return graph.nodes.map((node) => {
@@ -32,7 +33,7 @@ export function webgpuSteps(graph: Graph): Step[] {
       const { inputs, output } = group;
       return { operands: inputs, results: [output], run: (workspace, values) => [runGroup(workspace, group, values)] };
     }
-    const step = nodeStep(webgpuLowering, node);
+    const step = nodeStep(table, node);
     if (!widening.has(node.op)) return step;
     return { ...step, operands: step.operands.map((x) => packedSource(x, producers)) };
   });

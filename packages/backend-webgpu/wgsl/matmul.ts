@@ -11,52 +11,8 @@ import type { Value } from "../engine.ts";
 import { elementAt, elementProgram } from "./element.ts";
 import { packedCode } from "./packed.ts";
 import { stridedIndex, stridesOf } from "./index_map.ts";
-import { literal, type Program, type ProgramInput } from "./program.ts";
-
-/** One side of an einsum: its letters and how far apart their elements stand. */
-interface Side {
-  readonly letters: string;
-  readonly strides: ReadonlyMap<string, number>;
-  /** Where its first element stands. */
-  readonly offset: number;
-}
-
-/** The side of a factor. */
-interface FactorSide extends Side {
-  readonly element: Factor["element"];
-}
-
-/** The groups of letters, each in the order in which it is counted, and the length of every letter. */
-interface Groups {
-  readonly batch: string;
-  readonly rows: string;
-  readonly columns: string;
-  readonly inner: string;
-  readonly lengths: ReadonlyMap<string, number>;
-}
-
-function sideOf(letters: string, shape: readonly number[], share?: Share): Side {
-  const strides = stridesOf(shape);
-  const axis = share === undefined ? -1 : letters.indexOf(share.letter);
-  // A side that has all of the letter is read or written from where the share starts; a piece is the share.
-  const offset = axis >= 0 && shape[axis] !== share!.count ? share!.start * strides[axis]! : 0;
-  return { letters, strides: new Map([...letters].map((letter, i) => [letter, strides[i]!])), offset };
-}
-
-function groupsOf(spec: string, a: readonly number[], b: readonly number[], share?: Share): Groups {
-  const sides = parseEinsum(spec);
-  const lengths = new Map([...sides.a].map((letter, axis) => [letter, a[axis]!]));
-  [...sides.b].forEach((letter, axis) => lengths.set(letter, b[axis]!));
-  if (share !== undefined) lengths.set(share.letter, share.count);
-  const keep = (letters: string, wanted: (letter: string) => boolean) => [...letters].filter(wanted).join("");
-  return {
-    batch: keep(sides.out, (letter) => sides.a.includes(letter) && sides.b.includes(letter)),
-    rows: keep(sides.out, (letter) => !sides.b.includes(letter)),
-    columns: keep(sides.out, (letter) => !sides.a.includes(letter)),
-    inner: keep(sides.b, (letter) => !sides.out.includes(letter)),
-    lengths,
-  };
-}
+import { type Factor, type FactorSide, groupsOf, type Product, type Share, type Side, sideOf } from "./product.ts";
+import { literal, type Program } from "./program.ts";
 
 /** WGSL for where in a side the element stands that a group's number chooses. */
 function place(index: string, group: string, side: Side, lengths: ReadonlyMap<string, number>): string {
@@ -70,34 +26,22 @@ function isContiguous(group: string, side: Side, lengths: ReadonlyMap<string, nu
   return last !== undefined && side.strides.get(last) === 1;
 }
 
-/** A share of a product: that of some neighbours along one letter, by which one operand is in pieces. */
-export interface Share {
-  /** The letter. */
-  readonly letter: string;
-  /** The first of the neighbours. */
-  readonly start: number;
-  /** How many there are. */
-  readonly count: number;
-  /** The whole product so far, which nobody else has. */
-  readonly into: Value;
-}
-
 /** The program of an einsum whose operands and result have elements; an operand that is in pieces is given by one of them. */
 export function einsumProgram(spec: string, a: Value, b: Value, scale: number, share?: Share): Program {
-  return productProgram(spec, plainFactor("a", a), plainFactor("b", b), scale, share);
+  return productProgram(einsumProduct(spec, a, b, scale, share), share);
+}
+
+/** The product that an einsum is. */
+export function einsumProduct(spec: string, a: Value, b: Value, scale: number, share?: Share): Product {
+  return productOf(spec, plainFactor("a", a), plainFactor("b", b), scale, share);
 }
 
 /** The program of an einsum of a tensor and a quantised weight, whose codes may be a piece. */
 export function quantizedEinsumProgram(spec: string, x: Value, weight: QuantizedWeight, share?: Share): Program {
-  return productProgram(spec, plainFactor("a", x), quantizedFactor(weight, share?.start ?? 0), 1, share);
-}
-
-/** A factor: its shape, what it is read from, and WGSL for its element where each letter has a place. */
-interface Factor {
-  readonly shape: readonly number[];
-  readonly inputs: readonly ProgramInput[];
-  /** The element, given WGSL for its position and for its place along each axis. */
-  readonly element: (at: string, places: readonly string[]) => string;
+  return productProgram(
+    productOf(spec, plainFactor("a", x), quantizedFactor(weight, share?.start ?? 0), 1, share),
+    share,
+  );
 }
 
 function plainFactor(name: string, value: Value): Factor {
@@ -142,12 +86,12 @@ function quantizedFactor({ codes, scales, bits, rows }: QuantizedWeight, start: 
   };
 }
 
-function productProgram(spec: string, a: Factor, b: Factor, scale: number, share?: Share): Program {
+function productOf(spec: string, a: Factor, b: Factor, scale: number, share: Share | undefined): Product {
   const sides = parseEinsum(spec);
   const groups = groupsOf(spec, a.shape, b.shape, share);
   const shape = share?.into.shape ?? [...sides.out].map((letter) => groups.lengths.get(letter)!);
   const scaled = (x: string) => scale === 1 ? x : `${literal(scale)} * ${x}`;
-  const product: Product = {
+  return {
     groups,
     a: { ...sideOf(sides.a, a.shape, share), element: a.element },
     b: { ...sideOf(sides.b, b.shape, share), element: b.element },
@@ -163,27 +107,16 @@ function productProgram(spec: string, a: Factor, b: Factor, scale: number, share
     scaled,
     count: (group) => sizeOf([...group].map((letter) => groups.lengths.get(letter)!)),
   };
+}
+
+/** The program of a product. */
+function productProgram(product: Product, share: Share | undefined): Program {
+  const { groups } = product;
   if (groups.inner === "" && share === undefined) return outerProgram(product);
   const rows = product.count(groups.rows);
   const columns = product.count(groups.columns);
   if (Math.min(rows, columns) > fewRows) return tiledProgram(product);
   return rows <= columns ? thinProgram(product) : thinProgram(exchanged(product));
-}
-
-interface Product {
-  readonly groups: Groups;
-  readonly a: FactorSide;
-  readonly b: FactorSide;
-  readonly out: Side;
-  readonly inputs: Program["inputs"];
-  readonly output: Program["output"];
-  /** Where the result is written, when it is a share. */
-  readonly into?: Value;
-  /** WGSL that writes an element. */
-  readonly write: (at: string, x: string) => string;
-  /** WGSL for a product times the scale. */
-  readonly scaled: (x: string) => string;
-  readonly count: (group: string) => number;
 }
 
 /** The same product with the operands exchanged. */

@@ -10,6 +10,8 @@ export interface ProgramInput {
   readonly name: string;
   /** The tensor. */
   readonly value: Value;
+  /** Whether the code reads it four elements at a time: an array of vec4. */
+  readonly vectors?: boolean;
 }
 
 /** A number that a program is given without being compiled for it. */
@@ -35,6 +37,8 @@ export interface Program {
   readonly inputs: readonly ProgramInput[];
   /** What it writes, all of it. */
   readonly output: TensorType;
+  /** Whether it writes four elements at a time: `result` is an array of vec4. */
+  readonly writesVectors?: boolean;
   /** A value whose content the program finds in the result; a copy of it is written unless `inPlace`. */
   readonly into?: Value;
   /** Whether that value itself is written, since nobody else has it. */
@@ -65,6 +69,8 @@ export function webgpuProgram(program: Program): WebGPUProgram {
   return {
     variableNames: inputs.map((input) => input.name),
     uniforms: uniforms.map((uniform) => ` ${uniform.name} : ${wgslTypes[uniform.type]},`).join(""),
+    variableComponents: inputs.map(({ vectors }) => vectors === true ? 4 : 1),
+    outputComponent: program.writesVectors === true ? 4 : 1,
     outputShape,
     workgroupSize: [...groupSize],
     // Layouts with a second axis make tfjs call main() without an index.
