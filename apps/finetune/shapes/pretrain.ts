@@ -4,8 +4,9 @@
  *
  *     deno run -A apps/finetune/shapes/pretrain.ts [--output <folder>] [--phase 1]
  *
- * `--phase` leaves the phases before it out and goes on from the weights in the folder. Pictures, first weights and order follow from the seed in `recipe.ts`. Kernels on several threads add up in an order that varies, so
- * a second run ends near the same loss, not at the same bits.
+ * `--phase` leaves the phases before it out and goes on from the weights in the folder. Pictures, first weights and order follow from the
+ * seed in `recipe.ts`, and kernels add up in the same order in every run: a second run of all steps on the same machine wrote the same
+ * bytes. Another processor rounds in other places and ends near the same loss.
  */
 import { parseArgs } from "node:util";
 import { folderOf } from "@tessera/hub";
