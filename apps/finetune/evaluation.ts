@@ -1,5 +1,5 @@
-/** How good a model is on held-out examples: its loss, and how many answers are right to the character. */
-import { type CausalLM, type Evaluation, type GenerateOptions, pictureTensor } from "tessera";
+/** How good a model is on held-out examples: its loss, how many answers are right to the character, and how well boxes fit. */
+import { type CausalLM, detectionOverlaps, type Evaluation, type GenerateOptions, pictureTensor } from "tessera";
 import type { Config } from "./config.ts";
 import type { Console } from "@tessera/cli";
 import type { Prepared, Question } from "./data.ts";
@@ -38,6 +38,13 @@ export function countExactMatches(answers: readonly string[], questions: readonl
   if (total === 0) return null;
   const right = answers.filter((answer, i) => answer === questions[i]!.expected).length;
   return { right, total, share: right / total };
+}
+
+/** How well the boxes in answers fit the right ones; null where there are none to find. */
+export function measureBoxes(answers: readonly string[], questions: readonly Question[]): Score["boxes"] {
+  const overlaps = answers.flatMap((answer, i) => detectionOverlaps(answer, questions[i]!.expected));
+  if (overlaps.length === 0) return null;
+  return { overlap: overlaps.reduce((sum, one) => sum + one, 0) / overlaps.length, total: overlaps.length };
 }
 
 /** The pictures that prompts begin with, as an option of generation. */
@@ -103,6 +110,12 @@ export async function scoreModel(
   const start = performance.now();
   const { loss, accuracy } = options.known ?? await measureLoss(lm, prepared, options);
   const answers = questions.length === 0 ? [] : await answerAll(lm, questions, options);
-  const exactMatch = countExactMatches(answers, questions);
-  return { score: { loss, tokenAccuracy: accuracy, exactMatch, seconds: (performance.now() - start) / 1000 }, answers };
+  const score = {
+    loss,
+    tokenAccuracy: accuracy,
+    exactMatch: countExactMatches(answers, questions),
+    boxes: measureBoxes(answers, questions),
+    seconds: (performance.now() - start) / 1000,
+  };
+  return { score, answers };
 }

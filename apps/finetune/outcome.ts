@@ -11,19 +11,21 @@ import { formatAnswer } from "./answers.ts";
 /** What scores say to people, the earlier before the later. */
 function describeScores(scores: readonly Score[]): [label: string, value: string][] {
   const values = (text: (score: Score) => string) => scores.map(text).join(" → ");
-  const last = scores.at(-1)!.exactMatch;
-  const matches = (score: Score) => `${((score.exactMatch?.share ?? 0) * 100).toFixed(1)} %`;
+  const { exactMatch, boxes } = scores.at(-1)!;
+  const percent = (share: number | undefined) => `${((share ?? 0) * 100).toFixed(1)} %`;
+  const facts: [label: string, value: string][] = [];
+  if (exactMatch) {
+    const counts = `${formatCount(exactMatch.right)} of ${formatCount(exactMatch.total)} answers`;
+    facts.push(["Exact match", `${values((score) => percent(score.exactMatch?.share))} · ${counts}`]);
+  }
+  if (boxes) {
+    const count = `mean of ${formatCount(boxes.total)} boxes, intersection over union`;
+    facts.push(["Box overlap", `${values((score) => percent(score.boxes?.overlap))} · ${count}`]);
+  }
   return [
-    ...(last
-      ? [
-        ["Exact match", `${values(matches)} · ${formatCount(last.right)} of ${formatCount(last.total)} answers`] as [
-          string,
-          string,
-        ],
-      ]
-      : []),
+    ...facts,
     ["Loss", `${values(({ loss }) => formatNumber(loss))} per token`],
-    ["Tokens", `${values(({ tokenAccuracy }) => `${(tokenAccuracy * 100).toFixed(1)} %`)} predicted right`],
+    ["Tokens", `${values(({ tokenAccuracy }) => percent(tokenAccuracy))} predicted right`],
   ];
 }
 

@@ -95,6 +95,13 @@ export interface Score {
     /** The share that is right. */
     readonly share: number;
   } | null;
+  /** How well answered boxes fit the right ones; null where no answer has boxes. */
+  readonly boxes: {
+    /** The mean over the right boxes of the overlap with the answered one, intersection over union; 0 for one not answered. */
+    readonly overlap: number;
+    /** The number of right boxes. */
+    readonly total: number;
+  } | null;
   /** How long it took, in seconds. */
   readonly seconds: number;
 }

@@ -8,6 +8,7 @@ export type { Picture } from "./decode.ts";
 export { encodePng } from "./encode.ts";
 export { formatDetections, parseDetections } from "./detections.ts";
 export type { Box, Detection, Detections, Size } from "./detections.ts";
+export { detectionOverlaps, intersectionOverUnion } from "./overlap.ts";
 export { dataUrl, drawDetections } from "./drawing.ts";
 export type { DrawOptions } from "./drawing.ts";
 export { loadMaskDecoder, maskOf } from "./mask_decoder.ts";

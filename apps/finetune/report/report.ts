@@ -23,6 +23,16 @@ function figure(label: string, value: Content, note: Content = null, kind = ""):
   }</dd></div>`;
 }
 
+/** How well answered boxes fit; nothing where there are none. */
+function boxNote(before: Score | null, after: Score | null): Html | null {
+  const scores = [before?.boxes, after?.boxes].flatMap((boxes) => boxes ?? []);
+  const overlap = scores.map((boxes) => `${percentage(boxes.overlap)}\u00a0%`).join(" → ");
+  const total = formatCount(scores.at(-1)?.total ?? 0);
+  return scores.length === 0
+    ? null
+    : markup`<span class="label">${overlap} mean overlap of ${total} boxes (intersection over union)</span>`;
+}
+
 function exactMatchFigure({ before, after }: RunRecord): Html | null {
   const [was, is] = [before?.exactMatch, after?.exactMatch];
   if (!was) return null;
@@ -38,7 +48,9 @@ function exactMatchFigure({ before, after }: RunRecord): Html | null {
   const bar = markup`<div class="bar"><i style="width:${percentage(long)}%"></i><i class="was" style="width:${
     percentage(short)
   }%"></i></div>`;
-  return markup`<div class="wide"><dt>Exact match on held-out examples</dt><dd>${value}</dd>${bar}<span class="label">${note}</span></div>`;
+  return markup`<div class="wide"><dt>Exact match on held-out examples</dt><dd>${value}</dd>${bar}<span class="label">${note}</span>${
+    boxNote(before, after)
+  }</div>`;
 }
 
 function change(before: Score | null, after: Score | null, pick: (score: Score) => string): Content {

@@ -41,6 +41,14 @@ Deno.test("renderReport() lets no text of the data or the job become markup", ()
   assert.ok(page.includes("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;"));
 });
 
+Deno.test("renderReport() has the overlap of boxes where answers have boxes", () => {
+  const record = sampleRecord();
+  const scored = (overlap: number) => ({ ...record.before!, boxes: { overlap, total: 40 } });
+  const page = renderReport({ ...record, before: scored(0.25), after: scored(0.875) });
+  assert.match(page, /25\u00a0% → 87\.5\u00a0% mean overlap of 40 boxes/);
+  assert.doesNotMatch(renderReport(record), /mean overlap/);
+});
+
 Deno.test("renderReport() needs nothing else", () => {
   const page = renderReport(sampleRecord(30));
   assert.doesNotMatch(page, /(?:src|href)=|url\(|@import|https?:/);

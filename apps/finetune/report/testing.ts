@@ -58,8 +58,14 @@ export function sampleRecord(steps = 4, changes: Partial<RunRecord> = {}): RunRe
       stepsPerEpoch: Math.ceil(steps / 3),
       questions: 200,
     },
-    before: { loss: 3.2, tokenAccuracy: 0.4, exactMatch: { right: 0, total: 200, share: 0 }, seconds: 4 },
-    after: { loss: 0.02, tokenAccuracy: 0.99, exactMatch: { right: 187, total: 200, share: 0.935 }, seconds: 3 },
+    before: { loss: 3.2, tokenAccuracy: 0.4, exactMatch: { right: 0, total: 200, share: 0 }, boxes: null, seconds: 4 },
+    after: {
+      loss: 0.02,
+      tokenAccuracy: 0.99,
+      exactMatch: { right: 187, total: 200, share: 0.935 },
+      boxes: null,
+      seconds: 3,
+    },
     training: {
       steps: records,
       heldOut: [0, 1, 2, 3].map((epoch) => ({

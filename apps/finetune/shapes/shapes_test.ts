@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { CausalLM, openBackend, parseDetections, readPicture } from "tessera";
+import { CausalLM, intersectionOverUnion, openBackend, parseDetections, readPicture } from "tessera";
 import { loadTokenizer } from "@tessera/hub";
 import { createRandom } from "../tiny/random.ts";
 import { examplesOf } from "./generate.ts";
 import { rasterize } from "./raster.ts";
 import { architecture, contextLength, pictureTokens } from "./recipe.ts";
 import { colours, drawScene, palettes, side, tasksOf } from "./scene.ts";
-import { intersectionOverUnion, scorePictures } from "./score.ts";
+import { scorePictures } from "./score.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
 
 const folder = new URL("./paligemma-tiny", import.meta.url).pathname;
