@@ -215,6 +215,7 @@ const deep: Partial<GemmaConfig> = { numLayers: 8, vocabularySize: 500 };
 const cases: readonly (readonly [what: string, Case])[] = [
   ["LoRA", {}],
   ["LoRA, a large vocabulary", { config: { vocabularySize: 16_000 } }],
+  ["LoRA, logits in pieces", { config: { vocabularySize: 40_000, finalLogitSoftCap: 30 }, batch: [2, 256] }],
   ["LoRA, long", { batch: [1, 512] }],
   ["all weights", { rank: null }],
   ["all weights, not clipped", { rank: null, clips: false, config: { vocabularySize: 8000 } }],

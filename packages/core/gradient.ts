@@ -24,8 +24,20 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return found.map((gradient, i) => gradient ?? full(wrt[i]!.shape, 0, wrt[i]!.dtype));
 }
 
+/** Gradients of scalars that were worked out with them, by the node that computes the scalar. */
+const known = new WeakMap<Node, ReadonlyMap<Tensor, Tensor>>();
+
+/**
+ * Makes `gradients` take the given gradients of a scalar, by the tensor that each is for, in place of walking back over what
+ * computed it. Returns the scalar.
+ */
+export function withGradients(scalar: Tensor, found: ReadonlyMap<Tensor, Tensor>): Tensor {
+  known.set(scalar.producer!, found);
+  return scalar;
+}
+
 /** Cotangents of `wrt`, given cotangents of later values; `null` where none arrives. */
-function backward(
+export function backward(
   nodes: readonly Node[],
   cotangents: Map<Tensor, Tensor>,
   wrt: readonly Tensor[],
@@ -39,14 +51,26 @@ function backward(
   for (const node of path.toReversed()) {
     if (!node.results.some((result) => cotangents.has(result))) continue;
     const cts = node.results.map((result) => cotangents.get(result) ?? full(result.shape, 0, result.dtype));
-    withOrigin(node.origin, () => vjpOf(node, cts, active)).forEach((ct, i) => {
-      const operand = node.operands[i]!;
+    withOrigin(node.origin, () => arrivals(node, cts, active)).forEach(([operand, ct]) => {
       if (ct === null || !active.has(operand)) return;
       const before = cotangents.get(operand);
       cotangents.set(operand, before === undefined ? ct : before.add(ct));
     });
   }
   return wrt.map((tensor) => cotangents.get(tensor) ?? null);
+}
+
+/** What cotangents of the results of a node bring to earlier values: to its operands, or to those whose gradients are known. */
+function arrivals(
+  node: Node,
+  cts: readonly Tensor[],
+  active: ReadonlySet<Tensor>,
+): readonly (readonly [Tensor, Tensor | null])[] {
+  const found = known.get(node);
+  if (found === undefined) return vjpOf(node, cts, active).map((ct, i) => [node.operands[i]!, ct]);
+  const ct = cts[0]!.cast("float32");
+  return [...found].filter(([tensor]) => active.has(tensor))
+    .map(([tensor, slope]) => [tensor, slope.cast("float32").mul(ct).cast(tensor.dtype)]);
 }
 
 function vjpOf(node: Node, cts: readonly Tensor[], active: ReadonlySet<Tensor>): readonly (Tensor | null)[] {

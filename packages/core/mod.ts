@@ -22,6 +22,8 @@ export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor, withOrig
 export type { Attrs, Graph, Node, Returned, Trace } from "./tensor.ts";
 export { constant, full, graphInput, iota, trace, where } from "./trace.ts";
 export { gradients } from "./gradient.ts";
+export { pieceBounds, sumOverPieces } from "./pieces.ts";
+export type { Pieces } from "./pieces.ts";
 export { composites, isCollective, isComposite, isOpName, opOf, primitives } from "./ops/table.ts";
 export type {
   AnyOp,

@@ -57,7 +57,7 @@ import type {
   GenerateOptions,
 } from "./causal_lm_options.ts";
 import { checkDistribution, distribute } from "./distribute.ts";
-import { hiddenStates, logitsOf } from "./forward.ts";
+import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
@@ -196,11 +196,16 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * The logits [batch, time, vocabulary] of tokens [batch, time], within a program that is being traced. A model that takes
-   * pictures reads what stands before the first token that counts as a prefix.
+   * The final hidden states [batch, time, hidden] of tokens [batch, time], within a program that is being traced. A model that
+   * takes pictures reads what stands before the first token that counts as a prefix.
    */
-  forward(batch: ForwardBatch): Tensor {
-    return logitsOf(this.backbone, batch);
+  hidden(batch: ForwardBatch): Tensor {
+    return trainingStates(this.backbone, batch);
+  }
+
+  /** The logits [batch, time, vocabulary] of hidden states, within a program that is being traced. */
+  logits(hidden: Tensor): Tensor {
+    return this.backbone.logits(hidden);
   }
 
   /** The table of variables and parameter counts. */

@@ -8,8 +8,10 @@ import type { Backend } from "@tessera/runtime";
 export interface Distributable {
   /** All variables, those of adapters included. */
   readonly variables: readonly Variable[];
-  /** The logits of a batch, within a program that is being traced. */
-  forward(batch: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor;
+  /** The final hidden states of a batch, within a program that is being traced. */
+  hidden(batch: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }): Tensor;
+  /** The logits of hidden states, within a program that is being traced. */
+  logits(hidden: Tensor): Tensor;
 }
 
 /**
@@ -21,7 +23,9 @@ export interface Distributable {
 export function checkDistribution(model: Distributable, distribution: Distribution): void {
   const shape = [distribution.numModelReplicas, 2];
   const inputs = { tokenIds: { shape, dtype: "int32" }, paddingMask: { shape, dtype: "bool" } } as const;
-  const { activations } = traceProgram("activations", inputs, (batch) => ({ logits: model.forward(batch) }));
+  const { activations } = traceProgram("activations", inputs, (batch) => ({
+    logits: model.logits(model.hidden(batch)),
+  }));
   distribution.check(model.variables, { activations: activations.map(({ path }) => path) });
 }
 

@@ -1,4 +1,4 @@
-/** From a batch to hidden states and logits, within a program that is being traced, without a cache. */
+/** From a batch to hidden states, within a program that is being traced, without a cache. */
 import { iota, type Tensor } from "@tessera/core";
 import type { ForwardBatch, TrainableModel } from "@tessera/train";
 import type { Backbone } from "./backbone.ts";
@@ -17,11 +17,11 @@ export function hiddenStates(backbone: Backbone, { tokenIds, paddingMask, images
   });
 }
 
-/** The logits of a batch, [batch, time, vocabulary]; where the model takes images, the prompt is a prefix. */
-export function logitsOf(backbone: Backbone, batch: ForwardBatch): Tensor {
+/** The final hidden states of a batch to learn, [batch, time, hidden]; where the model takes images, the prompt is a prefix. */
+export function trainingStates(backbone: Backbone, batch: ForwardBatch): Tensor {
   const { lossMask } = batch;
   const prefix = lossMask === undefined ? {} : { prefix: lossMask.argMax(1) };
-  return backbone.logits(hiddenStates(backbone, { ...batch, ...prefix }));
+  return hiddenStates(backbone, { ...batch, ...prefix });
 }
 
 /** A backbone as something that can be trained, without a task around it: for programs that are only traced. */
@@ -34,6 +34,7 @@ export function trainable(backbone: Backbone): TrainableModel {
     get variables() {
       return backbone.variables;
     },
-    forward: (batch) => logitsOf(backbone, batch),
+    hidden: (batch) => trainingStates(backbone, batch),
+    logits: (hidden) => backbone.logits(hidden),
   };
 }

@@ -1,7 +1,20 @@
 import assert from "node:assert/strict";
-import { decompose, evaluate, hostTensor, normal, randomKey, toFloat32, trace } from "@tessera/core";
+import {
+  decompose,
+  einsum,
+  evaluate,
+  gradients,
+  hostTensor,
+  normal,
+  randomKey,
+  sizeOf,
+  type Tensor,
+  toFloat32,
+  trace,
+} from "@tessera/core";
+import { assertAllClose } from "@tessera/core/testing";
 import fc from "fast-check";
-import { correctPredictions, languageModelLoss, perToken } from "./losses.ts";
+import { evaluationSums, languageModelLoss, perToken } from "./losses.ts";
 
 const vocabulary = 7;
 
@@ -25,12 +38,14 @@ function lossOf(
   const padded = <T>(row: readonly T[], fill: T) => [...row, ...new Array<T>(time - row.length).fill(fill)];
   const shape = [rows.length, time];
   const graph = decompose(trace("loss", {
-    logits: { shape: [...shape, vocabulary], dtype: "float32" },
+    hidden: { shape: [...shape, vocabulary], dtype: "float32" },
     tokenIds: { shape, dtype: "int32" },
     lossMask: { shape, dtype: "float32" },
-  }, (inputs) => {
+  }, (batch) => {
+    const inputs = { ...batch, logits: (hidden: Tensor) => hidden, vocabularySize: vocabulary, replicas: 1 };
     const { loss, tokens } = languageModelLoss(inputs);
-    return { loss, tokens, correct: correctPredictions(inputs), mean: perToken(loss, tokens) };
+    const evaluated = evaluationSums(inputs);
+    return { loss, tokens, mean: perToken(loss, tokens), correct: evaluated.correct, again: evaluated.loss };
   }));
   const logits: number[] = rows.flatMap(({ tokens }) =>
     Array.from(
@@ -43,13 +58,9 @@ function lossOf(
     hostTensor("int32", shape, Int32Array.from(rows.flatMap(({ tokens }) => padded(tokens, pad)))),
     hostTensor("float32", shape, Float32Array.from(rows.flatMap(({ mask }) => padded(mask, 0)))),
   ]);
-  const [loss, tokens, correct, mean] = results.map((result) => toFloat32(result)[0]!) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  return { loss, tokens, correct, mean };
+  const [loss, tokens, mean, correct, again] = results.map((result) => toFloat32(result)[0]!);
+  assert.equal(again, loss);
+  return { loss: loss!, tokens: tokens!, correct: correct!, mean: mean! };
 }
 
 /** The same by hand: the negative log-probability of each token that counts, given the place before it. */
@@ -96,4 +107,40 @@ Deno.test("languageModelLoss() of a batch in which nothing counts is zero", () =
   assert.deepEqual(lossOf([nothing, nothing], 5, 0), { loss: 0, tokens: 0, correct: 0, mean: 0 });
   // The first token has nothing before it to predict it from.
   assert.deepEqual(lossOf([{ tokens: [1], mask: [1] }], 3, 0), { loss: 0, tokens: 0, correct: 0, mean: 0 });
+});
+
+/** The sums and gradients of a batch of 140 rows with a linear head, whose logits are capped. */
+function sumsOfHead(vocabularySize: number, replicas = 1) {
+  const [batch, time, width] = [140, 5, 3];
+  const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;
+  const types = { hidden: float(batch, time, width), table: float(vocabulary, width), lossMask: float(batch, time) };
+  const graph = trace("head", { ...types, tokenIds: { shape: [batch, time], dtype: "int32" } }, (inputs) => {
+    const logits = (hidden: Tensor) => einsum("btd,vd->btv", hidden, inputs.table).mul(0.5).tanh().mul(2);
+    const { loss, tokens } = languageModelLoss({ ...inputs, logits, vocabularySize, replicas });
+    const [dhidden, dtable] = gradients(perToken(loss, tokens), [inputs.hidden, inputs.table]);
+    const { correct, loss: again } = evaluationSums({ ...inputs, logits, vocabularySize, replicas });
+    return { loss, tokens, correct, again, dhidden: dhidden!, dtable: dtable! };
+  });
+  const random = (seed: number, ...shape: number[]) =>
+    hostTensor("float32", shape, normal(randomKey(seed), sizeOf(shape)));
+  const tokenIds = Int32Array.from({ length: batch * time }, (_, i) => (i * 5 + 3) % vocabulary);
+  const mask = Float32Array.from(tokenIds, (_, i) => i % 3 === 0 ? 0 : 1);
+  const found = evaluate(decompose(graph), [
+    random(1, batch, time, width),
+    random(2, vocabulary, width),
+    hostTensor("float32", [batch, time], mask),
+    hostTensor("int32", [batch, time], tokenIds),
+  ]);
+  const logits = graph.nodes.filter(({ op }) => op === "crossEntropy").map(({ operands }) => operands[0]!.shape);
+  return { logits, found };
+}
+
+Deno.test("languageModelLoss() of a large vocabulary is the same, with the logits of a few positions at a time", () => {
+  const [small, large] = [sumsOfHead(vocabulary), sumsOfHead(256000)];
+  // Once in training and once in evaluation.
+  assert.deepEqual(small.logits, [[140, 5, vocabulary], [140, 5, vocabulary]]);
+  assert.deepEqual(large.logits, new Array(10).fill([140, 1, vocabulary]));
+  // Of rows that 5 devices share, each computes logits of 28 tokens a position.
+  assert.deepEqual(sumsOfHead(256000, 5).logits.length, 4);
+  small.found.forEach((expected, i) => assertAllClose(large.found[i]!, expected, { absolute: 1e-6, relative: 1e-5 }));
 });

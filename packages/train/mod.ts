@@ -23,7 +23,7 @@ export { batches, createDataset, pictureTensor } from "./data/batches.ts";
 export type { Batch, BatchShape, Dataset, DatasetOptions, DatasetStatistics, EpochOptions } from "./data/batches.ts";
 export { chooseBuckets } from "./data/buckets.ts";
 export type { BucketOptions } from "./data/buckets.ts";
-export { correctPredictions, languageModelLoss, perToken } from "./losses.ts";
+export { evaluationSums, languageModelLoss, perToken } from "./losses.ts";
 export type { LossInputs, LossSums } from "./losses.ts";
 export { adamW } from "./optimizer.ts";
 export type { AdamWOptions, Optimizer, Slots, StepScalars } from "./optimizer.ts";

@@ -6,9 +6,9 @@
  * so that every token weighs the same however the batch was cut.
  */
 import { type DType, full, gradients, type HostTensor, type Tensor, type TensorType } from "@tessera/core";
-import { assign, putZeros, type TracedProgram, traceProgram, Variable, whereOf, zeros } from "@tessera/nn";
+import { assign, putZeros, rowMultiple, type TracedProgram, traceProgram, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
-import { correctPredictions, languageModelLoss, perToken } from "./losses.ts";
+import { evaluationSums, languageModelLoss, type LossInputs, perToken } from "./losses.ts";
 import type { Optimizer, StepScalars } from "./optimizer.ts";
 
 /** The pictures that a model takes, one per row. */
@@ -31,7 +31,7 @@ export interface ForwardBatch {
   readonly images?: Tensor;
 }
 
-/** A model that can be trained: variables, and logits as a function of a batch. */
+/** A model that can be trained: variables, and hidden states and logits as functions of a batch. */
 export interface TrainableModel {
   /** The name, for messages and tables. */
   readonly name: string;
@@ -46,8 +46,10 @@ export interface TrainableModel {
   readonly identity?: Readonly<Record<string, unknown>>;
   /** The picture that comes with each row; none when left out. */
   readonly images?: ModelImages | undefined;
-  /** The logits [batch, time, vocabulary] of tokens [batch, time]. */
-  forward(batch: ForwardBatch): Tensor;
+  /** The final hidden states [batch, time, hidden] of tokens [batch, time]. */
+  hidden(batch: ForwardBatch): Tensor;
+  /** The logits [batch, some positions, vocabulary] of hidden states. */
+  logits(hidden: Tensor): Tensor;
 }
 
 const scalar: TensorType = { shape: [], dtype: "float32" };
@@ -59,6 +61,18 @@ function batchTypes({ images }: TrainableModel, batch: number, time: number) {
   if (images === undefined) return types;
   const { size } = images;
   return { ...types, images: { shape: [batch, size, size, 3], dtype: "float32" as const } };
+}
+
+/** What the loss reads of a model and a batch whose rows so many devices share. */
+function lossInputs(
+  model: TrainableModel,
+  batch: ForwardBatch & Pick<LossInputs, "tokenIds" | "lossMask">,
+  replicas = rowMultiple(model.variables),
+): LossInputs {
+  const { tokenIds, lossMask } = batch;
+  const { vocabularySize } = model;
+  const logits = (hidden: Tensor) => model.logits(hidden);
+  return { hidden: model.hidden(batch), logits, vocabularySize, replicas, tokenIds, lossMask };
 }
 
 /** The trainable variables of a model, in order. */
@@ -89,15 +103,19 @@ function applyGradients(
   return norm;
 }
 
-/** One whole update on one batch. Outputs: the mean loss, the tokens that count, and the gradient's norm. */
+/**
+ * One whole update on one batch. Outputs: the mean loss, the tokens that count, and the gradient's norm. It computes the same on
+ * any mesh; `replicas` tells among how many devices the rows will be shared, where the model's values do not yet.
+ */
 export function traceTrainStep(
   model: TrainableModel,
   optimizer: Optimizer,
   batch: number,
   time: number,
+  replicas?: number,
 ): TracedProgram {
   return traceProgram("train_step", { ...batchTypes(model, batch, time), ...scalarInputs }, (inputs) => {
-    const sums = languageModelLoss({ ...inputs, logits: model.forward(inputs) });
+    const sums = languageModelLoss(lossInputs(model, inputs, replicas));
     const loss = perToken(sums.loss, sums.tokens);
     const variables = trainableVariables(model);
     const found = gradients(loss, variables.map((variable) => variable.raw()));
@@ -131,7 +149,7 @@ export function traceAccumulate(
   time: number,
 ): TracedProgram {
   return traceProgram("accumulate", batchTypes(model, batch, time), (inputs) => {
-    const sums = languageModelLoss({ ...inputs, logits: model.forward(inputs) });
+    const sums = languageModelLoss(lossInputs(model, inputs));
     const variables = [...accumulators.keys()];
     const found = gradients(sums.loss, variables.map((variable) => variable.raw()));
     variables.forEach((variable, i) => {
@@ -155,9 +173,7 @@ export function traceApply(optimizer: Optimizer, accumulators: ReadonlyMap<Varia
 /** A batch's loss without an update. Outputs: the summed loss, the tokens that count, and those predicted right. */
 export function traceEvaluate(model: TrainableModel, batch: number, time: number): TracedProgram {
   return traceProgram("evaluate", batchTypes(model, batch, time), (inputs) => {
-    const all = { ...inputs, logits: model.forward(inputs) };
-    const { loss, tokens } = languageModelLoss(all);
-    return { loss, tokens, correct: correctPredictions(all) };
+    return { ...evaluationSums(lossInputs(model, inputs)) };
   });
 }
 

@@ -29,7 +29,8 @@ export function bigramModel(backend: Backend): BigramModel {
     vocabularySize,
     table,
     frozen,
-    forward: ({ tokenIds }) => table.raw().gather(tokenIds).mul(frozen.raw()),
+    hidden: ({ tokenIds }) => table.raw().gather(tokenIds).mul(frozen.raw()),
+    logits: (hidden) => hidden,
   };
 }
 

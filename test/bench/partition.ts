@@ -46,13 +46,14 @@ function traceStep(numLayers: number, lora: boolean): TracedProgram {
     get variables() {
       return backbone.variables;
     },
-    forward: ({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }) =>
-      backbone.logits(backbone.hidden({
+    hidden: ({ tokenIds, paddingMask }: { readonly tokenIds: Tensor; readonly paddingMask: Tensor }) =>
+      backbone.hidden({
         tokenIds,
         positions: iota(tokenIds.shape, 1),
         keyPositions: shownPositions(paddingMask),
         cache: null,
-      })),
+      }),
+    logits: (hidden: Tensor) => backbone.logits(hidden),
   };
   return traceTrainStep(model, adamW({ learningRate: 1e-4, globalClipNorm: 1 }), 32, 1024);
 }

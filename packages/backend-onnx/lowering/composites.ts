@@ -41,6 +41,22 @@ function gain(writer: Writer, scale: OnnxValue, offset: number): OnnxValue {
   return offset === 0 ? scale : arithmetic(writer, scale).add(scale, offset);
 }
 
+/**
+ * The cross-entropy of each row, [.., 1], and what its gradient needs as well. With p = softmax(logits), the largest p is
+ * 1 / Σ exp(logits - max), so the loss is max - logits[label] - log(max p), and no second array as large as the logits is needed.
+ */
+function crossEntropy(writer: Writer, logits: OnnxValue, labels: OnnxValue) {
+  const column = { dtype: logits.dtype, shape: [...labels.shape, 1] };
+  const axis = labels.shape.length;
+  const at = writer.reshape(labels, column.shape);
+  const probabilities = softmax(writer, logits);
+  const { sub } = arithmetic(writer, column);
+  const largest = (x: OnnxValue) => writer.node("ReduceMax", [x, writer.list([axis])], column);
+  const chosen = writer.node("GatherElements", [logits, at], column, { attributes: { axis } });
+  const likeliest = writer.node("Log", [largest(probabilities)], column);
+  return { loss: sub(sub(largest(logits), chosen), likeliest), probabilities, at, axis };
+}
+
 function rmsNormalize(
   writer: Writer,
   x: OnnxValue,
@@ -115,20 +131,18 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
   },
   attention: "decompose",
   attentionGrad: "decompose",
-  // With p = softmax(logits), which the gradient needs as well: the largest p is 1 / Σ exp(logits - max), so the loss is
-  // max - logits[label] - log(max p), and no second array as large as the logits is needed.
   crossEntropy: (writer, [logits, labels]) => {
-    const column = { dtype: logits.dtype, shape: [...labels.shape, 1] };
-    const axis = labels.shape.length;
-    const { sub } = arithmetic(writer, column);
-    const largest = (x: OnnxValue) => writer.node("ReduceMax", [x, writer.list([axis])], column);
-    const chosen = writer.node("GatherElements", [logits, writer.reshape(labels, column.shape)], column, {
-      attributes: { axis },
-    });
-    const likeliest = writer.node("Log", [largest(softmax(writer, logits))], column);
-    return [writer.reshape(sub(sub(largest(logits), chosen), likeliest), labels.shape)];
+    const { loss } = crossEntropy(writer, logits, labels);
+    return [writer.reshape(loss, labels.shape)];
   },
-  crossEntropyGrad: "decompose",
+  // The probability of the label is exp(-loss). Taken from the loss, it makes the loss come first, so that what it reads can be
+  // overwritten here, or freed.
+  crossEntropyGrad: (writer, [logits, labels]) => {
+    const { loss, probabilities, at, axis } = crossEntropy(writer, logits, labels);
+    const likelihood = writer.node("Exp", [writer.node("Neg", [loss], loss)], loss);
+    const slope = arithmetic(writer, loss).sub(likelihood, 1);
+    return [writer.node("ScatterElements", [probabilities, at, slope], logits, { attributes: { axis } })];
+  },
   dequantize: (writer, [codes, scales], { bits, dtype }, node) => [
     writer.cast(dequantize(writer, codes, scales, bits, resultType(node).shape), dtype),
   ],

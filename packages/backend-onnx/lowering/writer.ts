@@ -186,18 +186,22 @@ export function newWriter(
   return writer;
 }
 
+/** How many times smaller than the largest value all is that a number is worked out from, so that it may wait. */
+const fewBytes = 256;
+
 /**
- * The nodes with those that no other node reads at the end, the one that depends on the fewest nodes last.
+ * The nodes with those that no other node reads at the end, in the order in which ONNX Runtime is to reach them: the first one last.
  *
- * ONNX Runtime walks back from the nodes that nothing reads, the last of them first, and runs what each needs. So what
- * takes the least, such as the loss beside the gradients, runs first, and the arrays that it was the last to read can be
- * overwritten or freed soon.
+ * ONNX Runtime walks back from the nodes that nothing reads, the last of them first, and runs what each needs. What takes the
+ * least runs first, so that the arrays that it was the last to read can be overwritten or freed soon. But a number that is worked
+ * out from little at the end, such as the loss from the losses of tokens, runs after the rest: else all that these are made of
+ * would run for it first, and be kept for the gradients.
  */
 function leavesLast(nodes: readonly OnnxNode[]): OnnxNode[] {
   const producers = new Map(nodes.flatMap((node) => node.outputs.map((value) => [value.name, node] as const)));
   const read = new Set(nodes.flatMap((node) => node.inputs));
   const isLeaf = (node: OnnxNode) => node.outputs.every((value) => !read.has(value.name));
-  const needs = (leaf: OnnxNode) => {
+  const needsOf = (leaf: OnnxNode) => {
     const found = new Set([leaf]);
     // Entries that are added while a set is walked are walked too.
     for (const node of found) {
@@ -206,11 +210,27 @@ function leavesLast(nodes: readonly OnnxNode[]): OnnxNode[] {
         if (producer !== undefined) found.add(producer);
       }
     }
-    return found.size;
+    return found;
   };
-  const leaves = nodes.filter(isLeaf).map((node) => ({ node, needs: needs(node) }));
-  leaves.sort((a, b) => b.needs - a.needs);
-  return [...nodes.filter((node) => !isLeaf(node)), ...leaves.map(({ node }) => node)];
+  const leaves = nodes.filter(isLeaf).map((node) => ({ node, needs: needsOf(node) }));
+  const readers = new Map<OnnxNode, number>();
+  for (const { needs } of leaves) for (const node of needs) readers.set(node, (readers.get(node) ?? 0) + 1);
+  const sizes = new Map(
+    nodes.flatMap(({ outputs }) => outputs.map(({ name, shape }) => [name, sizeOf(shape)] as const)),
+  );
+  const largest = Math.max(0, ...sizes.values());
+  const mayWait = ({ node, needs }: { readonly node: OnnxNode; readonly needs: ReadonlySet<OnnxNode> }) => {
+    if (node.outputs.some(({ shape }) => sizeOf(shape) > 1)) return false;
+    const own = [...needs].filter((other) => readers.get(other) === 1);
+    const shared = new Set(
+      own.flatMap(({ inputs }) => inputs).filter((name) => readers.get(producers.get(name)!)! > 1),
+    );
+    return [...shared].reduce((sum, name) => sum + sizes.get(name)!, 0) * fewBytes <= largest;
+  };
+  const waiting = new Set(leaves.filter(mayWait));
+  const inOrder = (group: readonly (typeof leaves)[number][]) => group.toSorted((a, b) => b.needs.size - a.needs.size);
+  const ordered = [...inOrder([...waiting]).toReversed(), ...inOrder(leaves.filter((leaf) => !waiting.has(leaf)))];
+  return [...nodes.filter((node) => !isLeaf(node)), ...ordered.map(({ node }) => node)];
 }
 
 /** The nodes that an output depends on. */

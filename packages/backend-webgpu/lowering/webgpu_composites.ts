@@ -82,7 +82,5 @@ export const webgpuComposites = {
     ];
   },
   crossEntropy: byProgram<"crossEntropy">(([logits, labels]) => crossEntropyProgram(logits!, labels!)),
-  crossEntropyGrad: byProgram<"crossEntropyGrad">(([logits, labels, ct]) =>
-    crossEntropyGradProgram(logits!, labels!, ct!)
-  ),
+  crossEntropyGrad: byProgram<"crossEntropyGrad">(([logits, labels]) => crossEntropyGradProgram(logits!, labels!)),
 } as const satisfies Partial<Pick<Lowering<Workspace, Value>, CompositeName>>;

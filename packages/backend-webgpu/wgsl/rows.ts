@@ -221,26 +221,20 @@ export function crossEntropyProgram(logits: Value, labels: Value): Program {
   });
 }
 
-/** The gradient of the cross-entropy: (softmax(logits) - onehot(label)) ct. */
-export function crossEntropyGradProgram(logits: Value, labels: Value, ct: Value): Program {
+/** The gradient of the cross-entropy: softmax(logits) - onehot(label). */
+export function crossEntropyGradProgram(logits: Value, labels: Value): Program {
   const { rows, width } = rowsOf(logits);
   return rowProgram({
     name: "crossEntropy gradient",
-    inputs: [{ name: "x", value: logits }, { name: "labels", value: labels }, { name: "ct", value: ct }],
+    inputs: [{ name: "x", value: logits }, { name: "labels", value: labels }],
     output: { dtype: "float32", shape: logits.shape },
     rows,
     width,
-    functions: reader("x", logits) + reader("ct", ct),
+    functions: reader("x", logits),
     code: `${logSumCode(width)}
-  let weight = ctAt(row);
   let label = labels[row];
   if (here) {
-    ${
-      each(
-        width,
-        "result[start + i] = (exp(xAt(start + i) - largest) / total - select(0.0, 1.0, i == label)) * weight;",
-      )
-    }
+    ${each(width, "result[start + i] = exp(xAt(start + i) - largest) / total - select(0.0, 1.0, i == label);")}
   }`,
   });
 }

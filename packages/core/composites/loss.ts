@@ -1,7 +1,7 @@
 /** The cross-entropy of a large vocabulary, whose gradient is written by hand so that no one-hot tensor is built. */
 import { formatType, sameShape, type TensorType } from "../dtype.ts";
 import { apply, type Tensor } from "../tensor.ts";
-import { axisNames, requireDType, requireFloat, requireShape } from "../ops/infer.ts";
+import { axisNames, requireDType, requireFloat } from "../ops/infer.ts";
 import type { CompositeTable, NoAttrs } from "../ops/op.ts";
 import { softmax } from "./normalization.ts";
 
@@ -13,11 +13,11 @@ export interface Loss {
     attrs: NoAttrs;
     results: [loss: TensorType];
   };
-  /** The gradient of `crossEntropy` for the logits. */
+  /** The gradient of each loss of `crossEntropy` for its row of logits. */
   crossEntropyGrad: {
-    operands: [logits: TensorType, labels: TensorType, ct: TensorType];
+    operands: [logits: TensorType, labels: TensorType];
     attrs: NoAttrs;
-    results: [dlogits: TensorType];
+    results: [slope: TensorType];
   };
 }
 
@@ -54,7 +54,11 @@ export const losses: CompositeTable<Loss> = {
       return [{ shape: labels.shape, dtype: "float32" }];
     },
     factors: ([, labels]) => `${rows(labels)} !v, ${rows(labels)} -> ${rows(labels)}`,
-    vjp: ([ct], [logits, labels]) => [apply("crossEntropyGrad", [logits, labels, ct], {}), null],
+    // The cotangent is a factor per row, which passes to the smaller side of the product that follows.
+    vjp: ([ct], [logits, labels]) => {
+      const slope = apply("crossEntropyGrad", [logits, labels], {}).cast("float32");
+      return [slope.mul(ct.reshape([...labels.shape, 1])).cast(logits.dtype), null];
+    },
     // max + log Σ exp(logits - max) - logits[label]
     decompose: ([logits, labels]) => {
       const wide = logits.cast("float32");
@@ -65,21 +69,20 @@ export const losses: CompositeTable<Loss> = {
       return [total.log().add(largest).sub(chosen).reshape(labels.shape)];
     },
   },
-  // dlogits = (softmax(logits) - onehot(label)) ct
+  // softmax(logits) - onehot(label)
   crossEntropyGrad: {
-    infer: ([logits, labels, ct]) => {
+    infer: ([logits, labels]) => {
       check("crossEntropyGrad", logits, labels);
-      requireShape("crossEntropyGrad", "the cotangent", ct, labels.shape);
       return [logits];
     },
-    factors: ([, labels]) => `${rows(labels)} !v, ${rows(labels)}, ${rows(labels)} -> ${rows(labels)} !v`,
+    factors: ([, labels]) => `${rows(labels)} !v, ${rows(labels)} -> ${rows(labels)} !v`,
     vjp: "decompose",
-    decompose: ([logits, labels, ct]) => {
+    decompose: ([logits, labels]) => {
       const column = [...labels.shape, 1];
       const p = softmax(logits.cast("float32"));
       const minusOne = apply("full", [], { shape: column, dtype: "float32", value: -1 });
       const slope = apply("addAlongAxis", [p, labels.reshape(column), minusOne], { axis: labels.rank });
-      return [slope.mul(ct.reshape(column)).cast(logits.dtype)];
+      return [slope.cast(logits.dtype)];
     },
   },
 };

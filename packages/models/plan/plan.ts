@@ -104,11 +104,11 @@ export interface TracedTraining {
   readonly step: TracedProgram;
 }
 
-/** Traces the training step of a batch whose rows are filled up to a multiple of some number. */
+/** Traces the training step of a batch whose rows are filled up to a multiple of some number, among which they are shared. */
 export function traceTraining(training: Training, multiple: number): TracedTraining {
   const { backbone, optimizer, batchSize, length } = training;
   const rows = Math.ceil(batchSize / multiple) * multiple;
-  return { training, step: traceTrainStep(trainable(backbone), optimizer, rows, length) };
+  return { training, step: traceTrainStep(trainable(backbone), optimizer, rows, length, multiple) };
 }
 
 /**

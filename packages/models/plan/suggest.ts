@@ -52,7 +52,7 @@ export async function suggestMeshes(
 ): Promise<Suggestion[]> {
   const candidates = candidatesFor(devices);
   const ids = virtualDevices(devices);
-  const traced = new Map<number, TracedTraining>();
+  const traced = new Map<string, TracedTraining>();
   const found: Suggestion[] = [];
   for (const candidate of candidates) {
     found.push(suggestionOf(candidate, training, ids, traced, options));
@@ -66,15 +66,15 @@ function suggestionOf(
   candidate: Candidate,
   training: Training,
   devices: readonly string[],
-  traced: Map<number, TracedTraining>,
+  traced: Map<string, TracedTraining>,
   options: Omit<PlanOptions, "distribution">,
 ): Suggestion {
   try {
     const distribution = distributionFor(training.backbone, candidate.axes, candidate.layout, devices);
     const replicas = distribution.numModelReplicas;
-    const rows = Math.ceil(training.batchSize / replicas);
-    const step = traced.get(rows * replicas) ?? traceTraining(training, replicas);
-    traced.set(rows * replicas, step);
+    const key = `${Math.ceil(training.batchSize / replicas)} ${replicas}`;
+    const step = traced.get(key) ?? traceTraining(training, replicas);
+    traced.set(key, step);
     const plan = planTraced(step, { ...options, distribution });
     return { ...candidate, plan, fits: plan.memory.training <= plan.memory.available, reason: null };
   } catch (error) {
