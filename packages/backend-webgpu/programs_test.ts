@@ -117,17 +117,34 @@ await withGpu(async () => {
     });
   }
 
-  const cases: Readonly<Record<string, Partial<AttentionAttrs> & { prefix?: number }>> = {
+  interface AttentionCase extends Partial<AttentionAttrs> {
+    readonly prefix?: number;
+    /** [time, keys, headDim]. */
+    readonly lengths?: readonly [number, number, number];
+    /** The position of a query, its own number unless given. */
+    readonly place?: (query: number) => number;
+  }
+  const cases: Readonly<Record<string, AttentionCase>> = {
     causal: {},
     "with a window and a soft cap": { window: 20, softCap: 2 },
     "with a prefix": { prefix: 30 },
+    "with heads wider than a tile": { lengths: [40, 70, 200] },
+    // Of 150 keys the queries see some of one or two tiles of three, and each seventh none.
+    "of which queries see a few, or none": {
+      lengths: [40, 150, 24],
+      window: 9,
+      place: (query) => query % 7 === 0 ? -1 : 60 + query,
+    },
+    "of which the few queries see the last": { lengths: [3, 150, 24], window: 20, place: (query) => 144 + query },
   };
-  const kinds = [["over several tiles", gpu, 72, 0], ["by threads", processor, 12, 3]] as const;
+  const kinds = [["over several tiles", gpu], ["by threads", processor]] as const;
   for (
-    const [[name, { prefix = 0, ...attrs }], [how, backend, headDim, blind]] of product(Object.entries(cases), kinds)
+    const [[name, { prefix = 0, lengths, place, ...attrs }], [how, backend]] of product(Object.entries(cases), kinds)
   ) {
     Deno.test(`attention ${how} ${name}, forward and backward`, async () => {
-      const [batch, time, keys, heads, keyHeads] = [2, 41, 45, 4, 2];
+      const [batch, heads, keyHeads] = [2, 4, 2];
+      const [time, keys, wide] = lengths ?? [41, 45, 72];
+      const headDim = backend === gpu ? wide : 12;
       const types = {
         query: float(batch, time, heads, headDim),
         key: float(batch, keys, keyHeads, headDim),
@@ -141,10 +158,11 @@ await withGpu(async () => {
         const [dq, dk, dv] = gradients(y.square().sum(), [x.query, x.key, x.value]);
         return { y, dq: dq!, dk: dk!, dv: dv! };
       });
-      const count = (length: number, hide: number) =>
-        Int32Array.from({ length: batch * length }, (_, i) => i % length < length - hide ? i % length : -1);
-      const inputs = inputsOf(graph).with(3, hostTensor("int32", [batch, time], count(time, blind)))
-        .with(4, hostTensor("int32", [batch, keys], count(keys, 3)))
+      const queryPlaces = Int32Array.from({ length: batch * time }, (_, i) => place?.(i % time) ?? i % time);
+      // The last keys of a text are hidden.
+      const keyPlaces = Int32Array.from({ length: batch * keys }, (_, i) => i % keys < keys - 3 ? i % keys : -1);
+      const inputs = inputsOf(graph).with(3, hostTensor("int32", [batch, time], queryPlaces))
+        .with(4, hostTensor("int32", [batch, keys], keyPlaces))
         .with(5, hostTensor("int32", [batch], Int32Array.of(prefix, 0)));
       await assertAgrees(backend, graph, inputs);
     });

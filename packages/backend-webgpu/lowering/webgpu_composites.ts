@@ -8,8 +8,9 @@ import {
   attentionKeyGradProgram,
   attentionQueryGradProgram,
   attentionStatsProgram,
+  attentionValueGradProgram,
 } from "../wgsl/attention_grad.ts";
-import type { AttentionOperands } from "../wgsl/attention_tiles.ts";
+import type { AttentionOperands } from "../wgsl/attention_access.ts";
 import { quantizedEinsumProgram } from "../wgsl/matmul.ts";
 import { concatProgram } from "../wgsl/movement.ts";
 import {
@@ -59,8 +60,8 @@ export const webgpuComposites = {
     const stats = runProgram(workspace, attentionStatsProgram(all, attrs));
     return [
       workspace.needs(0) ? runProgram(workspace, attentionQueryGradProgram(all, stats, attrs)) : query,
-      workspace.needs(1) ? runProgram(workspace, attentionKeyGradProgram("key", all, stats, attrs)) : key,
-      workspace.needs(2) ? runProgram(workspace, attentionKeyGradProgram("value", all, stats, attrs)) : value,
+      workspace.needs(1) ? runProgram(workspace, attentionKeyGradProgram(all, stats, attrs)) : key,
+      workspace.needs(2) ? runProgram(workspace, attentionValueGradProgram(all, stats, attrs)) : value,
     ];
   },
   quantizedEinsum: (workspace, [x, codes, scales], { spec, bits }, node) => {

@@ -6,7 +6,7 @@
 
 import type { AttentionAttrs } from "@tessera/core";
 import type { Value } from "../engine.ts";
-import { absent, type AttentionOperands, hidden, lengthsOf } from "./attention_tiles.ts";
+import { absent, type AttentionOperands, hidden, lengthsOf } from "./attention_access.ts";
 import type { AttentionGradOperands } from "./attention_grad.ts";
 import { mathCode } from "./math.ts";
 import { literal, type Program, type ProgramInput } from "./program.ts";

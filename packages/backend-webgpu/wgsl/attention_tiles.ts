@@ -1,202 +1,235 @@
 /**
- * What the programs of attention share: a tile of scores, who computes which part of it, and how rows and keys are read.
- *
- * The query heads that share a key head are rows of one block, so keys and values are read once for all of them: row
- * `group · time + t` is query `t` of the group's head.
+ * The loop that the programs of attention share. A group of threads takes some neighbouring lines, which are rows of queries or
+ * keys, and goes through the columns, which are the other of the two, a tile at a time: products of lines and columns over the
+ * head dimension become weights, and what the columns stand for is added up by them.
  */
 
 import type { AttentionAttrs } from "@tessera/core";
-import type { Value } from "../engine.ts";
-import { elementAt } from "./element.ts";
-import { mathCode } from "./math.ts";
-import { packedCode } from "./packed.ts";
-import { literal, type ProgramInput, type Uniform } from "./program.ts";
+import {
+  accessCode,
+  type AttentionOperands,
+  lengthsOf,
+  type Source,
+  type Sources,
+  uniformsOf,
+} from "./attention_access.ts";
+import type { Program } from "./program.ts";
 
-/** Rows and columns of a tile of scores, how much of the head dimension is read at once, and the threads of a group. */
-export const [tileRows, tileColumns, depth, threads] = [16, 32, 32, 64];
-
-/** A thread computes four neighbouring scores in each of this many rows of a tile, `rowStep` apart. */
-export const ownRows = tileRows * tileColumns / 4 / threads;
-/** How far apart the rows are. */
-export const rowStep = tileRows / ownRows;
-
-/** How many vectors of four rows, and of four columns, a tile has. */
-export const [rowVectors, columnVectors] = [tileRows / 4, tileColumns / 4];
-
-/** Where in the shared tile of weights that of a row and a column is: rows are neighbours, so that sums read four at once. */
-export const weightAt = (row: string, column: string) =>
-  `weights[(${column}) * ${rowVectors} + (${row}) / 4][(${row}) % 4]`;
-
-/** The operands that every program of attention reads. */
-export interface AttentionOperands {
-  /** [batch, time, heads, headDim]. */
-  readonly query: Value;
-  /** [batch, keys, keyHeads, headDim]. */
-  readonly key: Value;
-  /** Like the key. */
-  readonly value: Value;
-  /** The positions of queries [batch, time] and of keys [batch, keys], and the prefixes [batch], one after the other, flat. */
-  readonly positions: Value;
-}
-
-/** The lengths of the axes. */
-export interface Lengths {
-  /** Texts. */
-  readonly batch: number;
-  /** Queries of a text. */
-  readonly time: number;
-  /** Heads of queries. */
-  readonly heads: number;
-  /** Keys of a text. */
-  readonly keys: number;
-  /** Heads of keys, each shared by equally many of the queries. */
-  readonly keyHeads: number;
-  /** Elements of a head. */
-  readonly headDim: number;
-  /** Query rows that share a key head. */
-  readonly rows: number;
-  /** How many elements of a row a thread sums up. */
-  readonly columns: number;
-}
-
-/** The lengths of the axes of attention's operands. */
-export function lengthsOf({ query, key }: AttentionOperands): Lengths {
-  const [batch, time, heads, headDim] = query.shape as [number, number, number, number];
-  const [, keys, keyHeads] = key.shape as [number, number, number];
-  return {
-    batch,
-    time,
-    heads,
-    keys,
-    keyHeads,
-    headDim,
-    rows: heads / keyHeads * time,
-    columns: Math.ceil(headDim / threads),
-  };
-}
-
-/** A score so low that its exponential is zero beside any other, as in the definition, and one lower than all. */
-export const [hidden, absent] = [literal(-1e30), literal(-3e38)];
-
-/** WGSL that reads tensors by row and key, and turns products into scores. */
-export function accessCode(operands: AttentionOperands, attrs: AttentionAttrs, rows: readonly ProgramInput[]): string {
-  const { heads, keyHeads, headDim } = lengthsOf(operands);
-  const { softCap, scale } = attrs;
-  const rowAt = `(((batch * uniforms.time + row % uniforms.time) * ${heads} + keyHead * ${
-    heads / keyHeads
-  } + row / uniforms.time) * ${headDim} + d)`;
-  const keyAt = `(((batch * uniforms.keys + key) * ${keyHeads} + keyHead) * ${headDim} + d)`;
-  const readRow = ({ name, value }: ProgramInput) =>
-    `fn ${name}Row(row : i32, d : i32) -> f32 { return ${elementAt(name, value.dtype, rowAt)}; }`;
-  const readKey = (name: "key" | "value") =>
-    `fn ${name}Row(key : i32, d : i32) -> f32 { return ${elementAt(`${name}s`, operands[name].dtype, keyAt)}; }`;
-  const capped = softCap === null ? "raw" : `${literal(softCap)} * safeTanh(raw * ${literal(1 / softCap)})`;
-  return `${packedCode}${mathCode}
-var<private> batch : i32;
-var<private> keyHead : i32;
-${rows.map(readRow).join("\n")}
-${readKey("key")}
-${readKey("value")}
-fn isVisible(row : i32, key : i32) -> bool {
-  let q = positions[batch * uniforms.time + row % uniforms.time];
-  let k = positions[uniforms.batches * uniforms.time + batch * uniforms.keys + key];
-  let end = positions[uniforms.batches * (uniforms.time + uniforms.keys) + batch];
-  return k >= 0 && ((k <= q && q - k < uniforms.window) || (k < end && q < end));
-}
-// The score of a query and a key whose product is given, before the mask.
-fn scoreOf(product : f32) -> f32 {
-  let raw = product * ${literal(scale)};
-  return ${capped};
-}
-fn masked(score : f32, row : i32, key : i32) -> f32 {
-  return select(min(score, ${hidden}), score, isVisible(row, key));
-}`;
-}
-
-/** The inputs that all programs share. */
-export function sharedInputs(operands: AttentionOperands): ProgramInput[] {
-  return [
-    { name: "query", value: operands.query },
-    { name: "keys", value: operands.key },
-    { name: "values", value: operands.value },
-    { name: "positions", value: operands.positions },
-  ];
-}
+/** The columns of a tile, and how far along a contracted axis factors are read at once. */
+const [tileColumns, depth] = [64, 16];
 
 /**
- * Lengths that differ between batches, and the window, so that one compiled program serves them all. Loops that are as long as a
- * tile take their length from here too, so that compilers do not write them out.
+ * How many lines a group takes, and for how many neighbouring columns each thread computes what it computes of four lines. Few
+ * lines need small tiles, and wide heads more threads, each with fewer sums.
  */
-export function uniformsOf(operands: AttentionOperands, { window }: AttentionAttrs): Uniform[] {
-  const { batch, time, keys, rows } = lengthsOf(operands);
-  const numbers = { depth, columns: tileColumns, batches: batch, time, keys, rows, window: window ?? 2 ** 30 };
-  return Object.entries(numbers).map(([name, value]) => ({ name, type: "int32", value }));
+function tileOf(lines: number, headDim: number): { readonly tileLines: number; readonly own: number } {
+  if (lines <= 16) return { tileLines: 16, own: 4 };
+  return { tileLines: 32, own: headDim > 128 ? 4 : 8 };
 }
 
-/** WGSL that computes a tile of products over the head dimension: `into` gets four neighbours of each row of the thread's. */
-export function tileProduct(into: string, left: string, right: string, headDim: number): string {
-  return `for (var n = 0; n < ${ownRows}; n++) { ${into}[n] = vec4<f32>(0.0); }
-  for (var d0 = 0; d0 < ${headDim}; d0 += ${depth}) {
-    for (var e = i32(localIndex); e < ${tileRows} * uniforms.depth; e += ${threads}) {
-      let line = e / ${depth};
-      let d = d0 + e % ${depth};
-      var x = 0.0;
-      if (d < ${headDim}) { x = ${left}; }
-      leftTile[e] = x;
-    }
-    for (var e = i32(localIndex); e < ${tileColumns} * uniforms.depth; e += ${threads}) {
-      let line = e / ${depth};
-      let d = d0 + e % ${depth};
-      var x = 0.0;
-      if (d < ${headDim}) { x = ${right}; }
-      rightTile[(e % ${depth}) * ${columnVectors} + line / 4][line % 4] = x;
-    }
-    workgroupBarrier();
-    for (var k = 0; k < uniforms.depth; k++) {
-      let right = rightTile[k * ${columnVectors} + tileColumn / 4];
-      for (var n = 0; n < ${ownRows}; n++) { ${into}[n] += leftTile[(tileRow + n * ${rowStep}) * ${depth} + k] * right; }
-    }
-    workgroupBarrier();
-  }`;
+/** Pieces of WGSL, in which a thread has a vector of its four lines for each of its columns. */
+export interface Tiling {
+  /** Products over the head dimension of what is read by line and by column, as `name0`, `name1`, … */
+  product(name: string, line: Source, column: Source): string;
+  /** Something for each of a thread's columns; `column` is the place of the j-th in its tensor. */
+  each(code: (j: number) => string): string;
+  /** Whether a thread's lines and `column` see each other, as a vector. */
+  readonly visible: string;
+  /** Declares the sums, as zero. */
+  readonly sums: string;
+  /** Multiplies the sums by a vector. */
+  scaleSums(by: string): string;
+  /** Adds what the columns stand for to the sums, by the weights `name0`, `name1`, … */
+  addUp(name: string, source: Source): string;
+  /** Writes the sums where lines start. */
+  readonly writeSums: string;
+  /**
+   * Goes through the tiles of columns that some line may see. `also` tells of a `column` whether it counts anyway; `unsettled`
+   * of a thread's lines, after these tiles, whether all other columns count for one.
+   */
+  loop(code: string, more?: { readonly also?: string; readonly unsettled?: string }): string;
+  /** The program, whose code may call `largestOf` and `sumOf` for a vector over all threads of the same lines. */
+  program(name: string, shape: readonly number[], code: string, functions?: string): Program;
 }
 
-/** The variables that the threads of a group share: tiles of both factors of a product, and of weights. */
-export const tileVariables = `var<workgroup> leftTile : array<f32, ${tileRows * depth}>;
-var<workgroup> rightTile : array<vec4<f32>, ${tileColumns * depth / 4}>;
-var<workgroup> weights : array<vec4<f32>, ${tileRows * tileColumns / 4}>;`;
+const range = (count: number) => [...Array(count).keys()];
 
-/** WGSL by which a thread finds its scores in a tile. */
-export const ownPlace = `let tileRow = i32(localIndex) / ${columnVectors};
-  let tileColumn = i32(localIndex) % ${columnVectors} * 4;`;
-
-/** WGSL that does something for each of a thread's scores: row `line` and column `place` of the tile, the n-th row's j-th. */
-export function eachScore(body: string): string {
-  return `for (var n = 0; n < ${ownRows}; n++) {
-      let line = tileRow + n * ${rowStep};
-      for (var j = 0; j < 4; j++) {
-        let place = tileColumn + j;
-        ${body}
+/** What programs are written from whose lines are rows, or keys. */
+export function tilingOf(
+  lines: "row" | "key",
+  operands: AttentionOperands,
+  sources: Sources,
+  attrs: AttentionAttrs,
+): Tiling {
+  const lengths = lengthsOf(operands);
+  const { batch, keyHeads, keys, rows, headDim } = lengths;
+  const columns = lines === "row" ? "key" : "row";
+  const lineCount = lines === "row" ? rows : keys;
+  const { tileLines, own } = tileOf(lineCount, headDim);
+  const vectors = tileLines / 4;
+  const threads = vectors * tileColumns / own;
+  const constants = {
+    headDim,
+    tileColumns,
+    tileLines,
+    depth,
+    threads,
+    own,
+    vectors,
+    // Factors are stored across the order in which they are read; the odd vector spreads them over the banks of memory.
+    lineStride: vectors + 1,
+    columnStride: tileColumns / 4 + 1,
+  };
+  const chunks = range(Math.ceil(headDim / tileColumns));
+  // Sums are variables of their own, so that they are kept in registers.
+  const sums = chunks.map((chunk) => range(own).map((j) => `sum${chunk * own + j}`));
+  const each = (code: (j: number) => string) => range(own).map(code).join("\n      ");
+  const fill = (tile: "line" | "column", axis: "row" | "key", source: Source) =>
+    `for (var e = thread; e < tile${tile === "line" ? "Lines" : "Columns"} * uniforms.depth; e += threads) {
+        let d = d0 + e % depth;
+        let i = e / depth;
+        var x = 0.0;
+        if (d < headDim) { x = ${source}At(min(${tile}0 + i, uniforms.${axis}s - 1), d); }
+        ${tile}Tile[e % depth * ${tile}Stride + i / 4][i % 4] = x;
+      }`;
+  const multiply = (into: (j: number) => string, left: string) =>
+    `workgroupBarrier();
+      for (var k = 0; k < uniforms.depth; k++) {
+        let left = ${left};
+        ${range(own / 4).map((v) => `let right${v} = columnTile[k * columnStride + firstColumn / 4 + ${v}];`).join(" ")}
+        ${each((j) => `${into(j)} += left * right${j >> 2}[${j % 4}];`)}
       }
-    }`;
-}
-
-/** A result of queries: [batch, time, heads, headDim]. */
-export const outputAt = ({ heads, keyHeads, headDim }: Lengths) =>
-  `((batch * uniforms.time + row % uniforms.time) * ${heads} + keyHead * ${
-    heads / keyHeads
-  } + row / uniforms.time) * ${headDim} + d`;
-
-/** WGSL that adds what a tile's columns stand for, by their weights, to the sums that a thread keeps: element `d` of each row. */
-export function addWeighted({ headDim, columns }: Lengths, source: (column: string) => string): string {
-  return `for (var c = 0; c < ${columns}; c++) {
-      let d = i32(localIndex) + c * ${threads};
-      if (d < ${headDim}) {
-        for (var i = 0; i < uniforms.columns; i++) {
-          let x = ${source("i")};
-          for (var r = 0; r < ${rowVectors}; r++) {
-            sums[c * ${rowVectors} + r] += weights[i * ${rowVectors} + r] * x;
-          }
-        }
+      workgroupBarrier();`;
+  const store = (name: (j: number) => string) =>
+    each((j) => `weights[(firstColumn + ${j}) * vectors + vector] = ${name(j)};`);
+  const reduction = (name: string, combine: (a: string, b: string) => string) =>
+    `fn ${name}(x : vec4<f32>) -> vec4<f32> {
+  lineTile[firstColumn / own * vectors + vector] = x;
+  workgroupBarrier();
+  var y = lineTile[vector];
+  for (var i = 1; i < tileColumns / own; i++) { y = ${combine("y", "lineTile[i * vectors + vector]")}; }
+  workgroupBarrier();
+  return y;
+}`;
+  return {
+    product: (name, line, column) =>
+      `${each((j) => `var ${name}${j} = vec4<f32>(0.0);`)}
+    for (var d0 = 0; d0 < headDim; d0 += depth) {
+      ${fill("line", lines, line)}
+      ${fill("column", columns, column)}
+      ${multiply((j) => `${name}${j}`, "lineTile[k * lineStride + vector]")}
+    }`,
+    each: (code) => each((j) => `{ let column = column0 + firstColumn + ${j}; ${code(j)} }`),
+    visible: lines === "row"
+      ? "isVisible(places, vec4<i32>(keyPlace(column)))"
+      : "isVisible(vec4<i32>(rowPlace(column)), places)",
+    sums: sums.flat().map((sum) => `var ${sum} = vec4<f32>(0.0);`).join(" "),
+    scaleSums: (by) => sums.flat().map((sum) => `${sum} *= ${by};`).join(" "),
+    addUp: (name, source) =>
+      [
+        store((j) => `${name}${j}`),
+        ...sums.map((sum, chunk) =>
+          `for (var k0 = 0; k0 < tileColumns; k0 += depth) {
+      for (var e = thread; e < tileColumns * uniforms.depth; e += threads) {
+        let i = e % tileColumns;
+        let d = ${chunk} * tileColumns + i;
+        var x = 0.0;
+        if (d < headDim) { x = ${source}At(min(column0 + k0 + e / tileColumns, uniforms.${columns}s - 1), d); }
+        columnTile[e / tileColumns * columnStride + i / 4][i % 4] = x;
       }
-    }`;
+      ${multiply((j) => sum[j]!, "weights[(k0 + k) * vectors + vector]")}
+    }`
+        ),
+      ].join("\n    "),
+    writeSums: sums.map((sum, chunk) =>
+      `${store((j) => sum[j]!)}
+  workgroupBarrier();
+  for (var e = thread; e < tileColumns * tileLines; e += threads) {
+    let i = e / tileColumns;
+    let d = ${chunk} * tileColumns + e % tileColumns;
+    if (d < headDim && line0 + i < uniforms.${lines}s) {
+      result[${lines}Start(line0 + i) + d] = weights[e % tileColumns * vectors + i / 4][i % 4];
+    }
+  }
+  workgroupBarrier();`
+    ).join("\n  "),
+    loop: (code, { also, unsettled } = {}) =>
+      `let tiles = (uniforms.${columns}s + tileColumns - 1) / tileColumns;
+  if (thread == 0) { atomicStore(&first, tiles); atomicStore(&last, 0); }
+  workgroupBarrier();
+  {
+    var least = ${lines}Place(line0);
+    var most = least;
+    for (var i = 1; i < min(tileLines, uniforms.${lines}s - line0); i++) {
+      least = min(least, ${lines}Place(line0 + i));
+      most = max(most, ${lines}Place(line0 + i));
+    }
+    for (var column = thread; column < uniforms.${columns}s; column += threads) {
+      let place = ${columns}Place(column);
+      if (${lines === "row" ? "mayMeet(least, most, place, place)" : "mayMeet(place, place, least, most)"}${
+        also === undefined ? "" : ` || ${also}`
+      }) {
+        atomicMin(&first, column / tileColumns);
+        atomicMax(&last, column / tileColumns + 1);
+      }
+    }
+  }
+  var bounds = agreedBounds();
+  ${unsettled === undefined ? "" : "bounds.y = max(bounds.y, bounds.x + 1);"}
+  for (var tile = bounds.x; tile < bounds.y; tile++) {
+    let column0 = tile % tiles * tileColumns;
+    ${code}
+    ${
+        unsettled === undefined ? "" : `if (tile + 1 == bounds.y) {
+      if (any(${unsettled})) { atomicStore(&last, bounds.x + tiles); }
+      bounds.y = max(bounds.y, agreedBounds().y);
+    }`
+      }
+  }`,
+    program: (name, shape, code, functions = "") => ({
+      name,
+      inputs: [
+        ...Object.entries(sources).map(([source, value]) => ({
+          name: source === "stats" ? source : `${source}Data`,
+          value,
+        })),
+        { name: "positions", value: operands.positions },
+      ],
+      output: { dtype: "float32", shape },
+      groups: [Math.ceil(lineCount / tileLines), keyHeads, batch],
+      groupSize: [threads, 1, 1],
+      uniforms: uniformsOf(lengths, attrs, depth),
+      code: `${accessCode(lengths, sources, attrs)}
+${functions}
+${Object.entries(constants).map(([name, value]) => `const ${name} = ${value};`).join("\n")}
+var<workgroup> lineTile : array<vec4<f32>, ${Math.max(depth * (vectors + 1), threads)}>;
+var<workgroup> columnTile : array<vec4<f32>, depth * columnStride>;
+var<workgroup> weights : array<vec4<f32>, tileColumns * vectors>;
+var<workgroup> first : atomic<i32>;
+var<workgroup> last : atomic<i32>;
+var<workgroup> agreed : vec2<i32>;
+var<private> line0 : i32;
+var<private> thread : i32;
+var<private> vector : i32;
+var<private> firstColumn : i32;
+${reduction("largestOf", (a, b) => `max(${a}, ${b})`)}
+${reduction("sumOf", (a, b) => `${a} + ${b}`)}
+// The first and last tiles that threads found, which the language then knows to be the same for all.
+fn agreedBounds() -> vec2<i32> {
+  workgroupBarrier();
+  if (thread == 0) { agreed = vec2<i32>(atomicLoad(&first), atomicLoad(&last)); }
+  return workgroupUniformLoad(&agreed);
+}
+fn main() {
+  enter(i32(workgroupId.z), i32(workgroupId.y));
+  line0 = i32(workgroupId.x) * tileLines;
+  thread = i32(localIndex);
+  vector = thread / (tileColumns / own);
+  firstColumn = thread % (tileColumns / own) * own;
+  var places : vec4<i32>;
+  for (var r = 0; r < 4; r++) { places[r] = ${lines}Place(min(line0 + vector * 4 + r, uniforms.${lines}s - 1)); }
+  ${code}
+}`,
+    }),
+  };
 }
