@@ -34,7 +34,7 @@ export function attentionProgram(operands: AttentionOperands, attrs: AttentionAt
  * of earlier ones what they would be now.
  */
 export function softmaxCode(tiling: Tiling, code = ""): string {
-  return `var most = ${absent};
+  return `var most = vec4<f32>(${absent});
   var total = vec4<f32>(0.0);
   ${
     tiling.loop(
@@ -42,7 +42,7 @@ export function softmaxCode(tiling: Tiling, code = ""): string {
     var more = most;
     ${
         tiling.each((j) =>
-          `score${j} = select(${absent}, masked(scoreOf(score${j}), ${tiling.visible}), column < uniforms.keys);
+          `score${j} = select(vec4<f32>(${absent}), masked(scoreOf(score${j}), ${tiling.visible}), column < uniforms.keys);
         more = max(more, score${j});`
         )
       }
@@ -53,7 +53,7 @@ export function softmaxCode(tiling: Tiling, code = ""): string {
     ${tiling.each((j) => `score${j} = exp(score${j} - most); total += score${j};`)}
     ${code}`,
       // A query that sees nothing mixes all values evenly.
-      { unsettled: `most <= ${hidden}` },
+      { unsettled: `most <= vec4<f32>(${hidden})` },
     )
   }
   total = sumOf(total);`;

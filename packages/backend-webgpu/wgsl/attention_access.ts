@@ -67,7 +67,7 @@ export function uniformsOf(lengths: Lengths, { window }: AttentionAttrs, depth: 
 }
 
 /** A score so low that its exponential is zero beside any other, as in the definition, and one lower than all. */
-export const [hidden, absent] = [-1e30, -3e38].map((x) => `vec4<f32>(${literal(x)})`) as [string, string];
+export const [hidden, absent] = [literal(-1e30), literal(-3e38)];
 
 /** WGSL that reads sources, `queryAt(row, d)`, finds the places of rows and keys, and turns four products into scores. */
 export function accessCode(lengths: Lengths, sources: Sources, { softCap, scale }: AttentionAttrs): string {
@@ -116,7 +116,7 @@ fn scoreOf(product : vec4<f32>) -> vec4<f32> {
       : `${literal(softCap)} * tanhOf(product * ${literal(scale / softCap)})`
   };
 }
-fn masked(score : vec4<f32>, isSeen : vec4<bool>) -> vec4<f32> { return select(min(score, ${hidden}), score, isSeen); }`;
+fn masked(score : vec4<f32>, isSeen : vec4<bool>) -> vec4<f32> { return select(min(score, vec4<f32>(${hidden})), score, isSeen); }`;
 }
 
 const statsCode = `fn statsOf(row : i32) -> vec4<f32> {

@@ -3,7 +3,7 @@
 import type { AttentionAttrs } from "@tessera/core";
 import type { Value } from "../engine.ts";
 import { softmaxCode } from "./attention.ts";
-import { type AttentionOperands, lengthsOf } from "./attention_access.ts";
+import { type AttentionOperands, hidden, lengthsOf } from "./attention_access.ts";
 import { tilingOf } from "./attention_tiles.ts";
 import { literal, type Program } from "./program.ts";
 
@@ -42,7 +42,7 @@ export function attentionStatsProgram(operands: AttentionGradOperands, attrs: At
       result[at] = most[r];
       result[at + 1] = 1.0 / total[r];
       result[at + 2] = inner[r];
-      result[at + 3] = select(0.0, 1.0, most[r] > ${literal(-1e30)});
+      result[at + 3] = select(0.0, 1.0, most[r] > ${hidden});
     }
   }`,
   );

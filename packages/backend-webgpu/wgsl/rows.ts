@@ -8,8 +8,13 @@ import { mathCode } from "./math.ts";
 import { packedCode } from "./packed.ts";
 import { literal, type Program, type ProgramInput } from "./program.ts";
 
-/** The threads of a group. */
-const threads = 128;
+/** The threads of a group, and about how many elements of a row each takes; short rows share a group. */
+const [threads, elementsPerThread] = [128, 16];
+
+/** How many threads a row has. */
+function lanesOf(width: number): number {
+  return Math.min(threads, 2 ** Math.ceil(Math.log2(Math.max(width / elementsPerThread, 1))));
+}
 
 /** A program over rows: `code` is run by every thread of a row's group, and must reach each `sumOf` and `maxOf`. */
 interface RowProgram {
@@ -25,43 +30,38 @@ interface RowProgram {
 }
 
 function rowProgram({ name, inputs, output, rows, width, functions = "", code }: RowProgram): Program {
-  const lines = Math.min(rows, 2 ** 15);
+  const lanes = lanesOf(width);
+  const lines = Math.ceil(rows / (threads / lanes));
+  const wide = Math.min(lines, 2 ** 15);
+  const reduction = (name: string, combine: (a: string, b: string) => string) =>
+    `fn ${name}(x : f32) -> f32 {
+  parts[localIndex] = x;
+  workgroupBarrier();
+  let lane = localIndex % ${lanes}u;
+  for (var half = ${lanes / 2}u; half > 0u; half = half / 2u) {
+    if (lane < half) { parts[localIndex] = ${combine("parts[localIndex]", "parts[localIndex + half]")}; }
+    workgroupBarrier();
+  }
+  let y = parts[localIndex - lane];
+  workgroupBarrier();
+  return y;
+}`;
   return {
     name,
     inputs,
     output,
-    groups: [lines, Math.ceil(rows / lines), 1],
+    groups: [wide, Math.ceil(lines / wide), 1],
     groupSize: [threads, 1, 1],
     code: `${packedCode}${functions}
 var<workgroup> parts : array<f32, ${threads}>;
-fn sumOf(x : f32) -> f32 {
-  parts[localIndex] = x;
-  workgroupBarrier();
-  for (var half = ${threads / 2}u; half > 0u; half = half / 2u) {
-    if (localIndex < half) { parts[localIndex] += parts[localIndex + half]; }
-    workgroupBarrier();
-  }
-  let y = parts[0];
-  workgroupBarrier();
-  return y;
-}
-fn maxOf(x : f32) -> f32 {
-  parts[localIndex] = x;
-  workgroupBarrier();
-  for (var half = ${threads / 2}u; half > 0u; half = half / 2u) {
-    if (localIndex < half) { parts[localIndex] = max(parts[localIndex], parts[localIndex + half]); }
-    workgroupBarrier();
-  }
-  let y = parts[0];
-  workgroupBarrier();
-  return y;
-}
+${reduction("sumOf", (a, b) => `${a} + ${b}`)}
+${reduction("maxOf", (a, b) => `max(${a}, ${b})`)}
 fn main() {
-  let line = i32(workgroupId.y) * ${lines} + i32(workgroupId.x);
+  let line = (i32(workgroupId.y) * ${wide} + i32(workgroupId.x)) * ${threads / lanes} + i32(localIndex) / ${lanes};
   let here = line < ${rows};
   let row = min(line, ${rows - 1});
   let start = row * ${width};
-  let own = i32(localIndex);
+  let own = i32(localIndex) % ${lanes};
   ${code}
 }`,
   };
@@ -69,7 +69,7 @@ fn main() {
 
 /** WGSL that does something for each element of the row, shared among the threads. */
 function each(width: number, body: string): string {
-  return `for (var i = own; i < ${width}; i += ${threads}) { ${body} }`;
+  return `for (var i = own; i < ${width}; i += ${lanesOf(width)}) { ${body} }`;
 }
 
 /** How many rows a tensor has, and how long they are. */
