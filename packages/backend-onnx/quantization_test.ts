@@ -75,7 +75,8 @@ function errorOf({ found, expected }: { found: HostTensor; expected: HostTensor 
 }
 
 const few = { spec: "bti,oi->bto", x: [1, 3, 256], weight: [24, 256] };
-const many = { ...few, x: [2, 20, 256] };
+const some = { ...few, x: [2, 20, 256] };
+const many = { ...few, x: [2, 40, 256] };
 const heads = { spec: "btnh,dnh->btd", x: [1, 3, 4, 64], weight: [24, 4, 64] };
 const int8 = { bits: 8, run: 256, roundInput: true } as const;
 const int4 = { bits: 4, run: 32, roundInput: true } as const;
@@ -83,10 +84,19 @@ const int4 = { bits: 4, run: 32, roundInput: true } as const;
 /** How a case is computed, with its weight as a resident and without. */
 const cases: readonly [name: string, one: Case, resident: string, other: string][] = [
   ["int8, few rows", { ...few, ...int8 }, "MatMulNBits", "MatMulIntegerToFloat"],
+  ["int8, some rows", { ...some, ...int8 }, "MatMulIntegerToFloat", "MatMulIntegerToFloat"],
   ["int8, many rows", { ...many, ...int8 }, "MatMulIntegerToFloat", "MatMulIntegerToFloat"],
   ["int8, heads", { ...heads, ...int8 }, "MatMulNBits", "MatMulIntegerToFloat"],
   ["int4, few rows", { ...few, ...int4 }, "MatMulNBits", "Gemm"],
-  ["int4, many rows", { ...many, ...int4 }, "MatMulNBits", "Gemm"],
+  ["int4, some rows", { ...some, ...int4 }, "MatMulNBits", "Gemm"],
+  ["int4, many rows", { ...many, ...int4 }, "MatMulIntegerToFloat", "MatMulIntegerToFloat"],
+  [
+    "int4, many rows of heads",
+    { ...heads, x: [2, 40, 4, 64], ...int4 },
+    "MatMulIntegerToFloat",
+    "MatMulIntegerToFloat",
+  ],
+  ["int4, many rows, other blocks", { ...many, ...int4, run: 8 }, "MatMulIntegerToFloat", "MatMulIntegerToFloat"],
   ["int4, heads", { ...heads, ...int4 }, "MatMulNBits", "Gemm"],
   ["int4, blocks that no kernel takes", { ...few, ...int4, run: 8 }, "Gemm", "Gemm"],
   ["int8, input as it is", { ...few, ...int8, roundInput: false }, "Gemm", "Gemm"],
@@ -104,7 +114,7 @@ for (const [name, one, ...ops] of cases) {
 }
 
 Deno.test("a row of zeros, and a row of large numbers beside one of small ones, keep their precision", async () => {
-  const one: Case = { ...many, ...int8 };
+  const one: Case = { ...some, ...int8 };
   const { graph, inputs } = graphOf(one);
   const x = inputs[0]!.data as Float32Array;
   x.fill(0, 0, 256);
@@ -160,6 +170,43 @@ Deno.test("large weights are made floats a piece at a time, forwards and in the 
       backend.dispose();
     }
   }
+});
+
+Deno.test("a large weight of 4 bits is widened to 8 a piece at a time, whatever the sizes of its rows", async () => {
+  const [count, rows, columns] = [66, 4500, 2048];
+  const { graph, inputs } = graphOf({ spec: "ti,oi->to", x: [count, columns], weight: [rows, columns], ...int4 });
+  const [x, codes, scales] = inputs.map(({ data }) => data) as [Float32Array, Uint8Array, Float32Array];
+  // Rows of very different sizes, on both sides of the cut, and one of zeros.
+  for (let row = 0; row < rows; row++) {
+    const factor = row === 7 ? 0 : 10 ** (row % 5 - 2);
+    for (let i = 0; i < columns / 32; i++) scales[row * columns / 32 + i]! *= factor;
+  }
+  const { nodes } = lower(prepare(graph, cpuSupport)).model;
+  const floats = nodes.filter(({ op }) => op === "QuantizeLinear").map(({ outputs }) => sizeOf(outputs[0]!.shape));
+  assert.ok(Math.max(...floats) <= 2 ** 22);
+  assert.equal(nodes.filter(({ op }) => op === "MatMulIntegerToFloat").length, 3);
+  const backend = onnxBackend({ threads: 2 });
+  const program = await backend.compile(graph, { device: backend.devices[0]! });
+  const buffers = inputs.map((tensor) => backend.upload(tensor));
+  const [y] = await program.run(buffers);
+  const found = (await y!.read()).data as Float32Array;
+  for (const row of [0, 1, 2, 3, 4, 7, 2047, 2048, 4499]) {
+    let [off, all] = [0, 0];
+    for (const t of [0, 1, 33, 65]) {
+      let expected = 0;
+      for (let i = 0; i < columns; i++) {
+        const at = row * columns + i;
+        const term = x[t * columns + i]! * ((codes[at >> 1]! >> 4 * (at & 1) & 15) - 8) * scales[at >> 5]!;
+        expected += term;
+        // Terms of either sign may cancel, their errors do not.
+        all += term ** 2;
+      }
+      off += (found[t * rows + row]! - expected) ** 2;
+    }
+    assert.ok(off <= 0.01 ** 2 * all, `row ${row} is off by ${Math.sqrt(off / all)}`);
+  }
+  [y!, ...buffers, program].forEach((each) => each.dispose());
+  backend.dispose();
 });
 
 Deno.test("programs over one weight share what a kernel made of it, and want that weight in every run", async () => {
