@@ -1,5 +1,5 @@
 /** Which job a command line means: the shipped one, that of a file, or one made of flags alone. */
-import { backendNames, checkJson, parseJson } from "tessera";
+import { type BackendName, backendNames, checkJson, parseJson } from "tessera";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
@@ -100,16 +100,15 @@ function environmentDefaults(): Fields {
   throw new UsageError(`Cannot use TESSERA_BACKEND=${backend}: expected one of ${names.join(", ")}`);
 }
 
-/** The backends with several devices; auto is the processor then. */
-const meshBackends: readonly Config["backend"][] = ["cpu", "onnx-cuda", "auto"];
+/** The backends with several devices, and the kind of these. */
+export const deviceKinds: Readonly<Partial<Record<BackendName, string>>> = { cpu: "cpu", "onnx-cuda": "cuda" };
 
 /** Checks that training can do what the job says, beyond what the schema knows. */
 function checkTogether({ training, mesh, layout, backend }: Config, source: string): void {
-  if (mesh !== null && !meshBackends.includes(backend)) {
+  if (mesh !== null && backend !== "auto" && deviceKinds[backend] === undefined) {
+    const names = Object.keys(deviceKinds).map((name) => `"${name}"`).join(" or ");
     throw new UsageError(
-      `Cannot use ${source}: "mesh" needs the backend ${
-        meshBackends.map((name) => `"${name}"`).join(" or ")
-      }, found "${backend}", which has one device`,
+      `Cannot use ${source}: "mesh" needs the backend ${names}, found "${backend}", which has one device`,
     );
   }
   if (mesh === null && layout !== "auto") {

@@ -158,7 +158,7 @@ Deno.test("readJob() says what is wrong with a mesh", async () => {
   await fails(["--mehs", "batch=2"], /did you mean --mesh\?/);
   await fails(
     ["--mesh", "batch=2", "--backend", "webgpu"],
-    /"mesh" needs the backend "cpu" or "onnx-cuda" or "auto", found "webgpu"/,
+    /"mesh" needs the backend "cpu" or "onnx-cuda", found "webgpu"/,
   );
   await fails(["--layout", "data-parallel"], /"layout" says where weights lie on a mesh; give "mesh" too/);
   await withFile("job.json", JSON.stringify({ ...least, mesh: { batch: 0 } }), async (path) => {

@@ -74,20 +74,20 @@ async function locate(preset: string): Promise<string> {
 }
 
 /** Where a model lies on the mesh of a job; null for one device. */
-function distribute({ mesh, layout }: Config, backbone: Backbone): Distribution | null {
-  return mesh === null ? null : distributionFor(backbone, mesh, layout, virtualDevices(devicesOf(mesh)));
+function distribute({ mesh, layout }: Config, backbone: Backbone, deviceKind: string): Distribution | null {
+  return mesh === null ? null : distributionFor(backbone, mesh, layout, virtualDevices(devicesOf(mesh), deviceKind));
 }
 
 /**
- * Reads and encodes the data of a job and works out its plan.
+ * Reads and encodes the data of a job and works out its plan; a mesh is one of devices of a kind.
  *
  * @throws {Error} when a file is missing or malformed, or the job does not fit the model.
  */
-export async function prepareJob(config: Config): Promise<PreparedJob> {
+export async function prepareJob(config: Config, deviceKind = "cpu"): Promise<PreparedJob> {
   const examples = await readExamplesOf(config);
   const folder = await locate(config.preset);
   const { backbone, text: { contextLength } } = await outlineModel(config, folder);
-  const distribution = distribute(config, backbone);
+  const distribution = distribute(config, backbone, deviceKind);
   const tokenizer = await loadTokenizer(folder);
   const { images } = backbone;
   const prepare = (part: typeof examples.train) => prepareExamples(part, tokenizer, config, { contextLength, images });

@@ -20,7 +20,7 @@ import type { Config } from "./config.ts";
 import type { Question } from "./data.ts";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
 import { type Scored, scoreModel } from "./evaluation.ts";
-import type { Job } from "./job.ts";
+import { deviceKinds, type Job } from "./job.ts";
 import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_folder.ts";
 import { describePlan, optimizerOptions } from "./plan.ts";
 import { loraOptions, prepareJob } from "./prepare.ts";
@@ -60,7 +60,7 @@ async function backendOf(
 ): Promise<{ readonly name: BackendName; readonly reason: string | null }> {
   if (backend !== "auto") return { name: backend, reason: null };
   const choice = await chooseBackend();
-  if (mesh === null || choice.name === "onnx-cuda") return choice;
+  if (mesh === null || deviceKinds[choice.name] !== undefined) return choice;
   return { name: "cpu", reason: `"mesh" needs several devices, and ${choice.reason}` };
 }
 
@@ -165,8 +165,8 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     overwrite,
     ...(runs === undefined ? {} : { runs }),
   });
-  const { plan, distribution, train, heldOut, questions } = await prepareJob(config);
   const { name: backendName, reason } = await backendOf(config);
+  const { plan, distribution, train, heldOut, questions } = await prepareJob(config, deviceKinds[backendName]);
   const optimizer = adamW(optimizerOptions(config, plan));
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
   console.print(formatFacts(describePlan(plan, config, output), console.width, console.styles));

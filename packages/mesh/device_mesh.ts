@@ -129,13 +129,13 @@ export function getDeviceCount(backend: DeviceSource, kind?: string): number {
 }
 
 /**
- * Names for virtual devices of this computer, `cpu:0` and on, with which any mesh can be planned and tested.
+ * Names for devices of a kind, `cpu:0` and on, with which any mesh can be planned and tested: a backend names its devices so.
  *
  * @throws {RangeError} when the count is not a positive integer.
  */
-export function virtualDevices(count: number): string[] {
+export function virtualDevices(count: number, kind = "cpu"): string[] {
   if (!Number.isInteger(count) || count < 1) {
     throw new RangeError(`Cannot make ${count} virtual devices: the count must be a positive integer`);
   }
-  return Array.from({ length: count }, (_, i) => `cpu:${i}`);
+  return Array.from({ length: count }, (_, i) => `${kind}:${i}`);
 }

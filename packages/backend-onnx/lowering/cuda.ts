@@ -47,6 +47,10 @@ const substitutes: Substitutes = {
   },
   ArgMax: inFloat64("ArgMax"),
   Pad: inFloat64("Pad"),
+  // These have kernels for int32, which reduce it as float32.
+  ReduceSum: inFloat64("ReduceSum"),
+  ReduceMax: inFloat64("ReduceMax"),
+  ReduceMin: inFloat64("ReduceMin"),
   BitShift: (writer, { inputs: [byte, places] }) =>
     writer.cast(quotient(writer, byte!, 2 ** byteOf(places!)).part, "uint8"),
   // A mask of the lowest bits is what remains after a division.
