@@ -32,5 +32,6 @@ withCuda("models as on the processor", (open) => {
     () => assertPaliGemma(backend, golden("pali_gemma/pali2_gqa_window"), 1e-3),
   );
 
-  Deno.test("Ten steps of LoRA on CUDA are as on the processor, on a 2×2 mesh too", () => assertTrainsAsProcessor(backend));
+  Deno.test("Ten steps of LoRA on CUDA are as on the processor, on a 2×2 mesh too", () =>
+    assertTrainsAsProcessor(backend));
 });
