@@ -8,11 +8,12 @@ import { cpuEngine } from "./cpu_engine.ts";
 import { isOnProcessor, openDevice } from "./device.ts";
 import { compileGraph, type Target } from "./executable.ts";
 import { checkFits } from "./lowering/fits.ts";
-import { processorLowering } from "./lowering/processor.ts";
+import { processorGroup, processorLowering } from "./lowering/processor.ts";
 import { tfjsLowering } from "./lowering/table.ts";
 import { webgpuLowering } from "./lowering/webgpu.ts";
 import { webgpuSteps } from "./lowering/webgpu_steps.ts";
 import { tfjsSupport } from "./support.ts";
+import { groupProgram } from "./wgsl/elementwise.ts";
 import { type GpuMemory, webgpuEngine } from "./webgpu_engine.ts";
 
 /** How the plain JavaScript backend is set up. */
@@ -61,11 +62,11 @@ export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Webgpu
   const opened = device === undefined ? await openDevice() : { device, info: device.adapterInfo, owned: false };
   const engine = webgpuEngine(opened, maxBindingBytes);
   const programs = options.programs ?? (isOnProcessor(opened.info) ? "processor" : "gpu");
-  const table = programs === "gpu" ? webgpuLowering : processorLowering;
+  const [table, group] = programs === "gpu" ? [webgpuLowering, groupProgram] : [processorLowering, processorGroup];
   const target: Target = {
     engine,
     table,
-    steps: (graph) => webgpuSteps(graph, table),
+    steps: (graph) => webgpuSteps(graph, table, group),
     check: (graph, steps) => checkFits(graph, steps, engine.bindingBytes),
   };
   const backend = backendOver("webgpu", target, deviceCount);

@@ -12,9 +12,11 @@ import {
   queryGradByThreads,
   statsByThreads,
 } from "../wgsl/attention_threads.ts";
+import { type Group, groupProgram, vectorProgram } from "../wgsl/elementwise.ts";
 import { blockProgram } from "../wgsl/matmul_blocks.ts";
 import { einsumProduct } from "../wgsl/matmul.ts";
 import { sliceProgram } from "../wgsl/movement.ts";
+import type { Program } from "../wgsl/program.ts";
 import { fitsRowThreads, rmsNormByThreads, rmsNormInputGradByThreads } from "../wgsl/rows_threads.ts";
 import { runProgram } from "./programs.ts";
 import { webgpuLowering } from "./webgpu.ts";
@@ -75,3 +77,8 @@ export const processorLowering: Lowering<Workspace, Value> = {
     },
   } satisfies Partial<Lowering<Workspace, Value>>,
 };
+
+/** The program of a group of elementwise nodes. */
+export function processorGroup(group: Group, operands: readonly Value[]): Program {
+  return vectorProgram(group, operands) ?? groupProgram(group, operands);
+}

@@ -29,10 +29,10 @@ import { tfjsLowering } from "./table.ts";
 import { webgpuComposites } from "./webgpu_composites.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** Runs a group of elementwise nodes. */
-export function runGroup(workspace: Workspace, group: Group, operands: readonly Value[]): Value {
+/** Runs a group of elementwise nodes, by the program that is made of it. */
+export function runGroup(workspace: Workspace, group: Group, operands: readonly Value[], make = groupProgram): Value {
   const { dtype, shape } = group.output;
-  return sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : runProgram(workspace, groupProgram(group, operands));
+  return sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : runProgram(workspace, make(group, operands));
 }
 
 /** A node by itself as a group of one. */

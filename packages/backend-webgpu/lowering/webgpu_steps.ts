@@ -3,6 +3,7 @@
 import type { Graph, Lowering, Node, OpName, Tensor } from "@tessera/core";
 import { isPacked, type Value } from "../engine.ts";
 import { nodeStep, type Step } from "../executable.ts";
+import { groupProgram } from "../wgsl/elementwise.ts";
 import { fuseElementwise } from "../wgsl/fuse.ts";
 import { runGroup } from "./webgpu.ts";
 import type { Workspace } from "./workspace.ts";
@@ -24,14 +25,18 @@ const widening: ReadonlySet<OpName> = new Set([
 ]);
 
 /** One step per group of elementwise nodes and per other node, by a table; those that nothing needs are dropped by the caller. */
-export function webgpuSteps(graph: Graph, table: Lowering<Workspace, Value>): Step[] {
+export function webgpuSteps(graph: Graph, table: Lowering<Workspace, Value>, make = groupProgram): Step[] {
   const groups = fuseElementwise(graph);
   const producers = new Map(graph.nodes.flatMap((node) => node.results.map((result) => [result, node] as const)));
   return graph.nodes.map((node) => {
     const group = groups.get(node);
     if (group !== undefined) {
       const { inputs, output } = group;
-      return { operands: inputs, results: [output], run: (workspace, values) => [runGroup(workspace, group, values)] };
+      return {
+        operands: inputs,
+        results: [output],
+        run: (workspace, values) => [runGroup(workspace, group, values, make)],
+      };
     }
     const step = nodeStep(table, node);
     if (!widening.has(node.op)) return step;

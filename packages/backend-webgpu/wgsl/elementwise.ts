@@ -6,11 +6,19 @@
  * bool.
  */
 
-import { type DType, type Elementwise, type Node, sameShape, type Tensor, type TensorType } from "@tessera/core";
+import {
+  type DType,
+  type Elementwise,
+  type Node,
+  sameShape,
+  sizeOf,
+  type Tensor,
+  type TensorType,
+} from "@tessera/core";
 import type { Value } from "../engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
-import { broadcastIndex } from "./index_map.ts";
-import { mathCode } from "./math.ts";
+import { broadcastIndex, broadcastVector } from "./index_map.ts";
+import { mathCode, vectorMathCode } from "./math.ts";
 import { packedFunctions } from "./packed.ts";
 import { literal, type Program } from "./program.ts";
 
@@ -81,13 +89,25 @@ export interface Group {
   readonly output: Tensor;
 }
 
+/** Ops whose WGSL is the same for four elements at once. */
+const inVectors: ReadonlySet<string> = new Set([
+  ...["neg", "abs", "sign", "floor", "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid"],
+  ...["add", "sub", "mul", "div", "maximum", "minimum", "full", "reshape", "broadcastTo"],
+]);
+
 /** How an input is read: at its own place, with the shape of the node that reads it broadcasting it. */
 function load(name: string, type: TensorType, to: readonly number[]): string {
   return elementAt(name, type.dtype, sameShape(type.shape, to) ? "index" : broadcastIndex("index", type.shape, to));
 }
 
+/** WGSL that reads an input for a node whose result has some shape. */
+type Load = (input: Tensor, shape: readonly number[]) => string;
+
+/** WGSL for a number. */
+type Constant = (value: number, dtype: DType) => string;
+
 /** The statements that compute the output's element at `index`, and the name of its value. */
-function statements(group: Group, names: ReadonlyMap<Tensor, string>): { lines: string[]; result: string } {
+function statements(group: Group, load: Load, constant: Constant): { lines: string[]; result: string } {
   const lines: string[] = [];
   const known = new Map<string, string>();
   const own = new Map<Tensor, string>();
@@ -100,11 +120,10 @@ function statements(group: Group, names: ReadonlyMap<Tensor, string>): { lines: 
     return name;
   };
   /** An operand's element for a node whose result has some shape. */
-  const read = (operand: Tensor, shape: readonly number[]): string =>
-    own.get(operand) ?? named(load(names.get(operand)!, operand.type, shape));
+  const read = (operand: Tensor, shape: readonly number[]): string => own.get(operand) ?? named(load(operand, shape));
   for (const node of group.nodes) {
     const [result] = node.results as [Tensor];
-    own.set(result, expressionOf(node, read, named));
+    own.set(result, expressionOf(node, read, named, constant));
   }
   return { lines, result: own.get(group.output)! };
 }
@@ -113,12 +132,12 @@ function expressionOf(
   node: Node,
   read: (operand: Tensor, shape: readonly number[]) => string,
   named: (expression: string) => string,
+  constant: Constant,
 ): string {
   const { dtype, shape } = node.results[0]!;
   if (node.op === "full") {
-    const value = node.attrs.value as number;
     // A name keeps the compiler from evaluating what is computed from it, and from refusing what overflows.
-    return named(dtype === "bool" ? `${value !== 0}` : literal(value, dtype === "int32" ? "i32" : "f32"));
+    return named(constant(node.attrs.value as number, dtype));
   }
   // An element of a reshaped tensor stands where it stood.
   if (node.op === "reshape") return read(node.operands[0]!, node.operands[0]!.shape);
@@ -129,11 +148,58 @@ function expressionOf(
   );
 }
 
+/**
+ * The program of a group whose threads compute four neighbouring elements at once, where every input has four neighbours, or one
+ * number, for them; `null` for other groups.
+ */
+export function vectorProgram(group: Group, values: readonly Value[]): Program | null {
+  const { shape } = group.output;
+  const isFloat = ({ dtype }: TensorType) => dtype === "float32";
+  if (!group.nodes.every((node) => inVectors.has(node.op) && isFloat(node.results[0]!)) || sizeOf(shape) % 4 !== 0) {
+    return null;
+  }
+  const names = new Map(group.inputs.map((input, i) => [input, `x${i}`]));
+  const fours = new Map<Tensor, boolean>();
+  let fits = true;
+  const load: Load = (input, to) => {
+    const found = broadcastVector("index", input.shape, to);
+    fits &&= found !== null && isFloat(input) && (fours.get(input) ?? found.four) === found.four;
+    if (found === null) return "";
+    fours.set(input, found.four);
+    const element = `${names.get(input)!}[${found.index}]`;
+    return found.four ? element : `vec4<f32>(${element})`;
+  };
+  const { lines, result } = statements(group, load, (value) => `vec4<f32>(${literal(value)})`);
+  if (!fits) return null;
+  return {
+    name: `${group.nodes.map((node) => node.op).join(" ")} of vectors`,
+    inputs: group.inputs.map((input, i) => ({
+      name: names.get(input)!,
+      value: values[i]!,
+      vectors: fours.get(input) ?? false,
+    })),
+    output: { dtype: "float32", shape },
+    writesVectors: true,
+    threads: sizeOf(shape) / 4,
+    uniforms: [{ name: "count", type: "int32", value: sizeOf(shape) / 4 }],
+    code: `${vectorMathCode}
+fn main(index : i32) {
+  if (index >= uniforms.count) { return; }
+  ${lines.join("\n  ").replaceAll("safeTanh(", "safeTanh4(")}
+  result[index] = ${result};
+}`,
+  };
+}
+
 /** The program of a group. */
 export function groupProgram(group: Group, values: readonly Value[]): Program {
   const { dtype, shape } = group.output;
   const names = new Map(group.inputs.map((input, i) => [input, `x${i}`]));
-  const { lines, result } = statements(group, names);
+  const { lines, result } = statements(
+    group,
+    (input, to) => load(names.get(input)!, input.type, to),
+    (value, type) => type === "bool" ? `${value !== 0}` : literal(value, type === "int32" ? "i32" : "f32"),
+  );
   return elementProgram({
     name: group.nodes.map((node) => node.op).join(" "),
     inputs: group.inputs.map((input, i) => ({ name: names.get(input)!, value: values[i]! })),

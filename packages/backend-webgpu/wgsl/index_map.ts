@@ -47,12 +47,34 @@ export function stridedIndex(index: string, shape: readonly number[], strides: r
   return terms.length === 1 && terms[0] === `(${index})` ? index : terms.join(" + ");
 }
 
-/** WGSL for the position in an operand that is broadcast to a result of this shape. */
-export function broadcastIndex(index: string, from: readonly number[], to: readonly number[]): string {
+/** The strides of an operand that is broadcast to a result of this shape. */
+function broadcastStrides(from: readonly number[], to: readonly number[]): number[] {
   const own = stridesOf(from);
   const skip = to.length - from.length;
-  const strides = to.map((length, axis) =>
-    axis < skip || (from[axis - skip] === 1 && length !== 1) ? 0 : own[axis - skip]!
-  );
-  return stridedIndex(index, to, strides);
+  return to.map((length, axis) => axis < skip || (from[axis - skip] === 1 && length !== 1) ? 0 : own[axis - skip]!);
+}
+
+/** WGSL for the position in an operand that is broadcast to a result of this shape. */
+export function broadcastIndex(index: string, from: readonly number[], to: readonly number[]): string {
+  return stridedIndex(index, to, broadcastStrides(from, to));
+}
+
+/**
+ * The same, for four neighbours of the result at once, of which `index` counts: whether they are four neighbours in the operand,
+ * too, and WGSL for which these are; or the one element that all four repeat. `null` where they are neither.
+ */
+export function broadcastVector(
+  index: string,
+  from: readonly number[],
+  to: readonly number[],
+): { readonly four: boolean; readonly index: string } | null {
+  const strides = broadcastStrides(from, to);
+  const axes = joined(to.map((length, axis) => ({ length, stride: strides[axis]! })));
+  const last = axes.at(-1);
+  if (last === undefined || last.length % 4 !== 0 || last.stride > 1) return null;
+  const shape = axes.map(({ length }) => length).with(-1, last.length / 4);
+  if (last.stride === 0) return { four: false, index: stridedIndex(index, shape, axes.map(({ stride }) => stride)) };
+  const others = axes.slice(0, -1).map(({ stride }) => stride);
+  if (others.some((stride) => stride % 4 !== 0)) return null;
+  return { four: true, index: stridedIndex(index, shape, [...others.map((stride) => stride / 4), 1]) };
 }

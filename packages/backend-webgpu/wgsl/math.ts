@@ -31,3 +31,13 @@ fn turn(x : f32, quarters : i32) -> f32 {
   return select(value, -value, quadrant >= 2);
 }
 `;
+
+/** `safeTanh` for four elements at once. */
+export const vectorMathCode = `
+fn safeTanh4(x : vec4<f32>) -> vec4<f32> {
+  let e = exp(-2.0 * abs(x));
+  let small = x * x;
+  let series = x * (1.0 + small * (-0.33333333 + small * (0.13333333 - small * 0.053968254)));
+  return select(sign(x) * (1.0 - e) / (1.0 + e), series, abs(x) < vec4<f32>(0.1));
+}
+`;

@@ -12,8 +12,11 @@ import { stridedIndex } from "./index_map.ts";
 import type { Product, Side } from "./product.ts";
 import type { Program, Uniform } from "./program.ts";
 
-/** The rows and columns of a block. */
-const size = 8;
+/** The rows and columns of a block, and of one where there are enough results to be worth longer compiling. */
+const [small, large] = [8, 16];
+
+/** How many rows, columns and contracted elements are enough. */
+const [manyLines, muchInner] = [64, 64];
 
 /** The most threads of a group, and how many groups keep every core at work. */
 const [mostThreads, busyGroups] = [32, 16];
@@ -82,6 +85,7 @@ export function blockProgram(product: Product): Program | null {
   const [rows, columns, inner] = [count(groups.rows), count(groups.columns), count(groups.inner)];
   if (into !== undefined || !plain || fromA === null || fromB === null || inner % 4 !== 0) return null;
 
+  const size = Math.min(rows, columns) >= manyLines && inner >= muchInner ? large : small;
   const uniforms: Uniform[] = Object.entries({ rows, columns, inner, across: Math.ceil(columns / size) })
     .map(([name, value]) => ({ name, type: "int32", value }));
   const number = (name: string, value: number) => {
