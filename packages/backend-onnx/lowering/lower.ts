@@ -14,6 +14,7 @@ import {
 } from "@tessera/core";
 import { elementTypes } from "../ffi/element_type.ts";
 import type { OnnxModel, OnnxValue } from "../model/description.ts";
+import { gemmInParts } from "./parts.ts";
 import { onnxLowering } from "./table.ts";
 import type { Target } from "./target.ts";
 import { newWriter, type Writer } from "./writer.ts";
@@ -24,8 +25,12 @@ export const cpuSupport: DTypeSupport = {
   moves: new Set<OpName>(["reshape", "transpose", "slice", "concat", "gather", "takeAlongAxis", "updateSlice"]),
 };
 
-/** ONNX Runtime on the processor, which has kernels for all nodes that the rules write. */
-export const cpuTarget: Target = { support: cpuSupport, rules: onnxLowering, substitutes: {} };
+/** ONNX Runtime on the processor, which has kernels for all nodes that the rules write, but faster ones for some as others. */
+export const cpuTarget: Target = {
+  support: cpuSupport,
+  rules: onnxLowering,
+  substitutes: Deno.build.arch === "x86_64" ? { Gemm: gemmInParts } : {},
+};
 
 /** A model, and how its inputs and outputs correspond to the graph's: by position. */
 export interface Lowered {

@@ -10,7 +10,7 @@ export interface Target {
   readonly support: DTypeSupport;
   /** The nodes for each op. */
   readonly rules: Lowering<Writer, OnnxValue>;
-  /** Nodes that it has no kernel for, as others. */
+  /** Nodes that it has no kernel for, or a slow one, as others. */
   readonly substitutes: Substitutes;
 }
 
