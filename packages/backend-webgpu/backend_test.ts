@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { einsum, hostTensor, trace } from "@tessera/core";
+import { adamWUpdate, apply, einsum, hostTensor, sizeOf, trace } from "@tessera/core";
+import { assertAllClose } from "@tessera/core/testing";
 import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
 import { openDevice } from "./device.ts";
 import { withGpu } from "./testing.ts";
@@ -46,6 +47,64 @@ await withGpu(() => {
     [state, weights, program].forEach((one) => one.dispose());
     assert.equal(backend.memory().usedBytes, 0);
     backend.dispose();
+  });
+
+  Deno.test("AdamW on WebGPU writes donated state where it is, and other state not at all", async () => {
+    const [matrix, scalar] = [float(40, 41), float()];
+    const types = { weight: matrix, momentum: matrix, velocity: matrix, gradient: matrix, rate: scalar };
+    const update = trace("update", types, ({ gradient, rate, ...state }) => {
+      const step = { gradient, learningRate: rate, momentumCorrection: rate, velocityCorrection: rate };
+      return { ...adamWUpdate(state, step, { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }) };
+    });
+    const donate = new Map([[0, 0], [1, 1], [2, 2]]);
+    const inputs = [3, -1, 0.5, 2, 0.1].map((value, i) => {
+      const { shape } = update.inputs[i]!;
+      return hostTensor("float32", shape, Float32Array.from({ length: sizeOf(shape) }, (_, at) => value + at % 7));
+    });
+    const [gpu, oracle] = [await webgpuBackend(), tfjsCpuBackend()];
+    const after = await Promise.all([gpu, oracle].map(async (backend) => {
+      const program = await backend.compile(update, { device: backend.devices[0]!, donate });
+      const buffers = inputs.map((input) => backend.upload(input));
+      gpu.resetPeak();
+      for (let i = 0; i < 3; i++) await program.run(buffers);
+      const { usedBytes, peakBytes } = gpu.memory();
+      assert.equal(peakBytes, usedBytes, "no step should allocate anything");
+      return await Promise.all(buffers.slice(0, 3).map((buffer) => buffer.read()));
+    }));
+    after[0]!.forEach((tensor, i) => assertAllClose(tensor, after[1]![i]!, { absolute: 1e-6, relative: 1e-5 }));
+    const program = await gpu.compile(update, { device: gpu.devices[0]! });
+    const buffers = inputs.map((input) => gpu.upload(input));
+    await program.run(buffers);
+    assert.deepEqual(
+      await Promise.all(buffers.map(async (buffer) => (await buffer.read()).data)),
+      inputs.map(({ data }) => data),
+    );
+    [gpu, oracle].forEach((backend) => backend.dispose());
+  });
+
+  Deno.test("A donated cache on WebGPU is written where it is, within its bounds", async () => {
+    const types = {
+      cache: float(2, 5, 3, 2),
+      update: float(2, 2, 3, 2),
+      starts: { shape: [2], dtype: "int32" },
+    } as const;
+    const graph = trace("cache", types, ({ cache, update, starts }) => ({
+      cache: apply("updateSlice", [cache, update, starts], { axis: 1 }),
+    }));
+    const count = (shape: readonly number[], from: number) =>
+      hostTensor("float32", shape, Float32Array.from({ length: sizeOf(shape) }, (_, i) => from + i));
+    const backends = [await webgpuBackend(), tfjsCpuBackend()];
+    const [found, expected] = await Promise.all(backends.map(async (backend) => {
+      const program = await backend.compile(graph, { device: backend.devices[0]!, donate: new Map([[0, 0]]) });
+      const cache = backend.upload(count(types.cache.shape, 0));
+      for (const starts of [[0, 3], [2, 1]]) {
+        const update = backend.upload(count(types.update.shape, 100 * starts[0]! + 1000));
+        await program.run([cache, update, backend.upload(hostTensor("int32", [2], Int32Array.from(starts)))]);
+      }
+      return (await cache.read()).data;
+    }));
+    assert.deepEqual(found, expected);
+    backends.forEach((backend) => backend.dispose());
   });
 
   Deno.test("run() on WebGPU lets the event loop run in between", async () => {

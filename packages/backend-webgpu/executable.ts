@@ -90,7 +90,12 @@ export async function compileGraph(
       const buffers = checkInputs(graph, device, inputs, (buffer) => buffer instanceof TfjsBuffer);
       const donated = new Set([...donors.values()].map((input) => buffers[input]!));
       return await whenAllFree(buffers, donated, async () => {
-        const values = await interpret(engine, prepared, steps, buffers.map((buffer) => buffer.value));
+        const given = new Set([...donors.values()].map((input) => prepared.inputs[input]!));
+        const values = await interpret(
+          engine,
+          { graph: prepared, steps, given },
+          buffers.map((buffer) => buffer.value),
+        );
         return values.map((value, output) => deliver(engine, device, value, buffers[donors.get(output) ?? -1]));
       });
     },
@@ -121,21 +126,31 @@ function planned(graph: Graph, steps: readonly Step[]): PlannedStep[] {
   return found.reverse();
 }
 
+/** What an engine goes through. */
+interface Plan {
+  readonly graph: Graph;
+  readonly steps: readonly PlannedStep[];
+  /** The inputs that are donated. */
+  readonly given: ReadonlySet<Tensor>;
+}
+
 /** Runs the steps on values, and gives the outputs, each with one user more. */
-async function interpret(
-  engine: Engine,
-  graph: Graph,
-  steps: readonly PlannedStep[],
-  inputs: readonly Value[],
-): Promise<Value[]> {
+async function interpret(engine: Engine, { graph, steps, given }: Plan, inputs: readonly Value[]): Promise<Value[]> {
   const values = new Map<Tensor, Value>();
+  const isInput = new Set(graph.inputs);
+  /** Whether only the step uses a tensor's memory, and the buffer that was donated. */
+  const isFree = (tensor: Tensor, last: readonly Tensor[]) => {
+    const { dataId, parts } = values.get(tensor)!;
+    if (!last.includes(tensor) || parts !== undefined || (isInput.has(tensor) && !given.has(tensor))) return false;
+    return engine.store.refCount(dataId) === (given.has(tensor) ? 2 : 1);
+  };
   graph.inputs.forEach((input, i) => values.set(input, retain(engine, inputs[i]!)));
   try {
     let since = performance.now();
     for (const { operands, results, run, last, needed } of steps) {
       const found = inWorkspace(
         engine,
-        (i) => needed[i]!,
+        { needs: (i) => needed[i]!, mayOverwrite: (i) => isFree(operands[i]!, last) },
         (workspace) => run(workspace, operands.map((operand) => values.get(operand)!)),
       );
       results.forEach((result, i) => values.set(result, found[i]!));

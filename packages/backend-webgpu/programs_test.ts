@@ -191,6 +191,8 @@ await withGpu(async () => {
         all: y.min([0, 1]),
         first: apply("argMax", [y], { axis: 1 }),
         later: apply("argMax", [y], { axis: 0 }),
+        running: apply("cumSum", [y], { axis: 1 }),
+        down: apply("cumSum", [y], { axis: 0 }),
       };
     });
     await assertAgrees(gpu, graph, inputsOf(graph));
@@ -203,6 +205,7 @@ await withGpu(async () => {
       product: a.mul(3),
       quotient: a.div(b),
       total: a.sum(0),
+      totals: apply("cumSum", [a], { axis: 0 }),
       moved: a.reshape([2, 2]).transpose([1, 0]),
     }));
     const inputs = [[2 ** 24 + 1, -(2 ** 30) - 7, 123456789, -1], [1, 3, -1000, 2]].map((values) =>
@@ -214,6 +217,7 @@ await withGpu(async () => {
       [50331651, 1073741803, 370370367, -3],
       [16777217, -357913943, -123456, 0],
       [16777217 - 1073741831 + 123456789 - 1],
+      [16777217, 16777217 - 1073741831, 16777217 - 1073741831 + 123456789, 16777217 - 1073741831 + 123456789 - 1],
       [16777217, 123456789, -1073741831, -1],
     ]);
   });

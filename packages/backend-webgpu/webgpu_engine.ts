@@ -2,6 +2,7 @@
 
 import { hostArray, type HostTensor, sizeOf } from "@tessera/core";
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
+import type { DataId } from "@tensorflow/tfjs-core";
 import {
   type Engine,
   infoOf,
@@ -17,7 +18,7 @@ import {
 } from "./engine.ts";
 import type { OpenDevice } from "./device.ts";
 import { castProgram } from "./wgsl/element.ts";
-import { type Program, webgpuProgram } from "./wgsl/program.ts";
+import { type Program, updateCode, updateGroups, type UpdateProgram, webgpuProgram } from "./wgsl/program.ts";
 
 /** What a backend takes of a GPU's memory, in bytes. */
 export interface GpuMemory {
@@ -35,6 +36,10 @@ export interface WebgpuEngine extends Engine {
   readonly bindingBytes: number;
   /** Runs a program. */
   run(program: Program): Value;
+  /** Runs a program that changes values where they are. */
+  update(program: UpdateProgram): void;
+  /** A value of its own with the same elements. */
+  copy(value: Value): Value;
   /** What is taken of the GPU's memory. */
   memory(): GpuMemory;
   /** Makes the peak what is allocated now. */
@@ -88,6 +93,7 @@ const leastSpare = 64 * 2 ** 20;
 export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingBytes = Infinity): WebgpuEngine {
   const store = new WebGPUBackend(device as never, info as never);
   let [pending, runBytes, peak] = [0, 0, 0];
+  const updates = new Map<string, GPUComputePipeline>();
   let failure: Error | null = null;
   device.addEventListener("uncapturederror", (event) => {
     failure ??= describeError((event as GPUUncapturedErrorEvent).error);
@@ -127,17 +133,20 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
   /** A value as one row of words, whatever its shape. */
   const flat = (value: Value) => ({ ...infoOf(value), shape: [wordsOf(value)] });
 
+  /** The memory of a value, which tfjs must not give to anyone else until the commands are handed over. */
+  function usedBuffer(id: DataId): GPUBuffer {
+    (store as unknown as { readonly commandQueueOwnedIds: WeakSet<DataId> }).commandQueueOwnedIds.add(id);
+    return store.tensorMap.get(id).resource as unknown as GPUBuffer;
+  }
+
   /** A value of its own with the same elements. */
   function copy(value: Value): Value {
     const to = store.makeTensorInfo(storedShape(value), storageOf(value.dtype));
     store.uploadToGPU(to.dataId);
-    const [source, target] = [value.dataId, to.dataId].map((id) =>
-      store.tensorMap.get(id).resource as unknown as GPUBuffer
-    ) as [GPUBuffer, GPUBuffer];
     // The copy is written down before whatever comes next, like the programs before it.
     store.ensureCommandEncoderReady();
     store.endComputePassEncoder();
-    encoderOf(store).copyBufferToBuffer(source, 0, target, 0, 4 * wordsOf(value));
+    encoderOf(store).copyBufferToBuffer(usedBuffer(value.dataId), 0, usedBuffer(to.dataId), 0, 4 * wordsOf(value));
     return { ...value, dataId: to.dataId };
   }
 
@@ -198,6 +207,29 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
       peak = Math.max(peak, store.bufferManager.numBytesAllocated);
       return { dataId, dtype, shape };
     },
+    update(program) {
+      const code = updateCode(program);
+      const pipeline = updates.get(code) ??
+        device.createComputePipeline({
+          label: program.name,
+          layout: "auto",
+          compute: { module: device.createShaderModule({ code }), entryPoint: "main" },
+        });
+      updates.set(code, pipeline);
+      const values = [...program.changed, ...program.inputs].map(({ value }) => value);
+      const entries = values.map((value, binding) => {
+        store.uploadToGPU(value.dataId);
+        return { binding, resource: { buffer: usedBuffer(value.dataId), size: 4 * wordsOf(value) } };
+      });
+      store.ensureCommandEncoderReady();
+      store.endComputePassEncoder();
+      const pass = encoderOf(store).beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+      pass.dispatchWorkgroups(updateGroups(wordsOf(values[0]!)));
+      pass.end();
+    },
+    copy,
     memory: () => ({
       usedBytes: store.bufferManager.numBytesUsed,
       allocatedBytes: store.bufferManager.numBytesAllocated,

@@ -30,8 +30,10 @@ for (const op of names) {
 
 Deno.test("gradients() has a rule for every op but those that have no gradient", () => {
   const without = names.filter((op) => opOf(op).vjp === null).sort();
-  // Steps and comparisons, which are flat; positions, which are integers; and the cache, which only generation writes.
+  // Steps and comparisons, which are flat; positions, which are integers; the cache, which only generation writes; and updates,
+  // which come after the gradients.
   assert.deepEqual(without, [
+    "adamW",
     "and",
     "argMax",
     "equal",

@@ -58,6 +58,7 @@ export { crossEntropy } from "./composites/loss.ts";
 export { layerNorm, rmsNorm, softmax } from "./composites/normalization.ts";
 export { rotaryEmbedding } from "./composites/rotary.ts";
 export { codesShape, dequantize, quantizedEinsum } from "./composites/quantization.ts";
+export { type AdamWAttrs, type AdamWState, type AdamWStep, adamWUpdate } from "./composites/optimizer.ts";
 export type { QuantizationBits } from "./composites/quantization.ts";
 export { emptyRuns, quantizeRuns } from "./quantize.ts";
 export type { QuantizedRuns } from "./quantize.ts";

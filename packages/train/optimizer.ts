@@ -1,13 +1,10 @@
 /**
- * AdamW (Loshchilov and Hutter, arXiv 1711.05101), with exactly the published update:
- *
- *   m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
- *   p ← p - lr · λ · p - lr · (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + ε)
+ * AdamW (Loshchilov and Hutter, arXiv 1711.05101), with exactly the published update: `adamWUpdate` of core.
  *
  * Momentum and velocity are float32 whatever the weights are. A weight that is stored in fewer bits gets a float32 master
  * copy as a third slot, because updates that are small beside it would otherwise round away.
  */
-import { fromFloat32, type Tensor, toFloat32 } from "@tessera/core";
+import { adamWUpdate, fromFloat32, type Tensor, toFloat32 } from "@tessera/core";
 import { assign, disposeValues, putValue, putZeros, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { createPacer } from "./data/pace.ts";
@@ -139,17 +136,17 @@ export function adamW(options: AdamWOptions): Optimizer {
     update: (variable, gradient, scalars) => {
       const { momentum, velocity, master } = slotsOf(variable);
       const decay = excluded.some((pattern) => pattern.test(variable.path)) ? 0 : weightDecay;
-      const g = gradient.cast("float32");
-      const m = momentum.raw().mul(beta1).add(g.mul(1 - beta1));
-      const v = velocity.raw().mul(beta2).add(g.square().mul(1 - beta2));
-      const p = (master ?? variable).raw();
-      const direction = m.mul(scalars.momentumCorrection).div(v.mul(scalars.velocityCorrection).sqrt().add(epsilon));
-      const decayed = decay === 0 ? p : p.mul(scalars.learningRate.mul(-decay).add(1));
-      const next = decayed.sub(direction.mul(scalars.learningRate));
-      assign(momentum, m);
-      assign(velocity, v);
-      if (master !== null) assign(master, next);
-      assign(variable, next.cast(variable.dtype));
+      const state = {
+        weight: (master ?? variable).raw(),
+        momentum: momentum.raw(),
+        velocity: velocity.raw(),
+      };
+      const step = { gradient: gradient.cast("float32"), ...scalars };
+      const next = adamWUpdate(state, step, { beta1, beta2, epsilon, weightDecay: decay });
+      assign(momentum, next.momentum);
+      assign(velocity, next.velocity);
+      if (master !== null) assign(master, next.weight);
+      assign(variable, next.weight.cast(variable.dtype));
     },
   };
 }

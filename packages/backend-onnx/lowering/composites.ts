@@ -146,5 +146,6 @@ export const composites: { readonly [K in CompositeName]: Lowering<Writer, OnnxV
   dequantize: (writer, [codes, scales], { bits, dtype }, node) => [
     writer.cast(dequantize(writer, codes, scales, bits, resultType(node).shape), dtype),
   ],
+  adamW: "decompose",
   quantizedEinsum: (writer, operands, attrs, node) => [lowerQuantizedEinsum(writer, operands, attrs, resultType(node))],
 };

@@ -22,4 +22,5 @@ export const composites: { readonly [K in CompositeName]: Lowering<Workspace, Va
   crossEntropyGrad: "decompose",
   dequantize: "decompose",
   quantizedEinsum: "decompose",
+  adamW: "decompose",
 };

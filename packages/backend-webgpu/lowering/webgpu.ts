@@ -4,7 +4,7 @@
  */
 
 import { type Elementwise, isIdentity, type Lowering, type Node, type Rule, sameShape, sizeOf } from "@tessera/core";
-import { partsOf, type Value } from "../engine.ts";
+import { isPacked, partsOf, type Value } from "../engine.ts";
 import { type Group, groupProgram } from "../wgsl/elementwise.ts";
 import { einsumProgram } from "../wgsl/matmul.ts";
 import {
@@ -15,13 +15,14 @@ import {
   gatherPartProgram,
   gatherProgram,
   iotaProgram,
+  overwriteSliceProgram,
   padProgram,
   sliceProgram,
   takeAlongAxisProgram,
   transposeProgram,
   updateSliceProgram,
 } from "../wgsl/movement.ts";
-import { argMaxProgram, type ReductionName, reductionProgram } from "../wgsl/reduction.ts";
+import { argMaxProgram, cumSumProgram, type ReductionName, reductionProgram } from "../wgsl/reduction.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import { empty } from "./movement.ts";
 import { byProgram, productInParts, runProgram } from "./programs.ts";
@@ -104,7 +105,10 @@ function concat(workspace: Workspace, operands: readonly Value[], axis: number):
 /** Adds updates at positions; every rule that is given none returns the base. */
 function addAt(shared: boolean): Rule<"scatterAdd", Workspace, Value> {
   return (workspace, [base, indices, updates], { axis }) =>
-    sizeOf(updates.shape) === 0 ? [base] : [runProgram(workspace, addAtProgram(base, indices, updates, axis, shared))];
+    sizeOf(updates.shape) === 0 ? [base] : [runProgram(workspace, {
+      ...addAtProgram(base, indices, updates, axis, shared),
+      inPlace: workspace.mayOverwrite(0),
+    })];
 }
 
 const gatherWhole = byProgram<"gather">(([x, indices], { axis }) => gatherProgram(x!, indices!, axis));
@@ -119,6 +123,7 @@ export const webgpuLowering: Lowering<Workspace, Value> = {
   sum: reduction("sum"),
   max: reduction("max"),
   min: reduction("min"),
+  cumSum: byProgram<"cumSum">(([x], { axis }) => cumSumProgram(x!, axis)),
   argMax: byProgram<"argMax">(([x], { axis }, node) => argMaxProgram(x!, axis, resultType(node))),
   einsum: (workspace, operands, attrs, node) => {
     const [a, b] = operands;
@@ -180,6 +185,7 @@ export const webgpuLowering: Lowering<Workspace, Value> = {
   addAlongAxis: addAt(false),
   updateSlice: (workspace, [base, update, starts], { axis }) => {
     if (sizeOf(update.shape) === 0) return [base];
-    return [runProgram(workspace, updateSliceProgram(base, update, starts, axis))];
+    const program = workspace.mayOverwrite(0) && !isPacked(base.dtype) ? overwriteSliceProgram : updateSliceProgram;
+    return [runProgram(workspace, program(base, update, starts, axis))];
   },
 };

@@ -2,6 +2,8 @@
 
 import { type CompositeName, type Lowering, sizeOf } from "@tessera/core";
 import type { Value } from "../engine.ts";
+import type { WebgpuEngine } from "../webgpu_engine.ts";
+import { adamWProgram } from "../wgsl/adamw.ts";
 import { attentionProgram } from "../wgsl/attention.ts";
 import {
   type AttentionGradOperands,
@@ -63,6 +65,15 @@ export const webgpuComposites = {
       workspace.needs(1) ? runProgram(workspace, attentionKeyGradProgram(all, stats, attrs)) : key,
       workspace.needs(2) ? runProgram(workspace, attentionValueGradProgram(all, stats, attrs)) : value,
     ];
+  },
+  adamW: (workspace, operands, attrs) => {
+    const engine = workspace.engine as WebgpuEngine;
+    const [weight, momentum, velocity, ...step] = operands;
+    const state = [weight, momentum, velocity].map((value, i) =>
+      workspace.mayOverwrite(i) || sizeOf(value.shape) === 0 ? value : workspace.own(engine.copy(value))
+    ) as [Value, Value, Value];
+    if (sizeOf(weight.shape) > 0) engine.update(adamWProgram({ state, step }, attrs));
+    return state;
   },
   quantizedEinsum: (workspace, [x, codes, scales], { spec, bits }, node) => {
     const { dtype, shape } = resultType(node);

@@ -12,6 +12,8 @@ export interface Workspace {
   readonly engine: Engine;
   /** Whether anything needs a result of the node, by its position; for others a rule may return any value. */
   needs(result: number): boolean;
+  /** Whether nothing else needs an operand of the node, by its position, so that a rule may write over it. */
+  mayOverwrite(operand: number): boolean;
   /** The first result of a tfjs kernel. */
   kernel(name: string, inputs: Readonly<Record<string, Value>> | readonly Value[], attrs?: object): Value;
   /** All results of a tfjs kernel. */
@@ -31,7 +33,7 @@ export interface Workspace {
 /** Runs a rule, and frees what it made and does not return. Each value that it returns counts one user more. */
 export function inWorkspace(
   engine: Engine,
-  needs: (result: number) => boolean,
+  { needs, mayOverwrite }: Pick<Workspace, "needs" | "mayOverwrite">,
   rule: (workspace: Workspace) => readonly Value[],
 ): readonly Value[] {
   const made: Value[] = [];
@@ -42,6 +44,7 @@ export function inWorkspace(
   const workspace: Workspace = {
     engine,
     needs,
+    mayOverwrite,
     own,
     kernel: (name, inputs, attrs) => workspace.kernels(name, inputs, attrs)[0]!,
     kernels: (name, inputs, attrs) => callKernel(engine, name, inputs, attrs).map(own),

@@ -197,6 +197,27 @@ export function updateSliceProgram(base: Value, update: Value, starts: Value, ax
   });
 }
 
+/** The same where nobody else has the base, whose elements take a word each: only the update is written. */
+export function overwriteSliceProgram(base: Value, update: Value, starts: Value, axis: number): Program {
+  const [length, inner, count] = [base.shape[axis]!, sizeOf(base.shape.slice(axis + 1)), update.shape[axis]!];
+  const size = sizeOf(update.shape);
+  return {
+    name: "overwriteSlice",
+    inputs: [{ name: "update", value: update }, { name: "starts", value: starts }],
+    output: { dtype: base.dtype, shape: base.shape },
+    into: base,
+    inPlace: true,
+    threads: size,
+    code: `fn main(index : i32) {
+  if (index >= ${size}) { return; }
+  let place = starts[index / ${sizeOf(update.shape.slice(1))}] + (index / ${inner}) % ${count};
+  if (place >= 0 && place < ${length}) {
+    result[(index / ${inner * count} * ${length} + place) * ${inner} + index % ${inner}] = update[index];
+  }
+}`,
+  };
+}
+
 /**
  * Adds updates into the result, which holds the base: at positions along an axis that all columns share, or that each has
  * for itself. A thread adds what belongs to its column, one after the other, so that sums are the same in every run.

@@ -81,6 +81,39 @@ export function webgpuProgram(program: Program): WebGPUProgram {
   };
 }
 
+/** A program that changes float32 tensors of one size where they are. */
+export interface UpdateProgram {
+  /** What it is, for people. */
+  readonly name: string;
+  /** Its code: `fn update(i : u32)`, called once per element. */
+  readonly code: string;
+  /** What it changes, which nobody else has. */
+  readonly changed: readonly ProgramInput[];
+  /** What it reads beside these. */
+  readonly inputs: readonly ProgramInput[];
+}
+
+/** The threads of a group of an update, and the most groups that WebGPU promises. */
+const [updateThreads, mostGroups] = [64, 65535];
+
+/** How many groups of threads an update of so many elements has. */
+export function updateGroups(count: number): number {
+  return Math.min(Math.ceil(count / updateThreads), mostGroups);
+}
+
+/** The whole code of an update. Lengths are those of what is bound, so that one pipeline serves all sizes. */
+export function updateCode({ code, changed, inputs }: UpdateProgram): string {
+  const binding = (access: string) => ({ name }: ProgramInput, at: number) =>
+    `@group(0) @binding(${at}) var<storage, ${access}> ${name} : array<f32>;`;
+  return `${changed.map(binding("read_write")).join("\n")}
+${inputs.map((input, i) => binding("read")(input, changed.length + i)).join("\n")}
+${code}
+@compute @workgroup_size(${updateThreads})
+fn main(@builtin(global_invocation_id) id : vec3<u32>, @builtin(num_workgroups) groups : vec3<u32>) {
+  for (var i = id.x; i < arrayLength(&${changed[0]!.name}); i += groups.x * ${updateThreads}u) { update(i); }
+}`;
+}
+
 /** A number as WGSL reads it back exactly. */
 export function literal(value: number, type: "f32" | "i32" = "f32"): string {
   if (type === "i32") return value === -(2 ** 31) ? "(-2147483647 - 1)" : `${value}`;

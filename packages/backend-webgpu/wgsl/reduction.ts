@@ -78,6 +78,41 @@ fn main() {
   };
 }
 
+/** The sums of each element and those before it along an axis; each thread of a line's group has some neighbours. */
+export function cumSumProgram(x: Value, axis: number): Program {
+  const { dtype, shape } = x;
+  const [length, inner] = [shape[axis]!, sizeOf(shape.slice(axis + 1))];
+  const results = sizeOf(shape) / length;
+  const lines = Math.min(results, 2 ** 15);
+  const share = Math.ceil(length / groupThreads);
+  const type = elementTypes[dtype] as "f32" | "i32";
+  const zero = combinations.sum.start[type];
+  return {
+    name: "cumSum",
+    inputs: [{ name: "x", value: x }],
+    output: { dtype, shape },
+    groups: [lines, Math.ceil(results / lines), 1],
+    groupSize: [groupThreads, 1, 1],
+    code: `var<workgroup> parts : array<${type}, ${groupThreads}>;
+fn main() {
+  let index = i32(workgroupId.y) * ${lines} + i32(workgroupId.x);
+  let start = index / ${inner} * ${length * inner} + index % ${inner};
+  let first = i32(localIndex) * ${share};
+  let last = select(first, min(first + ${share}, ${length}), index < ${results});
+  var total = ${zero};
+  for (var i = first; i < last; i++) { total += x[start + i * ${inner}]; }
+  parts[localIndex] = total;
+  workgroupBarrier();
+  total = ${zero};
+  for (var i = 0u; i < localIndex; i++) { total += parts[i]; }
+  for (var i = first; i < last; i++) {
+    total += x[start + i * ${inner}];
+    result[start + i * ${inner}] = total;
+  }
+}`,
+  };
+}
+
 /** Where the largest element along an axis is, the first of several. */
 export function argMaxProgram(x: Value, axis: number, output: TensorType): Program {
   const [length, inner] = [x.shape[axis]!, sizeOf(x.shape.slice(axis + 1))];

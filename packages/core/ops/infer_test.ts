@@ -290,6 +290,26 @@ const bad: { readonly [K in OpName]?: readonly Bad<K>[] } = {
       "Cannot attention: the key positions must have shape [1,3], found int32[1,2]",
     ],
   ],
+  adamW: [
+    [
+      "float32[2] float32[2] float32[3] float32[2] float32[] float32[] float32[]",
+      { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+      "TypeError",
+      "Cannot adamW float32[2] with the velocity float32[3]: shapes must match",
+    ],
+    [
+      "bfloat16[2] float32[2] float32[2] float32[2] float32[] float32[] float32[]",
+      { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+      "TypeError",
+      "Cannot adamW: the weight must be float32, found bfloat16[2]",
+    ],
+    [
+      "float32[2] float32[2] float32[2] float32[2] float32[] float32[1] float32[]",
+      { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+      "TypeError",
+      "Cannot adamW: the correction of the momentum must have shape [], found float32[1]",
+    ],
+  ],
   crossEntropy: [
     ["float32[2,3] float32[2]", {}, "TypeError", "Cannot crossEntropy: the labels must be int32, found float32[2]"],
     [

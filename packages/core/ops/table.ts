@@ -3,6 +3,7 @@ import { type Activation, activations } from "../composites/activation.ts";
 import { type Attention, attentions } from "../composites/attention.ts";
 import { type Loss, losses } from "../composites/loss.ts";
 import { type Normalization, normalizations } from "../composites/normalization.ts";
+import { type Optimization, optimization } from "../composites/optimizer.ts";
 import { type Quantization, quantizations } from "../composites/quantization.ts";
 import { type Rotary, rotary } from "../composites/rotary.ts";
 import type { TensorType } from "../dtype.ts";
@@ -20,7 +21,7 @@ import { type Reduction, reductions } from "./reduction.ts";
 export interface Primitives extends Creation, Elementwise, Reduction, Contraction, Movement, Indexing {}
 
 /** The signatures of the composite ops. */
-export interface Composites extends Activation, Normalization, Rotary, Attention, Loss, Quantization {}
+export interface Composites extends Activation, Normalization, Rotary, Attention, Loss, Quantization, Optimization {}
 
 /** The signatures of the ops that one device computes. */
 export interface LocalOps extends Primitives, Composites {}
@@ -58,6 +59,7 @@ export const composites: CompositeTable<Composites> = {
   ...attentions,
   ...losses,
   ...quantizations,
+  ...optimization,
 };
 
 /** How a target computes one op: values of its own in, values of its own out. */

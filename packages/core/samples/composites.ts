@@ -4,6 +4,7 @@ import type { Activation } from "../composites/activation.ts";
 import type { Attention } from "../composites/attention.ts";
 import type { Loss } from "../composites/loss.ts";
 import type { Normalization } from "../composites/normalization.ts";
+import type { AdamWAttrs, Optimization } from "../composites/optimizer.ts";
 import type { Rotary } from "../composites/rotary.ts";
 import type { DType } from "../dtype.ts";
 import {
@@ -225,5 +226,24 @@ export const lossSamples: SampleTable<Loss> = {
       given([2], "int32", [0, 0]),
     ], {}),
     sample("bfloat16", [signed([2, 4], "bfloat16"), integers([2], 0, 4)], {}),
+  ],
+};
+
+/** An update of a weight of some shape, the state being that of the first step or a later one. */
+function adamWCase(name: string, shape: readonly number[], attrs: Partial<AdamWAttrs>): Sample<"adamW"> {
+  const scalar = (value: number) => given([], "float32", [value]);
+  return constantSample(name, [
+    ...[signed(shape), signed(shape), positive(shape), signed(shape)] as const,
+    ...[scalar(0.01), scalar(10), scalar(1000)] as const,
+  ], { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, ...attrs });
+}
+
+/** The samples of the optimizer composites. */
+export const optimizationSamples: SampleTable<Optimization> = {
+  adamW: [
+    adamWCase("matrix", [3, 4], {}),
+    adamWCase("scalar", [], {}),
+    adamWCase("without decay", [5], { weightDecay: 0 }),
+    adamWCase("without memory", [2, 1, 3], { beta1: 0, beta2: 0, epsilon: 1e-3 }),
   ],
 };

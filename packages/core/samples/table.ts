@@ -1,6 +1,13 @@
 /** The samples of every op, in one table. */
 import type { LocalOps, OpName } from "../ops/table.ts";
-import { activationSamples, attentionSamples, lossSamples, normalizationSamples, rotarySamples } from "./composites.ts";
+import {
+  activationSamples,
+  attentionSamples,
+  lossSamples,
+  normalizationSamples,
+  optimizationSamples,
+  rotarySamples,
+} from "./composites.ts";
 import { elementwiseSamples } from "./elementwise.ts";
 import { contractionSamples, indexingSamples, movementSamples } from "./movement.ts";
 import { quantizationSamples } from "./quantization.ts";
@@ -21,6 +28,7 @@ export const samples: SampleTable<LocalOps> = {
   ...attentionSamples,
   ...lossSamples,
   ...quantizationSamples,
+  ...optimizationSamples,
 };
 
 /** Every sample with the name of its op, for tests that treat all ops alike. */
