@@ -38,7 +38,7 @@ function rowProgram({ name, inputs, output, rows, width, functions = "", code }:
   parts[localIndex] = x;
   workgroupBarrier();
   let lane = localIndex % ${lanes}u;
-  for (var half = ${lanes / 2}u; half > 0u; half = half / 2u) {
+  for (var half = ${lanes}u / 2u; half > 0u; half = half / 2u) {
     if (lane < half) { parts[localIndex] = ${combine("parts[localIndex]", "parts[localIndex + half]")}; }
     workgroupBarrier();
   }
