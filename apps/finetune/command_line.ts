@@ -5,6 +5,10 @@ import { configSchema } from "./config.ts";
 /** The flags of the program itself, by name. */
 export const switches = {
   config: { takes: "file", description: "Reads the job from a JSON or TypeScript file; other flags override it." },
+  resume: {
+    takes: "folder",
+    description: "Goes on with the run in a folder of results, from its last checkpoint.",
+  },
   plan: { description: "Prints what would be done, and stops." },
   overwrite: { description: "Lets --output name a folder that holds another run." },
   json: { description: "Prints one JSON object on standard output at the end, and all else on standard error." },

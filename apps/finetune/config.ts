@@ -71,6 +71,14 @@ const evaluation = z.strictObject({
   samples: z.int().min(0).default(4).describe("The number of answers to print; the report has more."),
 });
 
+const checkpoint = z.strictObject({
+  everySteps: count.nullable().default(null).describe("Saves after every so many steps; null saves by time alone."),
+  everyMinutes: z.number().positive().nullable().default(5).describe(
+    "Saves when so many minutes have passed since the last time; null saves by steps alone.",
+  ),
+  keep: count.default(2).describe("The number of checkpoints to keep."),
+});
+
 const meshAxes = z.union([z.string(), z.record(z.string().min(1), count)]).transform((given, context) => {
   try {
     return typeof given === "string" ? parseMeshAxes(given) : given;
@@ -118,6 +126,9 @@ export const configSchema = z.strictObject({
   lora: lora.nullable().prefault({}).describe("The low-rank adapters; null trains every weight instead."),
   data: data.describe("The examples."),
   training: training.prefault({}).describe("How the model is trained."),
+  checkpoint: checkpoint.nullable().prefault({}).describe(
+    "How often training is saved, so that --resume goes on with it; null never saves it.",
+  ),
   evaluation: evaluation.prefault({}).describe("What is measured before and after."),
 }).describe("A fine-tuning job of Tessera.");
 

@@ -6,7 +6,7 @@ import { tinyPath } from "./tiny_config.ts";
 const command = "deno task finetune";
 
 function groupOf({ path }: Flag): string {
-  return path === "lora" ? "lora" : path.includes(".") ? path.slice(0, path.indexOf(".")) : "";
+  return path === "lora" || path === "checkpoint" ? path : path.includes(".") ? path.slice(0, path.indexOf(".")) : "";
 }
 
 const titles: Readonly<Record<string, string>> = {
@@ -14,6 +14,7 @@ const titles: Readonly<Record<string, string>> = {
   lora: "Adapters (lora)",
   data: "Examples (data)",
   training: "Training (training)",
+  checkpoint: "Checkpoints (checkpoint)",
   evaluation: "Evaluation (evaluation)",
 };
 
@@ -42,6 +43,8 @@ ${styles.bold("Examples")}
       fine-tunes the shipped tiny model on the shipped data, in a few minutes
   ${command} --preset gemma-2-2b --data mine.jsonl --rank 4 --epochs 1
       fine-tunes a checkpoint on lines such as {"prompt": "…", "response": "…"}
+  ${command} --resume runs/gemma2-tiny
+      goes on with a run that was stopped, as if it had not been
   ${command} --config job.json --plan
       shows what a job would do: parameters, memory, tokens, steps
 

@@ -4,6 +4,7 @@ import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
 import { nest, UsageError } from "@tessera/cli";
+import { readStoppedRun, type StoppedRun } from "./begun_run.ts";
 import type { Arguments } from "./command_line.ts";
 import { tinyConfig, tinyFolder } from "./tiny_config.ts";
 
@@ -13,6 +14,8 @@ export interface Job {
   readonly config: Config & { readonly name: string };
   /** The folder for results that was asked for; null to choose one by the name. */
   readonly output: string | null;
+  /** The run to go on with; null for a new one. */
+  readonly stopped: StoppedRun | null;
   /** Where the job comes from: a file, or null for flags and the shipped job. */
   readonly source: string | null;
 }
@@ -129,6 +132,8 @@ function checkTogether({ training, mesh, layout, backend }: Config, source: stri
  */
 export async function readJob(args: Arguments): Promise<Job> {
   const { fields } = args;
+  const folder = args.given.get("resume")?.replace(/(?<=.)\/+$/, "");
+  if (folder !== undefined) return await readStoppedJob(folder, args);
   const path = args.given.get("config") ?? null;
   const base = path === null ? chooseBase(args) : resolvePaths(await readConfigFile(path), dirname(path));
   let config: Config;
@@ -142,7 +147,25 @@ export async function readJob(args: Arguments): Promise<Job> {
   }
   checkTogether(config, path === null ? "the flags" : `"${path}"`);
   const name = config.name ?? (basename(resolve(config.preset)).replaceAll(/[^\w.-]+/g, "-") || "run");
-  return { config: { ...config, name }, output: config.output ?? null, source: path };
+  return { config: { ...config, name }, output: config.output ?? null, stopped: null, source: path };
+}
+
+/** What may change while a run is stopped: what runs it, where it lies and how often it is saved. */
+const changeable = ["backend", "threads", "mesh", "layout", "checkpoint"];
+
+/** The job of the run in a folder, to go on with. */
+async function readStoppedJob(folder: string, { fields, given, switches }: Arguments): Promise<Job> {
+  const fixed = [...fields.keys()].find((path) => !changeable.includes(path.split(".")[0]!));
+  const wrong = given.has("config") ? "config" : switches.has("overwrite") ? "overwrite" : fixed;
+  if (wrong !== undefined) {
+    throw new UsageError(
+      `Cannot use --${wrong} with --resume: a run that goes on keeps its job; only ${changeable.join(", ")} may change`,
+    );
+  }
+  const stopped = await readStoppedRun(folder);
+  const config = checkJson("the flags", merge(stopped.begun.config, nest(fields)), configSchema);
+  checkTogether(config, "the flags");
+  return { config: { ...config, name: config.name! }, output: folder, stopped, source: null };
 }
 
 /** Tells whether a job starts from the shipped model. */

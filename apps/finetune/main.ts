@@ -21,11 +21,11 @@ class EndedByHand extends Error {
 }
 
 /** What a program reads on standard output: the plan, or the measurements without the long lists. */
-function summarize({ output, plan, record }: RunResult): unknown {
+function summarize({ output, plan, record, resume }: RunResult): unknown {
   if (record === null) return { output, plan };
   const { generations: _generations, training, ...rest } = record;
   const { steps, ...figures } = training;
-  return { output, ...rest, training: { ...figures, steps: steps.length, loss: steps.at(-1)?.loss ?? null } };
+  return { output, resume, ...rest, training: { ...figures, steps: steps.length, loss: steps.at(-1)?.loss ?? null } };
 }
 
 function describeError(error: unknown, isDebug: boolean): string {
@@ -34,7 +34,7 @@ function describeError(error: unknown, isDebug: boolean): string {
   return `Error: ${error.message}`;
 }
 
-/** Runs with Ctrl-C bound to a signal: the first one ends the work in order, the second one at once. */
+/** Runs with Ctrl-C and SIGTERM bound to a signal: the first one ends the work in order, the second one at once. */
 async function withInterrupts<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   let first = 0;
@@ -46,11 +46,13 @@ async function withInterrupts<T>(run: (signal: AbortSignal) => Promise<T>): Prom
     console.error("\nEnding after the step under way; Ctrl-C once more ends at once.");
     controller.abort(new EndedByHand("Ended by hand"));
   }
-  Deno.addSignalListener("SIGINT", onInterrupt);
+  // A machine that is taken away says so by SIGTERM.
+  const signals = Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const;
+  for (const name of signals) Deno.addSignalListener(name, onInterrupt);
   try {
     return await run(controller.signal);
   } finally {
-    Deno.removeSignalListener("SIGINT", onInterrupt);
+    for (const name of signals) Deno.removeSignalListener(name, onInterrupt);
   }
 }
 

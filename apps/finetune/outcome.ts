@@ -55,7 +55,11 @@ const explained: Readonly<Record<SavedFiles["kind"], string>> = {
 };
 
 /** Prints where the results are, and what the run took. */
-export function printResults({ saved, seconds, peakMemoryBytes }: RunRecord, output: string, console: Console): void {
+export function printResults(
+  { saved, seconds, peakMemoryBytes, training: { resumedAfter } }: RunRecord,
+  output: string,
+  console: Console,
+): void {
   console.print(`\n${console.styles.bold("Results")} in ${output}`);
   console.print(formatFacts(
     [
@@ -67,5 +71,6 @@ export function printResults({ saved, seconds, peakMemoryBytes }: RunRecord, out
     console.width,
     console.styles,
   ));
-  console.print(`\nTook ${formatDuration(seconds)} · peak memory ${formatBytes(peakMemoryBytes)}`);
+  const since = resumedAfter.length === 0 ? "" : ` since it was resumed`;
+  console.print(`\nTook ${formatDuration(seconds)}${since} · peak memory ${formatBytes(peakMemoryBytes)}`);
 }

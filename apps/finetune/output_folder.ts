@@ -9,6 +9,7 @@ export const outputNames = {
   report: "report.html",
   metrics: "metrics.json",
   config: "config.json",
+  checkpoints: "checkpoints",
 } as const;
 
 async function exists(path: string): Promise<boolean> {
@@ -72,7 +73,7 @@ export async function chooseOutput({ output, name, overwrite, runs = "runs" }: O
 
 /** A folder that is kept for a run from its start. */
 export interface Claim {
-  /** Takes away the results of an earlier run, as those of this one are about to be written. */
+  /** Takes away the results of an earlier run, as those of this one are about to be written; checkpoints stay. */
   prepare(): Promise<void>;
   /** Gives the folder back when nothing was written after all. */
   release(): Promise<void>;
@@ -89,7 +90,9 @@ export async function claimOutput(folder: string, job: string): Promise<Claim> {
   return {
     async prepare() {
       isHeld = false;
-      for (const name of await findResults(folder)) await Deno.remove(join(folder, name), { recursive: true });
+      for (const name of await findResults(folder)) {
+        if (name !== outputNames.checkpoints) await Deno.remove(join(folder, name), { recursive: true });
+      }
       await Deno.writeTextFile(join(folder, outputNames.config), job);
     },
     async release() {

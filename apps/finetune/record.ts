@@ -154,10 +154,12 @@ export interface TrainingFacts {
   readonly seconds: number;
   /** Real tokens per second over all steps. */
   readonly tokensPerSecond: number;
-  /** How long it took until the first step was done, in seconds. */
+  /** How long it took until the first step was done, or the first one since it was last resumed, in seconds. */
   readonly secondsToFirstStep: number;
   /** Whether it was ended early by hand. */
   readonly interrupted: boolean;
+  /** The steps after which it was stopped and resumed; none when it ran through. */
+  readonly resumedAfter: readonly number[];
 }
 
 /** A saved result. */
@@ -194,7 +196,7 @@ export interface RunRecord {
   readonly name: string;
   /** When it began, as ISO 8601. */
   readonly startedAt: string;
-  /** How long it took in all, in seconds. */
+  /** How long it took in all, or since it was last resumed, in seconds. */
   readonly seconds: number;
   /** The most memory that the process held at a time, in bytes. */
   readonly peakMemoryBytes: number;

@@ -11,11 +11,13 @@ import {
   CausalLM,
   chooseBackend,
   type Distribution,
+  formatCount,
   openBackend,
   type Progress,
 } from "tessera";
 import { type Console, formatFacts } from "@tessera/cli";
 import { join } from "node:path";
+import { forgetRun, keepRun, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
 import type { Config } from "./config.ts";
 import type { Question } from "./data.ts";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
@@ -52,6 +54,8 @@ export interface RunResult {
   readonly plan: Plan;
   /** What was measured; null when only the plan was asked for. */
   readonly record: RunRecord | null;
+  /** The command that goes on with it; null when it is over. */
+  readonly resume: string | null;
 }
 
 /** The backend of a job, and why it is that one where the job leaves it open. */
@@ -155,11 +159,11 @@ async function realPath(path: string): Promise<string> {
  *
  * @throws {Error} when anything of it cannot be done, or the signal's reason when it is ended before training.
  */
-export async function runJob({ config, output: asked }: Job, options: RunOptions): Promise<RunResult> {
+export async function runJob({ config, output: asked, stopped }: Job, options: RunOptions): Promise<RunResult> {
   const { console, signal, overwrite, planOnly, runs } = options;
-  const startedAt = new Date().toISOString();
+  const startedAt = stopped?.begun.startedAt ?? new Date().toISOString();
   const start = performance.now();
-  const output = await chooseOutput({
+  const output = stopped !== null && asked !== null ? asked : await chooseOutput({
     output: asked,
     name: config.name,
     overwrite,
@@ -169,9 +173,10 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
   const { plan, distribution, train, heldOut, questions } = await prepareJob(config, deviceKinds[backendName]);
   const optimizer = adamW(optimizerOptions(config, plan));
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
-  console.print(formatFacts(describePlan(plan, config, output), console.width, console.styles));
+  const facts = [...describePlan(plan, config, output), ...describeStopped(stopped)];
+  console.print(formatFacts(facts, console.width, console.styles));
   if (reason !== null) console.print(`\nBackend: ${backendName}, since ${reason}`);
-  if (planOnly) return { output, plan, record: null };
+  if (planOnly) return { output, plan, record: null, resume: null };
   signal.throwIfAborted();
 
   const kept = await absolutePaths(config);
@@ -187,14 +192,19 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
     console.print();
     lm = await loadModel(config, { backend, distribution }, console, signal);
     const scoring = { config, console, signal };
-    const before = heldOut && await scoreModel(lm, heldOut, questions, { ...scoring, label: "Before" });
-    if (before) {
+    const before = stopped !== null
+      ? stopped.begun.before
+      : heldOut && await scoreModel(lm, heldOut, questions, { ...scoring, label: "Before" });
+    if (before && stopped === null) {
       printScores("Before training", [before], console);
       printAnswers(questions, [["answer", before]], config, console);
       console.print();
     }
     lm.compile({ optimizer, gradientAccumulationSteps: config.training.gradientAccumulationSteps });
-    const { facts: training, known } = await trainModel(lm, { config, plan, train, heldOut, before, console, signal });
+    const resumedAfter = stopped === null ? [] : [...stopped.begun.resumedAfter, stopped.checkpoint.step];
+    const checkpoint = await keepRun(output, { config: kept, startedAt, before, resumedAfter }, stopped);
+    const parts = { config, plan, train, heldOut, before, console, checkpoint, resumedAfter, signal };
+    const { facts: training, known } = await withResumeCommand(output, stopped, () => trainModel(lm!, parts));
     await claim.prepare();
     // What was learned is safe before anything else can go wrong; merging adapters would change what is scored, so it waits.
     const isAdapter = config.lora?.layout === "peft";
@@ -208,6 +218,8 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
       printAnswers(questions, [["before", before], ["after", after]], config, console);
     }
     saved ??= await save(lm, config, output);
+    const isOver = !training.interrupted && (heldOut === null || after !== null);
+    const resume = isOver ? null : await resumeCommandOf(output, null);
     const record: RunRecord = {
       format: 1,
       name: config.name,
@@ -228,12 +240,34 @@ export async function runJob({ config, output: asked }: Job, options: RunOptions
       join(output, outputNames.report),
       renderReport(record, await readPictures(record.generations)),
     );
+    if (isOver) await forgetRun(output);
     printResults(record, output, console);
-    return { output, plan, record };
+    if (resume !== null) console.print(`\nGo on with: ${console.styles.bold(resume)}`);
+    return { output, plan, record, resume };
   } finally {
     await claim?.release();
     await lm?.dispose();
     backend.dispose();
+  }
+}
+
+/** What a plan says to people of a run that goes on. */
+function describeStopped(stopped: StoppedRun | null): (readonly [label: string, value: string])[] {
+  if (stopped === null) return [];
+  const { step, steps } = stopped.checkpoint;
+  return [["Resumes", `after step ${formatCount(step)} of ${formatCount(steps)}`]];
+}
+
+/** Trains; an error says how to go on where there is a checkpoint that was not there before. */
+async function withResumeCommand<T>(output: string, stopped: StoppedRun | null, train: () => Promise<T>): Promise<T> {
+  try {
+    return await train();
+  } catch (error) {
+    const command = await resumeCommandOf(output, stopped).catch(() => null);
+    if (command === null || !(error instanceof Error)) throw error;
+    const explained = new Error(`${error.message}\nGo on with: ${command}`, { cause: error });
+    explained.name = error.name;
+    throw explained;
   }
 }
 

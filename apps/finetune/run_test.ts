@@ -4,6 +4,8 @@ import { CausalLM, openBackend, type Progress } from "tessera";
 import { join } from "node:path";
 import { type ConfigInput, configSchema } from "./config.ts";
 import { type Console, makeStyles } from "@tessera/cli";
+import { parseArguments } from "./command_line.ts";
+import { readJob } from "./job.ts";
 import { main } from "./main.ts";
 import { runJob, type RunOptions, type RunResult } from "./run.ts";
 import { tinyFolder } from "./tiny_config.ts";
@@ -59,7 +61,7 @@ function run(
     evaluation: { maxNewTokens: 4, samples: 1 },
     ...changes,
   });
-  return runJob({ config: { ...config, name: "trial" }, output: null, source: null }, {
+  return runJob({ config: { ...config, name: "trial" }, output: null, stopped: null, source: null }, {
     console: recordingConsole(),
     signal: new AbortController().signal,
     overwrite: false,
@@ -161,6 +163,100 @@ Deno.test("runJob() ends by hand after a step, with the adapter saved", () =>
     assert.deepEqual([record!.training.interrupted, record!.training.steps.length, record!.after], [true, 1, null]);
     assert.ok(namesIn(output).includes("adapter"));
     assert.match(await Deno.readTextFile(join(output, "report.html")), /Ended by hand after 1 of 4/);
+  }));
+
+/** Ends a run by hand after a step of its training. */
+function endAfter(step: number): Pick<RunOptions, "console" | "signal"> {
+  const controller = new AbortController();
+  const console = recordingConsole((label, done) => {
+    if (label === "Training" && done === step) controller.abort(new Error("by hand"));
+  });
+  return { console, signal: controller.signal };
+}
+
+/** Goes on with the run in a folder, as the command line does. */
+async function resume(output: string, options: Partial<RunOptions> = {}, flags: string[] = []): Promise<RunResult> {
+  const job = await readJob(parseArguments(["--resume", output, ...flags]));
+  const signal = new AbortController().signal;
+  return await runJob(job, { console: recordingConsole(), signal, overwrite: false, planOnly: false, ...options });
+}
+
+/** What a run measured, without what a clock gives. */
+function measured({ record }: RunResult): unknown {
+  const { training, before, after, generations } = record!;
+  const steps = training.steps.map(({ tokensPerSecond: _, ...step }) => step);
+  const scores = [before, after].map((score) => ({ ...score!, seconds: 0 }));
+  return { steps, heldOut: training.heldOut, tokens: training.tokens, scores, generations };
+}
+
+Deno.test("runJob() that was ended by hand goes on as if it had not been, in the same folder", () =>
+  withWorkplace(async (folder) => {
+    const whole = await run(folder);
+    const ended = await run(folder, {}, endAfter(1));
+    const { output } = ended;
+    assert.equal(ended.resume, `deno task finetune --resume ${output}`);
+    assert.deepEqual(namesIn(join(output, "checkpoints")), [
+      "checkpoint-000001.json",
+      "checkpoint-000001.safetensors",
+      "run.json",
+    ]);
+    const again = endAfter(3);
+    assert.deepEqual((await resume(output, again)).record!.training.resumedAfter, [1]);
+    assert.match((again.console as ReturnType<typeof recordingConsole>).lines.join("\n"), /Go on with: deno task/);
+
+    const console = recordingConsole();
+    const rest = await resume(output, { console }, ["--keep", "1"]);
+    assert.deepEqual(measured(rest), measured(whole));
+    assert.deepEqual([rest.output, rest.resume, rest.record!.startedAt], [output, null, ended.record!.startedAt]);
+    assert.match(console.lines.join("\n"), /Resumes +after step 3 of 4\n[^]*Before → after/);
+    assert.match(await Deno.readTextFile(join(output, "report.html")), /Resumed after[^]*step 1, 3/);
+    assert.deepEqual(namesIn(output), ["adapter", "config.json", "metrics.json", "report.html"]);
+    const adapters = await Promise.all(
+      [output, whole.output].map((one) => Deno.readFile(join(one, "adapter", "adapter_model.safetensors"))),
+    );
+    assert.deepEqual(adapters[0], adapters[1]);
+    await assert.rejects(resume(output), { name: "UsageError", message: /^Cannot resume .*: the run is over/ });
+  }));
+
+Deno.test("runJob() whose training fails says how to go on, and leaves its folder to it", () =>
+  withWorkplace(async (folder) => {
+    const console = recordingConsole((label, done) => {
+      if (label === "Training" && done === 3) throw Object.assign(new Error("The GPU was lost"), { name: "LostError" });
+    });
+    const output = join(folder, "runs", "trial");
+    await assert.rejects(run(folder, { checkpoint: { everySteps: 2 } }, { console }), {
+      name: "LostError",
+      message: `The GPU was lost\nGo on with: deno task finetune --resume ${output}`,
+    });
+    assert.deepEqual(namesIn(output), ["checkpoints"]);
+    const other = await run(folder);
+    assert.equal(other.output, join(folder, "runs", "trial-2"), "another run takes another folder");
+    assert.deepEqual(measured(await resume(output)), measured(other));
+    await assert.rejects(run(folder, { checkpoint: null }, { console }), { message: "The GPU was lost" });
+    assert.deepEqual(namesIn(join(folder, "runs")), ["trial", "trial-2"]);
+  }));
+
+Deno.test("readJob() says why a run cannot go on", () =>
+  withWorkplace(async (folder) => {
+    const { output } = await run(folder, {}, endAfter(1));
+    const job = (...flags: string[]) => readJob(parseArguments(["--resume", output, ...flags]));
+    const refused = (message: RegExp) => ({ name: "UsageError", message });
+    await assert.rejects(
+      job("--rank", "4"),
+      refused(/^Cannot use --lora\.rank with --resume: a run that goes on keeps/),
+    );
+    await assert.rejects(job("--config", "a.json"), refused(/^Cannot use --config with --resume/));
+    await assert.rejects(job("--backend", "webgpu", "--mesh", "batch=2"), refused(/"mesh" needs the backend "cpu"/));
+    assert.equal((await job("--backend", "tfjs-cpu")).config.backend, "tfjs-cpu");
+    assert.equal((await job("--plan")).stopped!.checkpoint.step, 1);
+    await assert.rejects(readJob(parseArguments(["--resume", folder])), refused(/there is no run with checkpoints/));
+
+    await Deno.writeTextFile(join(folder, "train.jsonl"), JSON.stringify({ prompt: "Say", response: "no" }) + "\n");
+    await assert.rejects(resume(output), { message: /"data\.examples" is 8 there and 1 here[^\n]*$/ });
+    await Deno.remove(join(output, "checkpoints", "checkpoint-000001.json"));
+    await assert.rejects(job(), refused(/it was stopped before its first checkpoint; start it again$/));
+    await Deno.writeTextFile(join(output, "checkpoints", "run.json"), "{");
+    await assert.rejects(job(), refused(/^Cannot resume .*run\.json": line 1, column 2 is not JSON/));
   }));
 
 Deno.test("runJob() ends by hand before training with nothing saved", () =>

@@ -1,5 +1,5 @@
 /** Training with a progress bar, and what it measured. */
-import { type CausalLM, type Evaluation, formatCount } from "tessera";
+import { type CausalLM, type CheckpointOptions, type Evaluation, formatCount, type History } from "tessera";
 import type { Config } from "./config.ts";
 import type { Console } from "@tessera/cli";
 import type { Prepared } from "./data.ts";
@@ -20,60 +20,93 @@ export interface TrainingOptions {
   readonly before: Scored | null;
   /** Where progress is shown. */
   readonly console: Console;
+  /** Where it is saved, and whether it goes on from there; null to save nothing. */
+  readonly checkpoint: CheckpointOptions | null;
+  /** The steps after which it was resumed. */
+  readonly resumedAfter: readonly number[];
   /** Ends training after the step under way. */
   readonly signal: AbortSignal;
+}
+
+/** What training came to. */
+export interface Trained {
+  /** What it did. */
+  readonly facts: TrainingFacts;
+  /** The loss on the held-out examples at its end, where that was measured. */
+  readonly known: Evaluation | undefined;
+}
+
+/** The loss on the held-out examples before training and after each epoch, by the number of steps done. */
+function heldOutPoints({ steps, epochs }: History, before: Scored | null): HeldOutPoint[] {
+  const points = epochs.flatMap(({ epoch, validation }) =>
+    validation ? [{ step: steps.filter((step) => step.epoch <= epoch).length, loss: validation.loss }] : []
+  );
+  return before ? [{ step: 0, loss: before.score.loss }, ...points] : points;
 }
 
 /**
  * Trains a model that is compiled.
  *
- * @returns what training did, and the loss on the held-out examples at its end where that was measured.
- * @throws {Error} when the loss stops being a number.
+ * @throws {Error} when the loss stops being a number, or when there is a checkpoint that training cannot go on from.
  */
-export async function trainModel(
-  lm: CausalLM,
-  { config, plan, train, heldOut, before, console, signal }: TrainingOptions,
-): Promise<{ readonly facts: TrainingFacts; readonly known: Evaluation | undefined }> {
-  const bar = console.progress("Training", plan.steps, "steps");
+export async function trainModel(lm: CausalLM, options: TrainingOptions): Promise<Trained> {
+  const { config, plan, train, heldOut, before, console, checkpoint, resumedAfter, signal } = options;
+  const begin = resumedAfter.at(-1) ?? 0;
+  const first = begin + 1;
+  const bar = console.progress("Training", plan.steps, "steps", begin);
   const start = performance.now();
-  const steps: TrainingFacts["steps"][number][] = [];
-  const points: HeldOutPoint[] = before ? [{ step: 0, loss: before.score.loss }] : [];
   let [tokens, seconds, secondsToFirstStep, smoothed] = [0, 0, 0, 0];
-  let known: Evaluation | undefined;
+  if (begin > 0) bar.update(begin);
+  let history: History;
   try {
-    await lm.fit(train.dataset, {
+    history = await lm.fit(train.dataset, {
       epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
       maxSteps: plan.steps,
       seed: config.training.seed,
       signal,
       ...(heldOut === null ? {} : { validation: heldOut.dataset }),
-      onStep: ({ step, loss, tokens: read, tokensPerSecond, learningRate, gradientNorm }) => {
-        if (step === 1) secondsToFirstStep = (performance.now() - start) / 1000;
+      ...(checkpoint === null ? {} : { checkpoint }),
+      onStep: ({ step, loss, tokens: read, tokensPerSecond }) => {
+        if (step === first) secondsToFirstStep = (performance.now() - start) / 1000;
         tokens += read;
         seconds += read / tokensPerSecond;
         // The loss of one batch jumps about, so the bar shows a mean over about twenty.
-        smoothed = step === 1 ? loss : 0.9 * smoothed + 0.1 * loss;
-        steps.push({ step, loss, learningRate, gradientNorm, tokensPerSecond });
+        smoothed = step === first ? loss : 0.9 * smoothed + 0.1 * loss;
         bar.update(step, { loss: smoothed, "tokens/s": formatCount(tokens / seconds) });
-      },
-      onEpoch: ({ validation }) => {
-        known = validation;
-        if (validation) points.push({ step: steps.length, loss: validation.loss });
       },
     });
   } finally {
     bar.done();
   }
+  return { facts: factsOf(history, secondsToFirstStep, options), known: knownAtEnd(history, options) };
+}
+
+function factsOf(
+  history: History,
+  secondsToFirstStep: number,
+  { plan, before, resumedAfter, signal }: TrainingOptions,
+): TrainingFacts {
+  const { steps } = history;
+  const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
+  const seconds = steps.reduce((sum, step) => sum + step.tokens / step.tokensPerSecond, 0);
   return {
-    facts: {
-      steps,
-      heldOut: points,
-      tokens,
-      seconds,
-      tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
-      secondsToFirstStep,
-      interrupted: signal.aborted && steps.length < plan.steps,
-    },
-    known: signal.aborted ? undefined : known,
+    steps: steps.map(({ step, loss, learningRate, gradientNorm, tokensPerSecond }) => ({
+      step,
+      loss,
+      learningRate,
+      gradientNorm,
+      tokensPerSecond,
+    })),
+    heldOut: heldOutPoints(history, before),
+    tokens,
+    seconds,
+    tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
+    secondsToFirstStep,
+    interrupted: signal.aborted && steps.length < plan.steps,
+    resumedAfter,
   };
+}
+
+function knownAtEnd({ epochs }: History, { signal }: TrainingOptions): Evaluation | undefined {
+  return signal.aborted ? undefined : epochs.at(-1)?.validation;
 }

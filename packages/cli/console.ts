@@ -12,8 +12,8 @@ export interface Console {
   print(text?: string): void;
   /** Prints lines for people even when quiet. */
   announce(text: string): void;
-  /** Shows the progress of some work. */
-  progress(label: string, total: number, unit: string): Progress;
+  /** Shows the progress of some work, of which the first `begin` units, 0 unless given, are done already. */
+  progress(label: string, total: number, unit: string, begin?: number): Progress;
 }
 
 /** How a run prints. */
@@ -51,6 +51,6 @@ export function openConsole({ json, quiet }: ConsoleOptions): Console {
       if (!quiet) announce(text);
     },
     announce,
-    progress: (label, total, unit) => progress({ label, total, unit, stream, quiet, width: widest }),
+    progress: (label, total, unit, begin = 0) => progress({ label, total, unit, begin, stream, quiet, width: widest }),
   };
 }

@@ -58,6 +58,10 @@ function change(before: Score | null, after: Score | null, pick: (score: Score) 
   return after ? markup`<span class="from">${pick(before)} → </span>${pick(after)}` : pick(before);
 }
 
+function wholeTime({ seconds, training: { resumedAfter } }: RunRecord): string {
+  return `${formatDuration(seconds)} ${resumedAfter.length === 0 ? "in all" : "since it was resumed"}`;
+}
+
 function hero(record: RunRecord): Html {
   const { plan, training, before, after } = record;
   const share = plan.model.trainable / plan.model.parameters;
@@ -68,7 +72,7 @@ ${
       : figure("Training loss", formatNumber(training.steps.at(-1)?.loss ?? NaN), "per token, last step")
   }
 ${figure("Trained", formatCount(plan.model.trainable), `parameters, ${percentage(share)}\u00a0% of the model`)}
-${figure("Training time", formatDuration(training.seconds), `${formatDuration(record.seconds)} in all`)}
+${figure("Training time", formatDuration(training.seconds), wholeTime(record))}
 ${figure("Speed", formatCount(training.tokensPerSecond), "tokens/s in training")}
 </dl>`;
 }
@@ -219,6 +223,9 @@ ${
       ],
       ["AdamW", `β ${config.training.beta1} and ${config.training.beta2}, decay ${config.training.weightDecay}`],
       ["First step after", formatDuration(training.secondsToFirstStep)],
+      ...(training.resumedAfter.length === 0
+        ? []
+        : [["Resumed after", `step ${training.resumedAfter.map(formatCount).join(", ")}`] as const]),
       ["Seed", config.training.seed],
     ])
   }

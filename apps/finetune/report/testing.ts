@@ -77,6 +77,7 @@ export function sampleRecord(steps = 4, changes: Partial<RunRecord> = {}): RunRe
       tokensPerSecond: 11_234,
       secondsToFirstStep: 1.4,
       interrupted: false,
+      resumedAfter: [],
     },
     generations: [generation, { ...generation, after: expected.replace("19:30", "07:30") }],
     saved: { kind: "adapter", folder: "runs/sample/adapter", bytes: 412_000 },

@@ -98,6 +98,8 @@ export interface ProgressOptions {
   readonly label: string;
   /** What is counted, in the plural, such as `steps`. */
   readonly unit: string;
+  /** The units that were done before it started; 0 when absent. */
+  readonly begin?: number;
   /** Where it is written; standard error when absent. */
   readonly stream?: ProgressStream;
   /** The most columns to use; the terminal's width, or 120 elsewhere, when absent. */
@@ -134,28 +136,28 @@ const slowLineInterval = 60_000;
 const rateWindow = 30_000;
 
 /** A function from (time, units done) to the speed over the last half minute, in units per second. */
-function rateMeter(start: number): (now: number, done: number) => number | null {
+function rateMeter(start: number, begin: number): (now: number, done: number) => number | null {
   const samples: { now: number; done: number }[] = [];
   return (now, done) => {
     const last = samples.at(-1);
-    if (done > 0 && done !== last?.done) samples.push({ now, done });
+    if (done > begin && done !== last?.done) samples.push({ now, done });
     while (samples.length > 2 && samples[1]!.now < now - rateWindow) samples.shift();
     const first = samples[0];
     if (!first) return null;
     // The first unit is often slow (it compiles a program), so it counts only while there is nothing else.
-    const [since, count] = samples.length > 1 ? [first.now, done - first.done] : [start, done];
+    const [since, count] = samples.length > 1 ? [first.now, done - first.done] : [start, done - begin];
     return now > since && count > 0 ? count / ((now - since) / 1000) : null;
   };
 }
 
 /** Shows the progress of long work, starting now. */
 export function progress(options: ProgressOptions): Progress {
-  const { total, label, unit, quiet = false, now = () => performance.now() } = options;
+  const { total, label, unit, begin = 0, quiet = false, now = () => performance.now() } = options;
   if (quiet) return { update: () => {}, print: () => {}, done: () => {} };
   const stream = options.stream ?? standardErrorStream();
   const start = now();
-  const measure = rateMeter(start);
-  let state: ProgressState = { label, done: 0, total, unit, elapsed: 0, rate: null, fields: {} };
+  const measure = rateMeter(start, begin);
+  let state: ProgressState = { label, done: begin, total, unit, elapsed: 0, rate: null, fields: {} };
   let [drawnAt, drawnDone, ended] = [-Infinity, 0, false];
 
   function draw(end: string): void {

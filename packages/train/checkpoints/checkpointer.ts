@@ -22,7 +22,7 @@ export interface CheckpointOptions {
   readonly folder: string | Folder;
   /** Save after every so many updates; by time alone unless given. */
   readonly everySteps?: number;
-  /** Save when so many minutes have passed since the last time; 10 unless given, never where `everySteps` is given instead. */
+  /** Save when so many minutes have passed since the last time; 5 unless given, never where `everySteps` is given instead. */
   readonly everyMinutes?: number;
   /** The number of checkpoints to keep; 2 unless given. */
   readonly keep?: number;
@@ -88,7 +88,7 @@ export async function openCheckpoints(options: CheckpointOptions, training: Save
   const { name } = training.model;
   checkOptions(name, options);
   const folder = folderOf(options.folder);
-  const { everySteps, everyMinutes = everySteps === undefined ? 10 : Infinity, keep = 2 } = options;
+  const { everySteps, everyMinutes = everySteps === undefined ? 5 : Infinity, keep = 2 } = options;
   const run = await describeRun(training);
   const [last] = await listCheckpoints(folder);
   const known = last === undefined ? null : await readKnown(folder, last, training);

@@ -1,0 +1,155 @@
+/**
+ * A run that has begun to train, as it stands beside the checkpoints of its training: the job, and what was measured before, so
+ * that it can go on in another process.
+ */
+import { checkJson, type CheckpointOptions, lastCheckpoint, parseJson, type TrainingCheckpoint } from "tessera";
+import { UsageError } from "@tessera/cli";
+import { join } from "node:path";
+import { z } from "zod";
+import { type Config, configSchema } from "./config.ts";
+import type { Scored } from "./evaluation.ts";
+import { outputNames } from "./output_folder.ts";
+
+/** A run that has begun to train. */
+export interface BegunRun {
+  /** The job, with absolute paths. */
+  readonly config: Config;
+  /** When it began, as ISO 8601. */
+  readonly startedAt: string;
+  /** The score before training; null without held-out examples. */
+  readonly before: Scored | null;
+  /** The steps after which it was resumed. */
+  readonly resumedAfter: readonly number[];
+}
+
+/** A run to go on with, and how far its training had come. */
+export interface StoppedRun {
+  /** The run. */
+  readonly begun: BegunRun;
+  /** Its last checkpoint. */
+  readonly checkpoint: TrainingCheckpoint;
+}
+
+const share = z.number().min(0).max(1);
+const count = z.int().min(0);
+
+const schema = z.object({
+  format: z.literal(1, "this version of Tessera reads format 1"),
+  config: configSchema,
+  startedAt: z.string(),
+  before: z.object({
+    score: z.object({
+      loss: z.number(),
+      tokenAccuracy: share,
+      exactMatch: z.object({ right: count, total: count, share }).nullable(),
+      seconds: z.number(),
+    }),
+    answers: z.array(z.string()),
+  }).nullable(),
+  resumedAfter: z.array(count),
+});
+
+/** The folder of the checkpoints of a run. */
+export function checkpointFolder(output: string): string {
+  return join(output, outputNames.checkpoints);
+}
+
+function fileOf(output: string): string {
+  return join(checkpointFolder(output), "run.json");
+}
+
+async function writeBegunRun(output: string, begun: BegunRun): Promise<void> {
+  await Deno.mkdir(checkpointFolder(output), { recursive: true });
+  const temporary = `${fileOf(output)}.new`;
+  await Deno.writeTextFile(temporary, JSON.stringify({ format: 1, ...begun }, null, 2) + "\n");
+  await Deno.rename(temporary, fileOf(output));
+}
+
+/**
+ * Reads the run in a folder, to go on with it.
+ *
+ * @throws {UsageError} when there is none with a checkpoint, or what is there is damaged.
+ */
+export async function readStoppedRun(output: string): Promise<StoppedRun> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(fileOf(output));
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory)) throw cause;
+    throw new UsageError(`Cannot resume "${output}": ${await whatInstead(output)}`, { cause });
+  }
+  try {
+    const { config, startedAt, before, resumedAfter } = checkJson(
+      fileOf(output),
+      parseJson(fileOf(output), text),
+      schema,
+    );
+    const checkpoint = await lastCheckpoint(checkpointFolder(output));
+    if (checkpoint !== null) return { begun: { config, startedAt, before, resumedAfter }, checkpoint };
+  } catch (cause) {
+    throw new UsageError(`Cannot resume "${output}": ${(cause as Error).message}`, { cause });
+  }
+  throw new UsageError(`Cannot resume "${output}": it was stopped before its first checkpoint; start it again`);
+}
+
+async function whatInstead(output: string): Promise<string> {
+  try {
+    await Deno.stat(join(output, outputNames.metrics));
+    return "the run is over, and its results are there; start another one";
+  } catch {
+    return "there is no run with checkpoints; name the folder of one, such as runs/gemma2-tiny";
+  }
+}
+
+/**
+ * Keeps a run beside its checkpoints as it is about to train, and gives where and how often its training is saved, from where it
+ * goes on if it is one that was stopped; null when it is not to be saved.
+ */
+export async function keepRun(
+  output: string,
+  begun: BegunRun,
+  stopped: StoppedRun | null,
+): Promise<CheckpointOptions | null> {
+  const folder = checkpointFolder(output);
+  const { checkpoint } = begun.config;
+  // What an earlier run left there, which this one may overwrite, or will never go on from.
+  if (stopped === null) await removeFolder(folder);
+  if (checkpoint === null && stopped === null) return null;
+  await writeBegunRun(output, begun);
+  const { everySteps = null, everyMinutes = null, keep } = checkpoint ?? {};
+  return {
+    folder,
+    ...(everySteps === null ? {} : { everySteps }),
+    everyMinutes: everyMinutes ?? Infinity,
+    ...(keep === undefined ? {} : { keep }),
+    resume: stopped !== null,
+  };
+}
+
+/** Takes away what is kept to go on with a run, which is over. */
+export async function forgetRun(output: string): Promise<void> {
+  await removeFolder(checkpointFolder(output));
+}
+
+/**
+ * The command that goes on with a run that is ending, where there is a checkpoint that is later than the one that it went on from.
+ * Where there is none at all, nothing of the run is kept.
+ */
+export async function resumeCommandOf(output: string, stopped: StoppedRun | null): Promise<string | null> {
+  const last = await lastCheckpoint(checkpointFolder(output));
+  if (last === null) await forgetRun(output);
+  return last === null || last.step === stopped?.checkpoint.step ? null : resumeCommand(output);
+}
+
+async function removeFolder(folder: string): Promise<void> {
+  try {
+    await Deno.remove(folder, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** The command that goes on with the run in a folder. */
+export function resumeCommand(output: string): string {
+  return `deno task finetune --resume ${/^[\w./-]+$/.test(output) ? output : JSON.stringify(output)}`;
+}
