@@ -43,13 +43,14 @@ export function makePlan(
   const optimizer = adamW({ learningRate: training.learningRate, globalClipNorm: training.globalClipNorm });
   const shapes = train.facts.shapes.map(({ shape }) => shape);
   const [batchSize, length] = shapes.reduce((most, shape) => shape[0] * shape[1] > most[0] * most[1] ? shape : most);
+  const { gradientAccumulationSteps } = training;
   // The profile of a laptop computes as the CPU backend does; only memory is read off this plan.
-  const { memory } = planTraining({ backbone, optimizer, batchSize, length }, {
+  const { memory } = planTraining({ backbone, optimizer, batchSize, length, gradientAccumulationSteps }, {
     distribution,
     hardware: hardware.laptop,
   });
   const { available: _, cache: __, ...device } = memory;
-  const stepsPerEpoch = Math.ceil(train.dataset.statistics.batches / training.gradientAccumulationSteps);
+  const stepsPerEpoch = Math.ceil(train.dataset.statistics.batches / gradientAccumulationSteps);
   return {
     model: {
       name: basename(resolve(config.preset)),
@@ -151,6 +152,7 @@ export function describePlan(plan: Plan, config: Config, output: string): (reado
     [
       mesh === null ? "Memory" : "Per device",
       `weights ${formatBytes(device.weights)} (${storage}) · optimizer ${formatBytes(device.optimizer)} · ` +
+      (device.accumulators === 0 ? "" : `accumulated gradients ${formatBytes(device.accumulators)} · `) +
       `activations ${formatBytes(device.activations)} at most`,
     ],
     ["Training", trainFile],

@@ -37,6 +37,7 @@ export type { CheckpointOptions } from "./checkpoints/checkpointer.ts";
 export { removeCheckpoints } from "./checkpoints/checkpoint_files.ts";
 export type { TrainingCheckpoint } from "./checkpoints/checkpoint_files.ts";
 export {
+  accumulatorsOf,
   makeAccumulators,
   traceAccumulate,
   traceApply,

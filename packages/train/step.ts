@@ -124,10 +124,10 @@ export function traceTrainStep(
   });
 }
 
-/** Accumulators of the gradients of a model's trainable variables, filled with zeros. */
-export function makeAccumulators(model: TrainableModel, backend: Backend): Map<Variable, Variable> {
+/** Accumulators of the gradients of variables, without values. */
+export function accumulatorsOf(variables: readonly Variable[]): Map<Variable, Variable> {
   return new Map(
-    trainableVariables(model).map((variable) => {
+    variables.map((variable) => {
       const accumulator = new Variable(`accumulated/${variable.path}`, {
         shape: variable.shape,
         order: variable.order,
@@ -135,10 +135,16 @@ export function makeAccumulators(model: TrainableModel, backend: Backend): Map<V
         trainable: false,
         follows: { variable, axes: [...variable.shape.keys()] },
       });
-      putZeros(accumulator, backend, whereOf(variable));
       return [variable, accumulator];
     }),
   );
+}
+
+/** Accumulators of the gradients of a model's trainable variables, filled with zeros. */
+export function makeAccumulators(model: TrainableModel, backend: Backend): Map<Variable, Variable> {
+  const accumulators = accumulatorsOf(trainableVariables(model));
+  for (const [variable, accumulator] of accumulators) putZeros(accumulator, backend, whereOf(variable));
+  return accumulators;
 }
 
 /** Adds the gradient of a batch's summed loss to the accumulators. Outputs: the summed loss and the tokens that count. */

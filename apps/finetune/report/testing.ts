@@ -48,6 +48,7 @@ export function sampleRecord(steps = 4, changes: Partial<RunRecord> = {}): RunRe
       device: {
         weights: 4_461_056,
         optimizer: 786_432,
+        accumulators: 0,
         activations: 12_000_000,
         gradients: 393_216,
         training: 17_247_488,

@@ -16,7 +16,7 @@ import {
   type Variable,
 } from "@tessera/nn";
 import { cutSteps, type MemoryOfRun, memoryOfSteps, type Steps } from "@tessera/runtime";
-import { type Optimizer, traceTrainStep } from "@tessera/train";
+import { accumulatorsOf, type Optimizer, traceTrainStep } from "@tessera/train";
 import type { Backbone } from "../backbone.ts";
 import { cacheVariables } from "../cache.ts";
 import { trainable } from "../forward.ts";
@@ -33,6 +33,8 @@ export interface Training {
   readonly batchSize: number;
   /** The number of tokens in a sequence. */
   readonly length: number;
+  /** The number of batches per update; 1 unless given. */
+  readonly gradientAccumulationSteps?: number;
 }
 
 /** What runs it. */
@@ -51,11 +53,13 @@ export interface DeviceMemory {
   readonly weights: number;
   /** The optimizer's variables. */
   readonly optimizer: number;
+  /** The sums of the gradients of several batches; 0 where each batch is an update. */
+  readonly accumulators: number;
   /** The most that values made in a step take at a time, gradients included. */
   readonly activations: number;
   /** All gradients; few of them may exist while activations take the most. */
   readonly gradients: number;
-  /** Weights, optimizer and activations: the peak while training. */
+  /** Weights, optimizer, accumulators and activations: the peak while training. */
   readonly training: number;
   /** The key/value cache of a batch, when generating. */
   readonly cache: number;
@@ -131,6 +135,9 @@ export function planTraced({ training, step }: TracedTraining, options: PlanOpti
   const bytes = (variables: readonly Variable[]) => localBytes(variables, distribution);
   const weights = bytes(backbone.variables);
   const slots = bytes(optimizer.variables);
+  const isAccumulated = (training.gradientAccumulationSteps ?? 1) > 1;
+  const trainedVariables = backbone.variables.filter((variable) => variable.trainable);
+  const accumulators = isAccumulated ? bytes([...accumulatorsOf(trainedVariables).values()]) : 0;
   const steps = distribution === null ? null : cutSteps(graph, donate);
   const activations = steps === null ? memoryOf(graph, donate) : memoryOfSteps(steps, memoryOf);
   const { total, trainable: trained } = countParameters(backbone.variables);
@@ -146,9 +153,10 @@ export function planTraced({ training, step }: TracedTraining, options: PlanOpti
     memory: {
       weights,
       optimizer: slots,
+      accumulators,
       activations,
-      gradients: bytes(backbone.variables.filter((variable) => variable.trainable)),
-      training: weights + slots + activations,
+      gradients: bytes(trainedVariables),
+      training: weights + slots + accumulators + activations,
       cache: bytes(cacheVariables(backbone, rows, length).flatMap(({ key, value }) => [key, value])),
       available: hardware.memory,
     },

@@ -136,3 +136,13 @@ Deno.test("suggestMeshes() ranks what fits by speed, then what does not by size,
   assert.deepEqual(fits, fits.toSorted((a, b) => Number(b) - Number(a)));
   assert(fits[0] && !fits.at(-2));
 });
+
+Deno.test("planTraining() counts the accumulators of several batches, in float32 and as the weights are split", () => {
+  const [one, four] = [1, 4].map((gradientAccumulationSteps) =>
+    planOn({ model: 2 }, { ...training(false), gradientAccumulationSteps }).memory
+  );
+  assert.equal(one!.accumulators, 0);
+  // The model is in float32, so a sum takes what its weight takes.
+  assert.equal(four!.accumulators, four!.gradients);
+  assert.equal(four!.training - one!.training, four!.accumulators);
+});
