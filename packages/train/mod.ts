@@ -30,7 +30,7 @@ export type { AdamWOptions, Optimizer, Slots, StepScalars } from "./optimizer.ts
 export { Evaluator } from "./evaluator.ts";
 export type { EvaluateOptions, Evaluation } from "./evaluator.ts";
 export { Trainer } from "./trainer.ts";
-export type { CompileSettings, FitOptions } from "./trainer.ts";
+export type { CompileSettings, FitOptions } from "./fit_options.ts";
 export type { EpochReport, History, StepReport } from "./history.ts";
 export { lastCheckpoint } from "./checkpoints/checkpointer.ts";
 export type { CheckpointOptions } from "./checkpoints/checkpointer.ts";

@@ -6,7 +6,8 @@ import { createDataset } from "./data/batches.ts";
 import type { EpochReport, StepReport } from "./history.ts";
 import { adamW } from "./optimizer.ts";
 import { type BigramModel, bigramModel, data, examples } from "./testing.ts";
-import { type CompileSettings, Trainer } from "./trainer.ts";
+import type { CompileSettings } from "./fit_options.ts";
+import { Trainer } from "./trainer.ts";
 
 const backend = onnxBackend({ threads: 1 });
 

@@ -99,6 +99,15 @@ Deno.test("progress() prints plain lines elsewhere, seconds apart", () => {
   assert.equal(stream.written[1], "Fit   5% ░░░░░░░░░░ 51/1,000 steps · 1m35s left · loss 1.000\n");
 });
 
+Deno.test("progress() measures the speed of what is done since it started", () => {
+  let [time, text] = [0, ""];
+  const stream = { write: (more: string) => text += more, isTerminal: false, columns: () => 80 };
+  const bar = progress({ total: 100, begin: 40, label: "Fit", unit: "steps", stream, now: () => time });
+  time = 10_000;
+  bar.update(45);
+  assert.match(text, /45\/100 steps · 1m50s left · 0\.5000 steps\/s/);
+});
+
 Deno.test("progress() stays silent for a minute when little moves", () => {
   const stream = fakeStream(false);
   let time = 0;

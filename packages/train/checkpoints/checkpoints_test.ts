@@ -7,7 +7,8 @@ import { createDataset, type Dataset } from "../data/batches.ts";
 import type { History, StepReport } from "../history.ts";
 import { adamW, type AdamWOptions } from "../optimizer.ts";
 import { type BigramModel, bigramModel, data, examples } from "../testing.ts";
-import { type CompileSettings, type FitOptions, Trainer } from "../trainer.ts";
+import type { CompileSettings, FitOptions } from "../fit_options.ts";
+import { Trainer } from "../trainer.ts";
 import { listCheckpoints, removeCheckpoints } from "./checkpoint_files.ts";
 import { type CheckpointOptions, lastCheckpoint } from "./checkpointer.ts";
 
