@@ -42,6 +42,7 @@ const schema = z.object({
       loss: z.number(),
       tokenAccuracy: share,
       exactMatch: z.object({ right: count, total: count, share }).nullable(),
+      boxes: z.object({ overlap: share, total: count }).nullable(),
       seconds: z.number(),
     }),
     answers: z.array(z.string()),
