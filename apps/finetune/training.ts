@@ -50,7 +50,7 @@ function heldOutPoints({ steps, epochs }: History, before: Scored | null): HeldO
  * @throws {Error} when the loss stops being a number, or when there is a checkpoint that training cannot go on from.
  */
 export async function trainModel(lm: CausalLM, options: TrainingOptions): Promise<Trained> {
-  const { config, plan, train, heldOut, before, console, checkpoint, resumedAfter, signal } = options;
+  const { config, plan, train, heldOut, console, checkpoint, resumedAfter, signal } = options;
   const begin = resumedAfter.at(-1) ?? 0;
   const first = begin + 1;
   const bar = console.progress("Training", plan.steps, "steps", begin);
