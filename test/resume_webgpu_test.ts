@@ -34,6 +34,7 @@ await withGpu(() => {
       },
     });
     await assert.rejects(lost, {
+      name: "DeviceLostError",
       message: /The GPU was lost .*; update 4 is saved in "the given files", from where the training can be resumed$/,
     });
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { type Config, configSchema } from "./config.ts";
 import type { Scored } from "./evaluation.ts";
-import { outputNames } from "./output_folder.ts";
+import { outputNames, runFolder } from "./output_folder.ts";
 
 /** A run that has begun to train. */
 export interface BegunRun {
@@ -140,6 +140,17 @@ export async function resumeCommandOf(output: string, stopped: StoppedRun | null
   const last = await lastCheckpoint(checkpointFolder(output));
   if (last === null) await forgetRun(output);
   return last === null || last.step === stopped?.checkpoint.step ? null : resumeCommand(output);
+}
+
+/** The command that goes on with the last run of a name that was stopped, of those that keep a new one from their folders; or null. */
+export async function resumeCommandBefore(output: string, runs: string, name: string): Promise<string | null> {
+  let command = null;
+  for (let number = 1; runFolder(runs, name, number) !== output; number++) {
+    const folder = runFolder(runs, name, number);
+    const last = await lastCheckpoint(checkpointFolder(folder)).catch(() => null);
+    if (last !== null) command = resumeCommand(folder);
+  }
+  return command;
 }
 
 async function removeFolder(folder: string): Promise<void> {

@@ -33,6 +33,11 @@ async function findResults(folder: string): Promise<string[]> {
   return found;
 }
 
+/** The folder of the first, second or later run of one name. */
+export function runFolder(runs: string, name: string, number: number): string {
+  return join(runs, number === 1 ? name : `${name}-${number}`);
+}
+
 /** How the folder for results is chosen. */
 export interface OutputOptions {
   /** The folder that was asked for; null to choose one under `runs`. */
@@ -41,8 +46,8 @@ export interface OutputOptions {
   readonly name: string;
   /** Whether the folder that was asked for may hold another run. */
   readonly overwrite: boolean;
-  /** The folder that runs are kept in; `runs` when absent. */
-  readonly runs?: string;
+  /** The folder that runs are kept in. */
+  readonly runs: string;
 }
 
 /**
@@ -50,10 +55,10 @@ export interface OutputOptions {
  *
  * @throws {UsageError} when the folder that was asked for is a file, or holds another run that may not be overwritten.
  */
-export async function chooseOutput({ output, name, overwrite, runs = "runs" }: OutputOptions): Promise<string> {
+export async function chooseOutput({ output, name, overwrite, runs }: OutputOptions): Promise<string> {
   if (output === null) {
     for (let number = 1;; number++) {
-      const folder = join(runs, number === 1 ? name : `${name}-${number}`);
+      const folder = runFolder(runs, name, number);
       if (!(await exists(folder)) || (await isFolder(folder) && (await findResults(folder)).length === 0)) {
         return folder;
       }
@@ -63,9 +68,10 @@ export async function chooseOutput({ output, name, overwrite, runs = "runs" }: O
   if (!(await isFolder(output))) throw new UsageError(`Cannot write results to "${output}": it is a file`);
   const found = await findResults(output);
   if (found.length > 0 && !overwrite) {
+    const orResume = found.includes(outputNames.checkpoints) ? ", or go on with it by --resume" : "";
     throw new UsageError(
       `Cannot write results to "${output}": it holds another run (${found.join(", ")}); ` +
-        `name another folder, or add --overwrite`,
+        `name another folder, or add --overwrite${orResume}`,
     );
   }
   return output;

@@ -31,7 +31,7 @@ Deno.test("chooseOutput() numbers runs of one name", () =>
 
 Deno.test("chooseOutput() refuses a folder that holds another run, unless told to overwrite it", () =>
   withFolder(async (folder) => {
-    const choose = (overwrite: boolean) => chooseOutput({ output: folder, name: "tiny", overwrite });
+    const choose = (overwrite: boolean) => chooseOutput({ output: folder, name: "tiny", overwrite, runs: "runs" });
     assert.equal(await choose(false), folder, "an empty folder is free");
     await Deno.writeTextFile(join(folder, "notes.txt"), "mine");
     assert.equal(await choose(false), folder, "other files are in nobody's way");
@@ -41,8 +41,14 @@ Deno.test("chooseOutput() refuses a folder that holds another run, unless told t
       message: /holds another run \(adapter, metrics\.json\).*--overwrite/,
     });
     assert.equal(await choose(true), folder);
+    await Deno.mkdir(join(folder, "checkpoints"));
+    await assert.rejects(choose(false), {
+      message: /checkpoints.*, or add --overwrite, or go on with it by --resume$/,
+    });
     const file = join(folder, "notes.txt");
-    await assert.rejects(chooseOutput({ output: file, name: "tiny", overwrite: true }), { message: /it is a file/ });
+    await assert.rejects(chooseOutput({ output: file, name: "tiny", overwrite: true, runs: "runs" }), {
+      message: /it is a file/,
+    });
   }));
 
 function namesIn(folder: string): string[] {
@@ -67,4 +73,11 @@ Deno.test("claimOutput() leaves earlier results until there are new ones, and ot
     assert.deepEqual(namesIn(folder), ["adapter", "metrics.json", "notes.txt"]);
     await (await claimOutput(folder, "{}")).prepare();
     assert.deepEqual(namesIn(folder), ["config.json", "notes.txt"]);
+    await Deno.mkdir(join(folder, "checkpoints"));
+    await (await claimOutput(folder, "{}")).prepare();
+    assert.deepEqual(
+      namesIn(folder),
+      ["checkpoints", "config.json", "notes.txt"],
+      "a run can still go on after it ended",
+    );
   }));

@@ -17,7 +17,7 @@ import {
 } from "tessera";
 import { type Console, formatFacts } from "@tessera/cli";
 import { join } from "node:path";
-import { forgetRun, keepRun, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
+import { forgetRun, keepRun, resumeCommandBefore, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
 import type { Config } from "./config.ts";
 import type { Question } from "./data.ts";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
@@ -160,15 +160,12 @@ async function realPath(path: string): Promise<string> {
  * @throws {Error} when anything of it cannot be done, or the signal's reason when it is ended before training.
  */
 export async function runJob({ config, output: asked, stopped }: Job, options: RunOptions): Promise<RunResult> {
-  const { console, signal, overwrite, planOnly, runs } = options;
+  const { console, signal, overwrite, planOnly, runs = "runs" } = options;
   const startedAt = stopped?.begun.startedAt ?? new Date().toISOString();
   const start = performance.now();
-  const output = stopped !== null && asked !== null ? asked : await chooseOutput({
-    output: asked,
-    name: config.name,
-    overwrite,
-    ...(runs === undefined ? {} : { runs }),
-  });
+  const output = stopped !== null && asked !== null
+    ? asked
+    : await chooseOutput({ output: asked, name: config.name, overwrite, runs });
   const { name: backendName, reason } = await backendOf(config);
   const { plan, distribution, train, heldOut, questions } = await prepareJob(config, deviceKinds[backendName]);
   const optimizer = adamW(optimizerOptions(config, plan));
@@ -176,6 +173,8 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
   const facts = [...describePlan(plan, config, output), ...describeStopped(stopped)];
   console.print(formatFacts(facts, console.width, console.styles));
   if (reason !== null) console.print(`\nBackend: ${backendName}, since ${reason}`);
+  const earlier = asked === null ? await resumeCommandBefore(output, runs, config.name) : null;
+  if (earlier !== null) console.print(`\nAn earlier run was stopped; what goes on with it: ${earlier}`);
   if (planOnly) return { output, plan, record: null, resume: null };
   signal.throwIfAborted();
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { withGpu } from "@tessera/backend-webgpu/testing";
 import { CausalLM, openBackend, type Progress } from "tessera";
 import { join } from "node:path";
+import { resumeCommand } from "./begun_run.ts";
 import { type ConfigInput, configSchema } from "./config.ts";
 import { type Console, makeStyles } from "@tessera/cli";
 import { parseArguments } from "./command_line.ts";
@@ -226,10 +227,12 @@ Deno.test("runJob() whose training fails says how to go on, and leaves its folde
     const output = join(folder, "runs", "trial");
     await assert.rejects(run(folder, { checkpoint: { everySteps: 2 } }, { console }), {
       name: "LostError",
-      message: `The GPU was lost\nGo on with: deno task finetune --resume ${output}`,
+      message: `The GPU was lost\nGo on with: ${resumeCommand(output)}`,
     });
     assert.deepEqual(namesIn(output), ["checkpoints"]);
-    const other = await run(folder);
+    const printed = recordingConsole();
+    const other = await run(folder, {}, { console: printed });
+    assert.ok(printed.lines.includes(`An earlier run was stopped; what goes on with it: ${resumeCommand(output)}`));
     assert.equal(other.output, join(folder, "runs", "trial-2"), "another run takes another folder");
     assert.deepEqual(measured(await resume(output)), measured(other));
     await assert.rejects(run(folder, { checkpoint: null }, { console }), { message: "The GPU was lost" });

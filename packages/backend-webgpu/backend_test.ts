@@ -148,6 +148,9 @@ await withGpu(() => {
     device.destroy();
     await device.lost;
     await assert.rejects(program.run(inputs), /The GPU was lost.*last checkpoint/);
+    const lost = { name: "DeviceLostError", message: /^The GPU was lost/ };
+    assert.throws(() => backend.upload(matrix(0)), lost);
+    await assert.rejects(inputs[0]!.read(), lost);
     assert.ok(info !== undefined);
   });
 });

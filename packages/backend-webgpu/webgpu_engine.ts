@@ -108,6 +108,11 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
     throw found;
   }
 
+  /** Throws when the GPU is lost; what is made on it then is invalid, and errors about that say nothing. */
+  function checkPresence(): void {
+    if (failure?.name === lostName) throw failure;
+  }
+
   function submit(): void {
     store.ensureCommandEncoderReady();
     store.endComputePassEncoder();
@@ -155,6 +160,7 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
     store,
     bindingBytes: Math.min(maxBindingBytes, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize),
     upload(tensor) {
+      checkPresence();
       const { dtype, shape, data } = tensor;
       const rows = rowsPerPart(tensor, engine.bindingBytes);
       if (rows !== null) {
@@ -181,6 +187,7 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
         return { dtype, shape, data };
       }
       if (data.length === 0) return { dtype, shape, data };
+      checkPresence();
       // tfjs's own reading keeps a copy on the host.
       const bytes = await store.getBufferData(store.tensorMap.get(dataId).resource as never);
       if (dtype === "float32") data.set(new Float32Array(bytes));
