@@ -1,5 +1,5 @@
 /** The simplest language model and its data, for tests. */
-import { hostTensor } from "@tessera/core";
+import { type FloatDType, hostTensor, hostZeros } from "@tessera/core";
 import { Variable, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { createDataset, type Dataset } from "./data/batches.ts";
@@ -17,10 +17,10 @@ export interface BigramModel extends TrainableModel {
 }
 
 /** Makes the simplest language model: each token has a row of logits for the next. */
-export function bigramModel(backend: Backend): BigramModel {
-  const table = new Variable("table", { shape: [vocabularySize, vocabularySize], initializer: zeros() });
+export function bigramModel(backend: Backend, dtype: FloatDType = "float32"): BigramModel {
+  const table = new Variable("table", { shape: [vocabularySize, vocabularySize], dtype, initializer: zeros() });
   const frozen = new Variable("frozen", { shape: [1], initializer: zeros(), trainable: false });
-  table.value = backend.upload(hostTensor("float32", table.shape, new Float32Array(25)));
+  table.value = backend.upload(hostZeros(dtype, table.shape));
   frozen.value = backend.upload(hostTensor("float32", [1], Float32Array.of(1)));
   const variables = [table, frozen];
   return {
@@ -29,7 +29,7 @@ export function bigramModel(backend: Backend): BigramModel {
     vocabularySize,
     table,
     frozen,
-    hidden: ({ tokenIds }) => table.raw().gather(tokenIds).mul(frozen.raw()),
+    hidden: ({ tokenIds }) => table.read("float32").gather(tokenIds).mul(frozen.raw()),
     logits: (hidden) => hidden,
   };
 }

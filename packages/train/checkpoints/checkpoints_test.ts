@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { onnxBackend } from "@tessera/backend-onnx";
-import { toFloat32 } from "@tessera/core";
+import { type FloatDType, toFloat32 } from "@tessera/core";
 import { blobFolder, openSafetensors } from "@tessera/hub";
 import { disposeValues } from "@tessera/nn";
 import { createDataset, type Dataset } from "../data/batches.ts";
@@ -22,12 +22,13 @@ interface Fit extends Omit<FitOptions, "checkpoint"> {
   readonly checkpoint?: CheckpointOptions;
   readonly change?: (model: BigramModel) => void;
   readonly name?: string;
+  readonly dtype?: FloatDType;
 }
 
 /** Trains a fresh model, and gives what happened and the weights in the end. */
 async function fit(options: Fit = {}): Promise<{ readonly history: History; readonly weights: number[] }> {
-  const { settings, optimizer, dataset = data, change, name, ...rest } = options;
-  const made = bigramModel(backend);
+  const { settings, optimizer, dataset = data, change, name, dtype, ...rest } = options;
+  const made = bigramModel(backend, dtype);
   const model = name === undefined ? made : { ...made, name };
   change?.(model);
   const learningRate = { type: "cosine", peak: 0.1, warmupSteps: 2, totalSteps: 12 } as const;
@@ -84,6 +85,24 @@ Deno.test("fit() goes on after several stops, in the middle of an epoch and whil
   const controller = new AbortController();
   await fit({ ...shuffled, checkpoint, signal: controller.signal, onEpoch: () => controller.abort() });
   const rest = await fit({ ...shuffled, checkpoint });
+  assert.deepEqual(timeless(rest.history), timeless(whole.history));
+  assert.deepEqual(rest.weights, whole.weights);
+});
+
+Deno.test("fit() goes on with weights in 16 bits, and with their copies in float32", async () => {
+  const whole = await fit({ ...shuffled, dtype: "bfloat16" });
+  const folder = blobFolder();
+  await fit({ ...shuffled, dtype: "bfloat16", checkpoint: { folder }, ...endAfter(7) });
+  const file = await openSafetensors(folder.file("checkpoint-000007.safetensors"));
+  file.close();
+  const types = [...file.tensors].map(([name, { dtype }]) => `${name} ${dtype}`);
+  assert.deepEqual(types.sort(), [
+    "adamw/table_master F32",
+    "adamw/table_momentum F32",
+    "adamw/table_velocity F32",
+    "table BF16",
+  ]);
+  const rest = await fit({ ...shuffled, dtype: "bfloat16", checkpoint: { folder, resume: true } });
   assert.deepEqual(timeless(rest.history), timeless(whole.history));
   assert.deepEqual(rest.weights, whole.weights);
 });
