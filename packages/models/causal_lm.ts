@@ -56,6 +56,7 @@ import type {
   FromPresetOptions,
   GenerateOptions,
 } from "./causal_lm_options.ts";
+import { checkImages, checkTokens } from "./check_inputs.ts";
 import { checkDistribution, distribute } from "./distribute.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "./generation_defaults.ts";
@@ -64,7 +65,7 @@ import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
 import { buildPreset, type PresetName } from "./presets/presets.ts";
 import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
 import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
-import { checkImages, checkTokens, TextGenerator } from "./text_generation.ts";
+import { TextGenerator } from "./text_generation.ts";
 
 /** A causal language model: generates, scores, and is fine-tuned. */
 export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
@@ -411,7 +412,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * The logits of every token, float32 [batch, time, vocabulary], or, by `mode: "loss"`, the negative log-probability of every
    * token given those before it, float32 [batch, time]: 0 for the first token and for padding.
    *
-   * @throws {RangeError} when a token is not in the vocabulary or a row is longer than the context.
+   * @throws {RangeError} when a token is not in the vocabulary, a row is longer than the context, or a row's image tokens are not
+   * those of its pictures, at its beginning.
    * @throws {TypeError} when there are pictures and the model takes none, or they are of another size.
    */
   async score(inputs: ScoreInputs & { readonly mode?: ScoreMode }): Promise<HostTensor<"float32">> {
@@ -421,8 +423,12 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     if (time > this.contextLength) {
       throw new RangeError(`Cannot score ${time} tokens with "${this.name}": its context holds ${this.contextLength}`);
     }
-    checkTokens(tokens.data, this.backbone, this.name);
-    checkImages(inputs.images, this.backbone, this.name);
+    checkTokens(tokens.data, this);
+    const rows = Array.from(
+      { length: tokens.shape[0]! },
+      (_, row) => tokens.data.subarray(row * time, (row + 1) * time),
+    );
+    checkImages(inputs.images, rows, this);
     await this.#distribute();
     return await this.#scorer.score({ ...inputs, tokenIds: tokens }, mode);
   }

@@ -45,9 +45,7 @@ export class PaliGemmaBackbone implements Backbone {
       config.text.hiddenDim,
       dtype,
     );
-    // PaliGemma 2's configs have a cap on the logits, which Transformers does not apply to them: see decision 0016.
-    const text = { ...config.text, finalLogitSoftCap: null };
-    this.decoder = new GemmaBackbone(text, { ...options, scope: this.#scope });
+    this.decoder = new GemmaBackbone(config.text, { ...options, scope: this.#scope });
     this.images = { size: config.vision.imageSize, tokens: this.#tower.tokens, tokenId: config.imageTokenId };
   }
 

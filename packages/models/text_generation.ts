@@ -1,10 +1,10 @@
 /** Text generation: what users ask for, checked, and what comes out, as text. */
-import type { HostTensor } from "@tessera/core";
 import { type ChatMessage, textStream, type Tokenizer } from "@tessera/hub";
 import type { Backend } from "@tessera/runtime";
 import type { TextConfig } from "./architectures.ts";
 import type { Backbone } from "./backbone.ts";
 import type { ChatGenerateOptions, GenerateOptions } from "./causal_lm_options.ts";
+import { checkImages, checkTokens } from "./check_inputs.ts";
 import { Generator } from "./generate.ts";
 import type { GenerationDefaults } from "./generation_defaults.ts";
 import { type Sampling, samplingOf } from "./sampling.ts";
@@ -126,7 +126,7 @@ export class TextGenerator {
     const limit = Math.min(maxLength, text.contextLength);
     const sampling = samplingOf(options, defaults.sampling);
     prompts.forEach((prompt, row) => this.#checkPrompt(prompt, row, limit));
-    checkImages(options.images, this.#parts.backbone, this.#parts.name);
+    checkImages(options.images, prompts, this.#parts);
     const stopTokenIds = [...(options.stopTokenIds ?? this.#defaultStops()), ...this.#specialStops(stopStrings)];
     if (options.stopTokenIds !== undefined) this.#checkTokens(stopTokenIds);
     return {
@@ -197,38 +197,8 @@ export class TextGenerator {
   }
 
   #checkTokens(tokens: Iterable<number>): void {
-    checkTokens(tokens, this.#parts.backbone, this.#parts.name);
+    checkTokens(tokens, this.#parts);
   }
-}
-
-/**
- * Checks that a model has some tokens.
- *
- * @throws {RangeError} when one is not in its vocabulary.
- */
-export function checkTokens(tokens: Iterable<number>, { vocabularySize, images }: Backbone, name: string): void {
-  for (const token of tokens) {
-    if (Number.isInteger(token) && token >= 0 && token < vocabularySize || token === images?.tokenId) continue;
-    throw new RangeError(
-      `Cannot use token ${token} with "${name}": its vocabulary has the tokens 0 to ${vocabularySize - 1}`,
-    );
-  }
-}
-
-/**
- * Checks that a model takes some pictures.
- *
- * @throws {TypeError} when it takes none, or others.
- */
-export function checkImages(given: HostTensor<"float32"> | undefined, { images }: Backbone, name: string): void {
-  if (given === undefined) return;
-  if (images === undefined) throw new TypeError(`Cannot show "${name}" a picture: it takes text only`);
-  const { size } = images;
-  const [count, ...sides] = given.shape;
-  if (count !== undefined && count > 0 && sides.join() === [size, size, 3].join()) return;
-  throw new TypeError(
-    `Cannot show "${name}" pictures of shape [${given.shape.join(",")}]: expected [pictures,${size},${size},3]`,
-  );
 }
 
 /** The text of an answer as its tokens come, up to a stop string. Models may have tokens that their tokenizers lack: they read as nothing. */

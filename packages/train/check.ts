@@ -1,12 +1,13 @@
 /** Checks of a data set against the model that is to read it. */
 import type { Dataset } from "./data/batches.ts";
 import { createPacer } from "./data/pace.ts";
-import type { TrainableModel } from "./step.ts";
+import type { ModelImages, TrainableModel } from "./step.ts";
 
 /**
- * Checks, before any work, that a model knows all tokens of a data set, and that there are pictures where it takes them.
+ * Checks, before any work, that a model knows all tokens of a data set, and that there are pictures where it takes them, for which
+ * the first tokens stand.
  *
- * @throws {RangeError} when it does not know one; the message names the example and the token.
+ * @throws {RangeError} when it does not know one, or when those of a picture stand elsewhere; the message names the example.
  * @throws {TypeError} when there are no pictures, or pictures that it does not take.
  */
 export async function checkTokens(model: TrainableModel, dataset: Dataset): Promise<void> {
@@ -31,6 +32,21 @@ export async function checkTokens(model: TrainableModel, dataset: Dataset): Prom
           `${model.vocabularySize - 1}; encode the data with the tokenizer of this model`,
       );
     }
+    if (images !== undefined) checkImageTokens(model.name, at, tokenIds, images);
     await rest();
   }
+}
+
+function checkImageTokens(name: string, at: string, tokenIds: Int32Array, { tokens, tokenId }: ModelImages): void {
+  const wrong = tokenIds.findIndex((token, position) => (token === tokenId) !== (position < tokens));
+  if (wrong < 0 && tokenIds.length >= tokens) return;
+  throw new RangeError(
+    `Cannot use ${at} with "${name}": ` +
+      (wrong < tokens
+        ? `only ${
+          wrong < 0 ? tokenIds.length : wrong
+        } of the ${tokens} tokens of its picture (${tokenId}) stand at its beginning`
+        : `it has the token of a picture (${tokenId}) at position ${wrong}, behind text`) +
+      `; an example begins with ${tokens} of them, and has none elsewhere`,
+  );
 }

@@ -15,6 +15,8 @@ import type { Optimizer, StepScalars } from "./optimizer.ts";
 export interface ModelImages {
   /** The side of a picture, in pixels. */
   readonly size: number;
+  /** The number of tokens that stand for a picture, at the beginning of its row. */
+  readonly tokens: number;
   /** The token that stands for a part of a picture; it may lie beyond the vocabulary. */
   readonly tokenId: number;
 }

@@ -57,6 +57,8 @@ class Checkpoint:
     """The tokens of each row's suffix."""
     images: int = 1
     """The images of a row."""
+    store_head: bool = False
+    """Whether the file holds the head although it is tied to the embedding, as some fine-tunes do."""
     must_matter: dict = field(default_factory=dict)
     """Path of a config field, with the value that must give other logits."""
 
@@ -67,8 +69,8 @@ GEMMA_2 = dict(GEMMA_1, model_type="gemma2", num_hidden_layers=3, num_key_value_
                sliding_window=6, attn_logit_softcapping=2.0, final_logit_softcapping=6.0)
 SIGLIP = dict(model_type="siglip_vision_model", hidden_size=24, intermediate_size=40, num_hidden_layers=2,
               num_attention_heads=2, image_size=28, patch_size=7, vision_use_head=False)
-CAPS = {"text_config.attn_logit_softcapping": None}
-"""The soft cap that must matter. That of the logits, which PaliGemma 2's configs have, is not applied by Transformers."""
+CAPS = {"text_config.attn_logit_softcapping": None, "text_config.final_logit_softcapping": None}
+"""The soft caps that must matter. Transformers 5.23 applies that of the logits, 5.18 did not."""
 
 CHECKPOINTS = [
     Checkpoint("pali1_mqa_old_names", 1, GEMMA_1, SIGLIP, names="old", old_config=True,
@@ -98,6 +100,31 @@ CHECKPOINTS = [
                dict(SIGLIP, patch_size=14, num_hidden_layers=1, layer_norm_eps=3e-2), names="old",
                must_matter={"text_config.rms_norm_eps": 1e-6, "vision_config.layer_norm_eps": 1e-6,
                             "text_config.query_pre_attn_scalar": 24}),
+    # 64 patches: four times as many as the others have, as 448 pixels are to 224.
+    Checkpoint("pali1_many_patches_f16", 8, dict(GEMMA_1, hidden_size=40, num_attention_heads=2, num_key_value_heads=1,
+                                             head_dim=24),
+               dict(SIGLIP, image_size=32, patch_size=4, hidden_size=32, num_attention_heads=4),
+               dtype=torch.float16, must_matter={"vision_config.hidden_act": "gelu"}),
+    Checkpoint("pali1_f16_shards", 9, dict(GEMMA_1, num_attention_heads=2, num_key_value_heads=2, rms_norm_eps=1e-3),
+               dict(SIGLIP, image_size=21, hidden_size=20, num_attention_heads=1), dtype=torch.float16,
+               max_shard_size="40KB", must_matter={"text_config.rms_norm_eps": 1e-6}),
+    Checkpoint("pali1_old_names_head_in_file_bf16", 10, dict(GEMMA_1, num_attention_heads=8, num_key_value_heads=4,
+                                                             head_dim=8, num_hidden_layers=3),
+               dict(SIGLIP, image_size=24, patch_size=8, num_hidden_layers=1), names="old", old_config=True,
+               dtype=torch.bfloat16, store_head=True, prompts=(3, 11), suffixes=(8, 5),
+               must_matter={"vision_config.hidden_act": "gelu"}),
+    Checkpoint("pali2_many_patches_bf16_shards", 11,
+               dict(GEMMA_2, num_hidden_layers=2, num_key_value_heads=4, sliding_window=9),
+               dict(SIGLIP, image_size=32, patch_size=4, hidden_size=36, num_attention_heads=3), dtype=torch.bfloat16,
+               max_shard_size="40KB", prompts=(6, 9), suffixes=(14, 8),
+               must_matter=CAPS | {"text_config.sliding_window": 256}),
+    Checkpoint("pali2_mixed_names_head_in_file", 12,
+               dict(GEMMA_2, hidden_size=24, intermediate_size=48, num_attention_heads=2, num_key_value_heads=1,
+                    head_dim=20, query_pre_attn_scalar=6),
+               dict(SIGLIP, image_size=30, patch_size=10, layer_norm_eps=3e-2), names="mixed", old_config=True,
+               image_token=128, store_head=True,
+               must_matter=CAPS | {"text_config.sliding_window": 256, "text_config.query_pre_attn_scalar": 20,
+                                   "vision_config.layer_norm_eps": 1e-6}),
 ]
 
 OLD_NAMES = [
@@ -167,6 +194,12 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         value = json.loads(index.read_text())
         value["weight_map"] = {rename(name): file for name, file in value["weight_map"].items()}
         write_json(index, value)
+    if checkpoint.store_head:
+        file = folder / "model.safetensors"
+        weights = load_file(file)
+        [embedding] = [tensor for name, tensor in weights.items() if name.endswith("embed_tokens.weight")]
+        name = "lm_head.weight" if checkpoint.names == "new" else "language_model.lm_head.weight"
+        save_file(weights | {name: embedding.clone()}, file, metadata={"format": "pt"})
     if checkpoint.old_config:
         write_json(folder / "config.json", old_config(checkpoint))
 
