@@ -8,7 +8,16 @@
  */
 import { z } from "zod";
 import type { FloatDType } from "@tessera/core";
-import { type HfConfig, type LayerType, layerTypesOf, type Rope, ropeOf, tokenIds, torchDtypeOf } from "./hf_config.ts";
+import {
+  type HfConfig,
+  type LayerType,
+  layerTypesOf,
+  padTokenId,
+  type Rope,
+  ropeOf,
+  tokenIds,
+  torchDtypeOf,
+} from "./hf_config.ts";
 import { checkJson } from "./json_file.ts";
 
 /** The configuration of a Gemma 1 or Gemma 2 checkpoint, with every default filled in. */
@@ -76,7 +85,7 @@ const shared = {
   tie_word_embeddings: z.boolean().default(true),
   bos_token_id: tokenId.default(2),
   eos_token_id: tokenIds.default([1]),
-  pad_token_id: tokenId.default(0),
+  pad_token_id: padTokenId.default(0),
   attention_bias: never,
   use_bidirectional_attention: never,
   hidden_activation: tanhGelu,

@@ -168,6 +168,13 @@ export const tokenIds: z.ZodType<number[]> = z.union([
   z.null().transform(() => []),
 ]);
 
+/** The token that fills a batch; some files say -1 for none. */
+export const padTokenId: z.ZodType<number | null> = z.union([
+  z.number().int().nonnegative(),
+  z.literal(-1).transform(() => null),
+  z.null(),
+]);
+
 const generationSchema = z.looseObject({
   eos_token_id: tokenIds.default([]),
   do_sample: z.boolean().nullish(),

@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import type { FloatDType } from "@tessera/core";
-import { type HfConfig, type Rope, ropeOf, tokenIds, torchDtypeOf } from "./hf_config.ts";
+import { type HfConfig, padTokenId, type Rope, ropeOf, tokenIds, torchDtypeOf } from "./hf_config.ts";
 import { checkJson } from "./json_file.ts";
 
 /** How a Llama stretches its rotary embedding, in the names of `config.json`. */
@@ -120,8 +120,7 @@ const llamaSchema = z.looseObject({
   tie_word_embeddings: z.boolean().default(false),
   bos_token_id: z.number().int().nonnegative().nullable().default(1),
   eos_token_id: tokenIds.default([2]),
-  // Some files say -1 for none.
-  pad_token_id: z.number().int().min(-1).nullable().default(null),
+  pad_token_id: padTokenId.default(null),
   hidden_act: z.literal("silu", notSupported('"silu"')).nullish(),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
@@ -201,7 +200,7 @@ export function llamaConfig(config: HfConfig): HfLlamaConfig {
     tie_word_embeddings: fields.tie_word_embeddings,
     bos_token_id: fields.bos_token_id,
     eos_token_id: fields.eos_token_id,
-    pad_token_id: fields.pad_token_id === -1 ? null : fields.pad_token_id,
+    pad_token_id: fields.pad_token_id,
     dtype: torchDtypeOf(raw, path),
   };
 }

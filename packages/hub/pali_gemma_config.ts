@@ -9,7 +9,7 @@
 import { z } from "zod";
 import type { FloatDType } from "@tessera/core";
 import { gemmaConfig, type HfGemmaConfig } from "./gemma_config.ts";
-import { type HfConfig, tokenIds, torchDtypeOf } from "./hf_config.ts";
+import { type HfConfig, padTokenId, tokenIds, torchDtypeOf } from "./hf_config.ts";
 import { checkJson } from "./json_file.ts";
 
 /** The configuration of a SigLIP vision tower, with every default filled in. */
@@ -65,7 +65,7 @@ const schema = z.looseObject({
   projection_dim: size.nullish(),
   bos_token_id: tokenId,
   eos_token_id: tokenIds.nullish(),
-  pad_token_id: tokenId,
+  pad_token_id: padTokenId.nullish(),
 });
 
 /**
