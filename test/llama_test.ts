@@ -9,8 +9,8 @@ import {
   openBackend,
   openCheckpoint,
   openSafetensors,
-  writeSafetensors,
 } from "tessera";
+import { withChanged } from "./support/changed_checkpoint.ts";
 import { assertFails } from "./support/failures.ts";
 import { watchBuffers } from "./support/live_buffers.ts";
 import { golden, largestDifference, withFolder } from "./support/models.ts";
@@ -84,34 +84,13 @@ Deno.test("Llama3CausalLM.fromPreset() rejects a Gemma, and keeps nothing of it"
   assert.equal(live.size, 0);
 });
 
-/** Copies a golden's folder, changes its config and its tensors, and runs a test with it. */
-async function withChanged(
-  name: string,
-  changes: {
-    readonly config?: Readonly<Record<string, unknown>>;
-    readonly tensors?: (tensors: Map<string, HostTensor>) => void;
-  },
-  run: (folder: string) => Promise<void>,
-): Promise<void> {
-  await withFolder(async (folder) => {
-    const config = JSON.parse(await Deno.readTextFile(golden(`llama/${name}/config.json`)));
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify({ ...config, ...changes.config }));
-    const checkpoint = await openCheckpoint(golden(`llama/${name}`));
-    const tensors = new Map([...checkpoint.tensors.keys()].map((key) => [key, checkpoint.read(key)]));
-    changes.tensors?.(tensors);
-    const sources = Array.from(tensors, ([key, type]) => ({ name: key, type, read: () => type }));
-    await writeSafetensors(`${folder}/model.safetensors`, sources);
-    checkpoint.close();
-    await run(folder);
-  });
-}
-
 const tied = "llama32_tied_head_in_file_old";
+const tiedFolder = `llama/${tied}`;
 
 Deno.test("a tied Llama loads from whichever of its two names the embedding is stored under", async () => {
   const expected = await logitsOf(golden(`llama/${tied}`), tied);
   for (const absent of ["lm_head.weight", "model.embed_tokens.weight"]) {
-    await withChanged(tied, { tensors: (tensors) => tensors.delete(absent) }, async (folder) => {
+    await withChanged(tiedFolder, { tensors: (tensors) => tensors.delete(absent) }, async (folder) => {
       assert.equal(largestDifference(await logitsOf(folder, tied), expected), 0);
     });
   }
@@ -125,7 +104,7 @@ Deno.test("fromPreset() rejects a head that its config ties to the embedding and
       { ...head, data: head.data.map((value, i) => i === 999 ? value + 1 : value) } as HostTensor,
     );
   };
-  await withChanged(tied, { tensors: change }, async (folder) => {
+  await withChanged(tiedFolder, { tensors: change }, async (folder) => {
     const { backend: counted, live } = watchBuffers(backend);
     await assertFails(() => CausalLM.fromPreset(folder, { backend: counted }), TypeError, [
       folder,
@@ -134,7 +113,7 @@ Deno.test("fromPreset() rejects a head that its config ties to the embedding and
     ]);
     assert.equal(live.size, 0);
   });
-  await withChanged(tied, { tensors: change, config: { tie_word_embeddings: false } }, async (folder) => {
+  await withChanged(tiedFolder, { tensors: change, config: { tie_word_embeddings: false } }, async (folder) => {
     const lm = await Llama3CausalLM.fromPreset(folder, { backend });
     assert.equal(lm.backbone.config.tieWordEmbeddings, false);
     lm.dispose();
@@ -166,7 +145,7 @@ for (
   ] as const
 ) {
   Deno.test(`fromPreset() rejects a Llama with ${what}`, async () => {
-    await withChanged("llama32_tied_padded", { config }, async (folder) => {
+    await withChanged("llama/llama32_tied_padded", { config }, async (folder) => {
       const { backend: counted, live } = watchBuffers(backend);
       await assertFails(() => CausalLM.fromPreset(folder, { backend: counted }), kind, [folder, ...parts]);
       assert.equal(live.size, 0);
