@@ -75,6 +75,19 @@ onLinux("a bfloat16 checkpoint is widened one tensor at a time, or not at all", 
   });
 });
 
+onLinux(
+  "a checkpoint is rounded to 4 bits one tensor at a time, and its floats leave memory when they are read",
+  async () => {
+    await withWeights("bfloat16", async (folder) => {
+      const { used, weights } = await measure("quantize", folder);
+      // The embedding, the largest tensor of the file.
+      const largest = 8000 * 512 * 2;
+      assert(used.most! > 0.9 * weights, "the memory of the weights must be seen");
+      assert(used.most! <= weights + largest + 24 * MiB, `${used.most} bytes for weights of ${weights}`);
+    });
+  },
+);
+
 onLinux("eight devices get their slices of a checkpoint and no more, whatever they are cut from", async () => {
   for (const dtype of ["float32", "bfloat16"] as const) {
     await withWeights(dtype, async (folder) => {

@@ -16,6 +16,7 @@ import {
 import { readGolden } from "./support/pali_goldens.ts";
 import { assertFails } from "./support/failures.ts";
 import { distributions, meshOf } from "./support/meshes.ts";
+import { cosineOf, trainOnBoth } from "./support/quantized.ts";
 import { countingRows, examplesOf, golden, tinyModel, withCheckpoint, withFolder } from "./support/models.ts";
 
 const backend = await openBackend("cpu", { deviceCount: 4 });
@@ -122,24 +123,68 @@ for (const quantize of ["int8", "int4"] as const) {
 }
 
 for (const quantize of ["int8", "int4"] as const) {
-  Deno.test(`${quantize} on a mesh: scales go with their codes, and logits are as near as on one device`, async () => {
-    const run = async (distribution: Distribution | null) => {
-      const lm = await CausalLM.fromPreset(golden("gemma/gemma2_gqa"), { backend, distribution, quantize });
-      const logits = await lm.score({ tokenIds: countingRows([12, 12], 36) });
-      const tokens = await lm.generateTokens([[5, 9, 30]], { maxNewTokens: 6, stopTokenIds: [] });
-      lm.dispose();
-      return { logits, tokens };
-    };
-    const expected = await run(null);
-    for (const [batch, model] of [[2, 2], [1, 4]] as const) {
-      const { logits, tokens } = await run(distributions["the published map"]!(meshOf(backend, batch, model)));
-      // Each device rounds its share of the input by itself, so errors differ; they must not be larger.
-      const { error } = compare(logits, expected.logits);
-      assert(error < 0.06, `off by ${error} on ${batch}×${model}`);
-      assert.equal(tokens[0]!.length, 6);
-    }
+  Deno.test(`${quantize}: an adapter trains as on the floats that the codes stand for`, async () => {
+    await withFolder(async (folder) => {
+      const made = tinyModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 256 });
+      await made.saveToPreset(folder);
+      made.dispose();
+      // 4 × 24 rows: more than kernels for few rows are taken for.
+      const { quantized, floats } = await trainOnBoth(folder, backend, { quantize, length: 24 });
+      assert(floats.losses.at(-1)! < floats.losses[0]! - 0.3, `${floats.losses}`);
+      // Layers round their input to 8 bits, gradients do not.
+      quantized.losses.forEach((loss, i) =>
+        assert(Math.abs(loss / floats.losses[i]! - 1) < 0.01, `${quantized.losses}`)
+      );
+      const cosine = cosineOf(quantized.factors, floats.factors);
+      assert(cosine > 0.97, `the adapters' cosine is ${cosine}`);
+    });
   });
 }
+
+for (const quantize of ["int8", "int4"] as const) {
+  Deno.test(`${quantize} on a mesh: scales go with their codes, and logits are as near as on one device`, async () => {
+    await withFolder(async (folder) => {
+      const made = tinyModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 512 });
+      await made.saveToPreset(folder);
+      made.dispose();
+      const run = async (distribution: Distribution | null) => {
+        const lm = await CausalLM.fromPreset(folder, { backend, distribution, quantize });
+        // Few rows on each device, and many.
+        const [few, many] = [countingRows([12, 12], 36), countingRows([80, 80], 36)];
+        const logits = [await lm.score({ tokenIds: few }), await lm.score({ tokenIds: many })];
+        const tokens = await lm.generateTokens([[5, 9, 30]], { maxNewTokens: 6, stopTokenIds: [] });
+        lm.dispose();
+        return { logits, tokens };
+      };
+      const expected = await run(null);
+      for (const [batch, model] of [[2, 2], [1, 4]] as const) {
+        const { logits, tokens } = await run(distributions["the published map"]!(meshOf(backend, batch, model)));
+        logits.forEach((found, i) => {
+          // Each device rounds its share of the input by itself, so errors differ; they must not be larger.
+          const { error } = compare(found, expected.logits[i]!);
+          assert(error < 0.06, `off by ${error} on ${batch}×${model}`);
+        });
+        assert.equal(tokens[0]!.length, 6);
+      }
+    });
+  });
+}
+
+Deno.test("a mesh that would cut a block of 4-bit codes is refused before anything is loaded", async () => {
+  await withFolder(async (folder) => {
+    const made = tinyModel(backend, { hiddenDim: 64 });
+    await made.saveToPreset(folder);
+    made.dispose();
+    const distribution = distributions["the published map"]!(meshOf(backend, 4, 1));
+    const load = (quantize: QuantizationName) => CausalLM.fromPreset(folder, { backend, distribution, quantize });
+    await assertFails(() => load("int4"), RangeError, [
+      "attention/query/kernel",
+      "its 2 blocks of 32",
+      "over 4 devices",
+    ]);
+    (await load("int8")).dispose();
+  });
+});
 
 Deno.test("the decoder of a PaliGemma is stored in int8, its tower as it was", async () => {
   const folder = golden("pali_gemma/pali2_gqa_window");

@@ -4,8 +4,9 @@ import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
 import { adamW, createDataset, hardware, openBackend, planTraining } from "tessera";
 import { assertLikeTransformers } from "./support/goldens.ts";
-import { countingRows, examplesOf, golden, tinyModel } from "./support/models.ts";
+import { countingRows, examplesOf, golden, tinyModel, withFolder } from "./support/models.ts";
 import { assertPaliGemma } from "./support/pali_goldens.ts";
+import { trainOnBoth } from "./support/quantized.ts";
 import { assertTrainsAsProcessor } from "./support/same_training.ts";
 
 await withGpu(async () => {
@@ -22,6 +23,21 @@ await withGpu(async () => {
     "pali2_gqa_window has the logits, the loss and the greedy tokens of Transformers on WebGPU",
     () => assertPaliGemma(backend, golden("pali_gemma/pali2_gqa_window"), 1e-3),
   );
+
+  for (const quantize of ["int8", "int4"] as const) {
+    Deno.test(`On WebGPU an adapter trains on ${quantize} as on the floats that the codes stand for`, async () => {
+      await withFolder(async (folder) => {
+        const made = tinyModel(backend, { hiddenDim: 64, vocabularySize: 64 });
+        await made.saveToPreset(folder);
+        made.dispose();
+        const { quantized, floats } = await trainOnBoth(folder, backend, { quantize, length: 12 });
+        assert(floats.losses.at(-1)! < floats.losses[0]! - 0.1, `${floats.losses}`);
+        for (const [found, expected] of [[quantized.losses, floats.losses], [quantized.factors, floats.factors]]) {
+          found!.forEach((x, i) => assert(Math.abs(x - expected![i]!) <= 1e-3, `${i}: ${x}, expected ${expected![i]}`));
+        }
+      });
+    });
+  }
 
   Deno.test(
     "Ten steps of LoRA on WebGPU have the losses and the weights of the processor, on a 2×2 mesh too",

@@ -103,6 +103,7 @@ export function withTableNames(checkpoint: Checkpoint, rules: readonly NameRule[
     tensors: new Map([...fileNames].map(([name, stored]) => [name, checkpoint.tensors.get(stored)!])),
     read: (name, options) => checkpoint.read(inFile(name), options),
     readSlice: (name, ranges, options) => checkpoint.readSlice(inFile(name), ranges, options),
+    release: (name) => checkpoint.release(inFile(name)),
     close: () => checkpoint.close(),
   };
 }
@@ -134,6 +135,8 @@ export async function loadWeights(
     const read = source.read(tensor);
     if (variable.quantization !== null) {
       await loadQuantized(variable, requireFloats(read, variable), backend, options.where);
+      // Nothing reads these floats again: without this, the whole file would stay in memory beside the codes.
+      source.release(tensor);
     } else {
       const whole = { ...read, shape: variable.stored.shape };
       putBlocks(variable, (block) => inDType(cutBlock(whole, block), variable, backend), backend, options.where);

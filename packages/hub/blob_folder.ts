@@ -150,6 +150,8 @@ class BlobBytes implements FileBytes {
     target.set(new Uint8Array(this.buffer(begin, begin + target.length)));
   }
 
+  release(): void {}
+
   close(): void {
     this.#read = null;
   }

@@ -146,6 +146,10 @@ class OpenCheckpoint implements Checkpoint {
     return this.#find(name).readSlice(name, ranges, options);
   }
 
+  release(name: string): void {
+    this.#find(name).release(name);
+  }
+
   close(): void {
     for (const file of this.#files.values()) file.close();
   }

@@ -60,6 +60,8 @@ class ReadFile implements FileBytes {
     }
   }
 
+  release(): void {}
+
   close(): void {
     if (this.#open) this.#file.close();
     this.#open = false;
@@ -92,6 +94,15 @@ class MappedFile implements FileBytes {
   copy(begin: number, target: Uint8Array<ArrayBuffer>): void {
     checkOpen(this.path, this.#open);
     if (target.length > 0) Deno.UnsafePointerView.copyInto(this.#map.address, target, begin);
+  }
+
+  release(begin: number, end: number): void {
+    checkOpen(this.path, this.#open);
+    // Pages that reach beyond the range stay.
+    const [from, to] = [Math.ceil(begin / pageBytes) * pageBytes, Math.floor(end / pageBytes) * pageBytes];
+    if (to <= from) return;
+    const start = Deno.UnsafePointer.offset(this.#map.address, from);
+    withLibc((libc) => libc.madvise(start, BigInt(to - from), adviseDontNeed));
   }
 
   close(): void {
@@ -130,6 +141,7 @@ const symbols = {
   // off_t has 64 bits on every system that Deno runs on.
   mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
+  madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The C library and the value of `MAP_NORESERVE`, by system; positioned reads serve the systems that are not listed. */
@@ -139,6 +151,10 @@ const systems: Partial<Record<typeof Deno.build.os, { libc: string; noReserve: n
 };
 const protReadWrite = 1 | 2;
 const mapPrivate = 2;
+/** `MADV_DONTNEED`. */
+const adviseDontNeed = 4;
+/** The largest page that one of these systems has by default. */
+const pageBytes = 2 ** 16;
 const mapFailed = 0xffff_ffff_ffff_ffffn;
 
 /**

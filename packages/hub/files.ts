@@ -18,6 +18,8 @@ export interface FileBytes {
   buffer(begin: number, end: number, alignment: number): ArrayBuffer;
   /** Fills `target` with the bytes from `begin` on. */
   copy(begin: number, target: Uint8Array<ArrayBuffer>): void;
+  /** Frees the memory of a map from `begin` to `end`, until it is read again; what was written there is lost. */
+  release(begin: number, end: number): void;
   /** Gives up the file; buffers stay valid. */
   close(): void;
 }

@@ -54,6 +54,8 @@ export interface TensorStore {
    * @throws {TypeError} when its dtype has no counterpart in host memory.
    */
   readSlice(name: string, ranges: readonly Range[], options?: ReadOptions): HostTensor;
+  /** Frees the memory that a tensor has as a part of a map, until it is read again; what was written to it is lost. */
+  release(name: string): void;
   /** Gives up the files; tensors that were read stay valid. */
   close(): void;
 }
@@ -146,6 +148,11 @@ class OpenFile implements SafetensorsFile {
       this.#bytes.copy(info.begin + start * bytes, out.subarray(at, at + length * bytes));
     });
     return this.#decode(name, info.dtype, dtype, shape, out.buffer);
+  }
+
+  release(name: string): void {
+    const info = this.tensors.get(name);
+    if (info !== undefined) this.#bytes.release(info.begin, info.end);
   }
 
   close(): void {

@@ -123,6 +123,23 @@ for (const { name, map } of ways) {
     );
   });
 
+  Deno.test(`release() leaves tensors to be read again, and their neighbours as they are, ${name}`, async () => {
+    const count = 100_000;
+    const values = Float32Array.from({ length: 2 * count }, (_, i) => i);
+    const header = {
+      a: { dtype: "F32", shape: [count], data_offsets: [0, 4 * count] },
+      b: { dtype: "F32", shape: [count], data_offsets: [4 * count, 8 * count] },
+    };
+    await withFile(safetensorsBytes(padded(header), new Uint8Array(values.buffer)), map, (file) => {
+      const [a, b] = [file.read("a").data, file.read("b").data];
+      b.fill(7);
+      file.release("a");
+      assert.deepEqual([...a], [...values.subarray(0, count)]);
+      assert.deepEqual(file.read("a").data, values.subarray(0, count));
+      assert.ok(b.every((value) => value === 7));
+    });
+  });
+
   Deno.test(`tensors outlive close(), reads do not, ${name}`, async () => {
     const header = { w: { dtype: "F32", shape: [2], data_offsets: [0, 8] } };
     await withFile(safetensorsBytes(padded(header), f32(3, 4)), map, (file) => {

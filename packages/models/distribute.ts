@@ -1,7 +1,7 @@
 /** Putting a model on a mesh: its layouts are checked before anything moves. */
 import type { Tensor } from "@tessera/core";
 import type { Distribution } from "@tessera/mesh";
-import { distributionOf, moveValue, traceProgram, type Variable } from "@tessera/nn";
+import { distributionOf, layoutOf, moveValue, traceProgram, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 
 /** What is put on a mesh. */
@@ -27,6 +27,7 @@ export function checkDistribution(model: Distributable, distribution: Distributi
     logits: model.logits(model.hidden(batch)),
   }));
   distribution.check(model.variables, { activations: activations.map(({ path }) => path) });
+  for (const variable of model.variables) layoutOf(variable, distribution);
 }
 
 /**

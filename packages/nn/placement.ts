@@ -21,7 +21,7 @@ import type { Follows, Variable } from "./variable.ts";
  * The layout of a variable, by its logical axes.
  *
  * @throws {TypeError} when several keys of the layout map match its path.
- * @throws {RangeError} when it cannot be split so.
+ * @throws {RangeError} when it cannot be split so, or a device would get a part of a quantised variable's block.
  */
 export function layoutOf<Axis extends string>(
   variable: Variable,
@@ -29,9 +29,29 @@ export function layoutOf<Axis extends string>(
 ): TensorLayout<Axis> {
   const { follows } = variable;
   if (follows === null || distribution.getTensorLayout(variable.path) !== undefined) {
-    return distribution.getVariableLayout(variable);
+    const layout = distribution.getVariableLayout(variable);
+    requireWholeBlocks(variable, layout);
+    return layout;
   }
   return followed(variable, follows, distribution);
+}
+
+/** Requires that no device gets a part of a block of codes that shares a scale, or of a byte that holds two. */
+function requireWholeBlocks({ path, shape, order, quantization }: Variable, { dims, mesh }: TensorLayout): void {
+  if (quantization === null) return;
+  const { name, bits, scale } = quantization;
+  shape.forEach((length, axis) => {
+    const parts = partsOf(mesh, dims[axis] ?? []);
+    const blocks = scale.shape[axis]!;
+    const paired = bits === 4 && axis === order.at(-1);
+    const whole = blocks > 1 ? blocks : paired ? length / 2 : length;
+    if (whole % parts === 0) return;
+    throw new RangeError(
+      `Cannot shard "${path}" in ${name} axis ${axis} (${length}) over ${parts} devices: its ${whole} ` +
+        `${blocks > 1 ? `blocks of ${length / blocks}, which share a scale each,` : "pairs of codes"} ` +
+        `are not divisible by ${parts}; split it over fewer devices, or quantize to int8`,
+    );
+  });
 }
 
 function followed<Axis extends string>(

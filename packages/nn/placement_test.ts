@@ -12,6 +12,7 @@ import { einsumDense } from "./dense.ts";
 import { zeros } from "./initializers.ts";
 import { layoutOf, storedSharding } from "./placement.ts";
 import { activation, assign, traceProgram } from "./program.ts";
+import { quantizeVariables } from "./quantization.ts";
 import { Scope } from "./scope.ts";
 import { shardProgram } from "./shard_program.ts";
 import { type Follows, Variable } from "./variable.ts";
@@ -37,6 +38,30 @@ Deno.test("a variable lies as the key that names it says, its stored axes in the
   const distribution = parallel(["query/kernel", ["model", "batch", null]]);
   assert.equal(String(layoutOf(kernel(), distribution)), "PartitionSpec('model', 'batch', None)");
   assert.equal(formatSharding(storedSharding(kernel(), distribution)), "[model, -, batch]");
+});
+
+Deno.test("layoutOf() refuses to cut blocks of codes that share a scale, and bytes that hold two", () => {
+  const quantized = (width: number, quantize: "int8" | "int4") => {
+    const shape = [8, width, 16];
+    const variable = new Variable("query/kernel", { shape, summed: [1], order: [0, 2, 1], initializer });
+    quantizeVariables([variable], quantize);
+    return variable;
+  };
+  const distribution = parallel(["query/kernel", [null, "model", null]]);
+  const sharding = (variable: Variable) => formatSharding(storedSharding(variable, distribution));
+  const whole = quantized(128, "int4");
+  assert.deepEqual([sharding(whole), sharding(whole.quantization!.scale)], ["[-, -, model]", "[-, -, model]"]);
+  // One block is one scale, which every device has.
+  const single = quantized(24, "int4");
+  assert.deepEqual([sharding(single), sharding(single.quantization!.scale)], ["[-, -, model]", "[-, -, -]"]);
+  assert.equal(sharding(quantized(64, "int8")), "[-, -, model]");
+  assert.throws(() => layoutOf(quantized(64, "int4"), distribution), {
+    name: "RangeError",
+    message:
+      'Cannot shard "query/kernel" in int4 axis 1 (64) over 4 devices: its 2 blocks of 32, which share a scale each, ' +
+      "are not divisible by 4; split it over fewer devices, or quantize to int8",
+  });
+  assert.throws(() => layoutOf(quantized(12, "int4"), distribution), /its 6 pairs of codes are not divisible by 4/);
 });
 
 Deno.test("a variable that no key names lies as the one that it follows", () => {

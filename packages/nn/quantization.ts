@@ -91,6 +91,14 @@ export function quantizeVariables(variables: Iterable<Variable>, name: Quantizat
 /** Elements that are rounded at a time: a few milliseconds' worth. */
 const elementsAtATime = 1 << 20;
 
+let widened = new Float32Array(0);
+
+/** Room for the floats of one piece, which is free again when the piece is rounded. */
+function floatsFor(count: number): Float32Array<ArrayBuffer> {
+  if (widened.length < count) widened = new Float32Array(count);
+  return widened.subarray(0, count);
+}
+
 /** Rounds elements a piece at a time, so that the event loop can run in between and no second copy of them is made. */
 function* quantizing(
   { run, bits }: VariableQuantization,
@@ -100,7 +108,11 @@ function* quantizing(
   const step = run * Math.max(1, Math.floor(elementsAtATime / run));
   for (let start = 0; start < data.length; start += step) {
     const piece = data.subarray(start, Math.min(data.length, start + step));
-    quantizeRuns(toFloat32({ dtype, shape: [piece.length], data: piece }), run, bits, into, start);
+    const floats = toFloat32(
+      { dtype, shape: [piece.length], data: piece },
+      dtype === "float32" ? undefined : floatsFor(piece.length),
+    );
+    quantizeRuns(floats, run, bits, into, start);
     yield;
   }
   return into;

@@ -4,16 +4,7 @@
  *
  * Usage: `memory_use.ts <scenario> <folder>`. Linux only: `RssAnon` is the memory that a process has touched and that is no file's.
  */
-import {
-  adamW,
-  bytesOf,
-  CausalLM,
-  createDataset,
-  DeviceMesh,
-  GemmaBackbone,
-  ModelParallel,
-  openBackend,
-} from "tessera";
+import { adamW, CausalLM, createDataset, DeviceMesh, GemmaBackbone, ModelParallel, openBackend } from "tessera";
 import { countingRows, examplesOf } from "./models.ts";
 
 const backend = await openBackend("cpu");
@@ -22,7 +13,12 @@ const dataset = createDataset(examplesOf(rows), { batchSize: 2, buckets: [16] })
 
 /** The memory that this process has touched and that is no file's, in bytes. */
 function anonymousBytes(): number {
-  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(Deno.readTextFileSync("/proc/self/status"))![1]) * 1024;
+  return residentBytes("RssAnon");
+}
+
+/** The memory of one kind that this process has touched, in bytes. */
+function residentBytes(kind: "RssAnon" | "RssFile"): number {
+  return Number(new RegExp(`^${kind}:\\s+(\\d+) kB$`, "m").exec(Deno.readTextFileSync("/proc/self/status"))![1]) * 1024;
 }
 
 const start = anonymousBytes();
@@ -71,6 +67,14 @@ const scenarios: Readonly<Record<string, (folder: string) => Promise<CausalLM>>>
     const onProgress = () => void (used.most = Math.max(used.most!, anonymousBytes() - start));
     return await CausalLM.fromPreset(folder, { backend, onProgress });
   },
+  async quantize(folder) {
+    used.most = 0;
+    const files = residentBytes("RssFile");
+    const onProgress = () => {
+      used.most = Math.max(used.most!, anonymousBytes() - start + residentBytes("RssFile") - files);
+    };
+    return await CausalLM.fromPreset(folder, { backend, quantize: "int4", onProgress });
+  },
   async shard(folder) {
     used.most = 0;
     const onProgress = () => void (used.most = Math.max(used.most!, anonymousBytes() - start));
@@ -88,7 +92,7 @@ const scenarios: Readonly<Record<string, (folder: string) => Promise<CausalLM>>>
 
 const [scenario, folder] = Deno.args as [string, string];
 const lm = await scenarios[scenario]!(folder);
-const sizes = lm.variables.filter(({ path }) => !path.includes("lora")).map(({ stored }) => bytesOf(stored));
+const sizes = lm.variables.filter(({ path }) => !path.includes("lora")).map(({ bytes }) => bytes);
 const weights = sizes.reduce((sum, bytes) => sum + bytes, 0);
 console.log(JSON.stringify({ weights, largest: Math.max(...sizes), used }));
 lm.dispose();

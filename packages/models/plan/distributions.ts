@@ -1,5 +1,6 @@
 /** Distributions as people name them: a mesh by its axes, and a layout by a word or by its expressions. */
 import { DataParallel, DeviceMesh, type Distribution, LayoutMap, type LayoutSpec, ModelParallel } from "@tessera/mesh";
+import { layoutOf } from "@tessera/nn";
 import type { Backbone } from "../backbone.ts";
 
 /** The size of each axis of a mesh by its name, such as `{ batch: 2, model: 8 }`. */
@@ -35,6 +36,7 @@ export function distributionFor(
   if (!isPublished) { for (const [key, spec] of Object.entries(layout)) layoutMap.set(key, spec); }
   const distribution = new ModelParallel({ layoutMap, batchDimName, kvHeads: "replicate" });
   distribution.check(backbone.variables);
+  for (const variable of backbone.variables) layoutOf(variable, distribution);
   return distribution;
 }
 
