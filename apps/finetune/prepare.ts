@@ -23,6 +23,8 @@ import type { Plan } from "./record.ts";
 export interface PreparedJob {
   /** What will be done. */
   readonly plan: Plan;
+  /** The architecture with its adapters, without values. */
+  readonly backbone: Backbone;
   /** Where the model lies; null for one device. */
   readonly distribution: Distribution | null;
   /** The training examples. */
@@ -95,5 +97,5 @@ export async function prepareJob(config: Config, deviceKind = "cpu"): Promise<Pr
   const heldOut = examples.heldOut && await prepare(examples.heldOut);
   const questions = heldOut ? chooseQuestions(heldOut, config) : [];
   const plan = makePlan({ backbone, contextLength, distribution }, config, train, heldOut);
-  return { plan, distribution, train, heldOut, questions };
+  return { plan, backbone, distribution, train, heldOut, questions };
 }

@@ -9,6 +9,7 @@ import {
   type Backend,
   type BackendName,
   CausalLM,
+  checkTrainingFits,
   chooseBackend,
   type Distribution,
   formatCount,
@@ -25,7 +26,7 @@ import { type Scored, scoreModel } from "./evaluation.ts";
 import { deviceKinds, type Job } from "./job.ts";
 import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_folder.ts";
 import { describePlan, optimizerOptions } from "./plan.ts";
-import { loraOptions, prepareJob } from "./prepare.ts";
+import { loraOptions, type PreparedJob, prepareJob } from "./prepare.ts";
 import type { Generation, Plan, RunRecord, SavedFiles } from "./record.ts";
 import { readPictures } from "./report/pictures.ts";
 import { renderReport } from "./report/report.ts";
@@ -95,6 +96,23 @@ async function loadModel(
   } finally {
     bar?.done();
   }
+}
+
+/** Refuses, before any weight is read, batches that the backend's devices cannot take. */
+async function checkFits(
+  config: Config,
+  plan: Plan,
+  { backbone, distribution, backend, train }: Pick<PreparedJob, "backbone" | "distribution" | "train"> & {
+    readonly backend: Backend;
+  },
+): Promise<void> {
+  const { shapes } = train.dataset.statistics;
+  const { batch, time } = shapes.reduce((most, shape) =>
+    shape.batch * shape.time > most.batch * most.time ? shape : most
+  );
+  // An optimizer of its own: the other one keeps what it knows for the model that is trained.
+  const optimizer = adamW(optimizerOptions(config, plan));
+  await checkTrainingFits({ backbone, optimizer, batchSize: batch, length: time }, { backend, distribution });
 }
 
 async function folderBytes(folder: string): Promise<number> {
@@ -167,7 +185,10 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
     ? asked
     : await chooseOutput({ output: asked, name: config.name, overwrite, runs });
   const { name: backendName, reason } = await backendOf(config);
-  const { plan, distribution, train, heldOut, questions } = await prepareJob(config, deviceKinds[backendName]);
+  const { plan, backbone, distribution, train, heldOut, questions } = await prepareJob(
+    config,
+    deviceKinds[backendName],
+  );
   const optimizer = adamW(optimizerOptions(config, plan));
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
   const facts = [...describePlan(plan, config, output), ...describeStopped(stopped)];
@@ -187,6 +208,7 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
   let claim: Claim | undefined;
   let lm: CausalLM | undefined;
   try {
+    await checkFits(config, plan, { backbone, distribution, backend, train });
     claim = await claimOutput(output, formatJson(kept));
     console.print();
     lm = await loadModel(config, { backend, distribution }, console, signal);

@@ -6,8 +6,8 @@ import { checkDevice, virtualDevices } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
 import { cpuEngine } from "./cpu_engine.ts";
 import { isOnProcessor, openDevice } from "./device.ts";
-import { compileGraph, type Target } from "./executable.ts";
-import { checkFits } from "./lowering/fits.ts";
+import { compileGraph, excessIn, type Target } from "./executable.ts";
+import { excessOf } from "./lowering/fits.ts";
 import { processorGroup, processorLowering } from "./lowering/processor.ts";
 import { tfjsLowering } from "./lowering/table.ts";
 import { webgpuLowering } from "./lowering/webgpu.ts";
@@ -67,7 +67,7 @@ export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Webgpu
     engine,
     table,
     steps: (graph) => webgpuSteps(graph, table, group),
-    check: (graph, steps) => checkFits(graph, steps, engine.bindingBytes),
+    excess: (graph, steps) => excessOf(graph, steps, engine.bindingBytes),
   };
   const backend = backendOver("webgpu", target, deviceCount);
   return { ...backend, memory: () => engine.memory(), resetPeak: () => engine.resetPeak() };
@@ -91,6 +91,7 @@ export function backendOver(
       new TfjsBuffer(engine, checkDevice(name, devices, device), engine.upload(tensor)),
     zeros: ({ dtype, shape }, device = devices[0]!) =>
       new TfjsBuffer(engine, checkDevice(name, devices, device), engine.upload(hostZeros(dtype, shape))),
+    ...(target.excess === undefined ? {} : { excess: (graph) => excessIn(target, graph) }),
     compile: async (graph, options) => {
       checkDevice(name, devices, options.device);
       return await compileGraph(target, graph, options);

@@ -11,7 +11,7 @@ import {
   optimizations,
   type Tensor,
 } from "@tessera/core";
-import type { CompileOptions, Device, Executable } from "@tessera/runtime";
+import { type CompileOptions, type Device, type Excess, type Executable, formatExcess } from "@tessera/runtime";
 import { checkDonations, checkInputs, deviceOfRun, pause, runPhases, whenAllFree } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
 import { type Engine, release, retain, type Value } from "./engine.ts";
@@ -43,8 +43,8 @@ export interface Target {
   readonly table: Lowering<Workspace, Value>;
   /** The steps of a prepared graph, in an order in which they can run; one per node unless given. */
   readonly steps?: (graph: Graph) => readonly Step[];
-  /** Refuses what the engine cannot run. */
-  readonly check?: (graph: Graph, steps: readonly Step[]) => void;
+  /** What of a prepared graph is larger than the engine can take; `null` when all fits. */
+  readonly excess?: (graph: Graph, steps: readonly Step[]) => Excess | null;
 }
 
 /** A step, and the values that nobody needs after it. */
@@ -62,10 +62,30 @@ export function nodeStep(table: Lowering<Workspace, Value>, node: Node): Step {
   return { op: node.op, operands, results, run: (workspace, values) => rule(workspace, values, attrs, node) };
 }
 
+/** A graph as an engine runs it. */
+async function prepare({ table, steps }: Target, graph: Graph) {
+  const prepared = await runPhases(graph, [
+    (current) => decompose(current, (op) => table[op] !== "decompose"),
+    (current) => legalize(current, tfjsSupport),
+    ...optimizations,
+  ]);
+  return {
+    prepared,
+    steps: planned(prepared, steps?.(prepared) ?? prepared.nodes.map((node) => nodeStep(table, node))),
+  };
+}
+
+/** What of a graph is larger than an engine can take, without compiling it; `null` when all fits. */
+export async function excessIn(target: Target, graph: Graph): Promise<Excess | null> {
+  const { prepared, steps } = await prepare(target, graph);
+  return target.excess?.(prepared, steps) ?? null;
+}
+
 /**
  * Compiles a graph for an engine.
  *
  * @throws {TypeError} when a donated input and its output have different types, or when the graph has a collective.
+ * @throws {RangeError} when a tensor is larger than the engine can take, naming it, with its size and the limit.
  */
 export async function compileGraph(
   target: Target,
@@ -73,15 +93,17 @@ export async function compileGraph(
   options: CompileOptions,
 ): Promise<Executable> {
   const { donate } = options;
-  const { engine, table } = target;
+  const { engine } = target;
   checkDonations(graph, donate);
-  const prepared = await runPhases(graph, [
-    (current) => decompose(current, (op) => table[op] !== "decompose"),
-    (current) => legalize(current, tfjsSupport),
-    ...optimizations,
-  ]);
-  const steps = planned(prepared, target.steps?.(prepared) ?? prepared.nodes.map((node) => nodeStep(table, node)));
-  target.check?.(prepared, steps);
+  const { prepared, steps } = await prepare(target, graph);
+  const excess = target.excess?.(prepared, steps) ?? null;
+  if (excess !== null) {
+    throw new RangeError(
+      `Cannot compile "${graph.name}": ${
+        formatExcess(excess)
+      }; use a smaller batch, shorter sequences, or LoRA instead of training the whole table`,
+    );
+  }
   const donors = new Map([...donate ?? []].map(([input, output]) => [output, input]));
   return {
     graph,

@@ -264,7 +264,7 @@ await withGpu(async () => {
     await assert.rejects(compile(trace("large", types, ({ x }) => ({ z: x.mul(2) }))), {
       name: "RangeError",
       message:
-        'Cannot compile "large": input "x", float32[40,40], takes 6.25 KiB, and a program on this GPU reads and writes at most ' +
+        'Cannot compile "large": input "x", float32[40,40], takes 6.25 KiB, and a program there reads and writes at most ' +
         "4.00 KiB of one tensor; use a smaller batch, shorter sequences, or LoRA instead of training the whole table",
     });
     await assert.rejects(compile(trace("long", types, ({ y }) => ({ z: einsum("ab,cb->ac", y, y) }))), /input "y"/);

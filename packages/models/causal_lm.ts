@@ -57,7 +57,7 @@ import type {
   GenerateOptions,
 } from "./causal_lm_options.ts";
 import { checkImages, checkTokens } from "./check_inputs.ts";
-import { checkDistribution, distribute } from "./distribute.ts";
+import { checkDistribution, checkWeights, distribute } from "./distribute.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
@@ -105,7 +105,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    *
    * A preset whose files are not on this machine can still be made with `loadWeights: false`; it then has no tokenizer.
    *
-   * @throws {RangeError} when it is neither the name of a preset nor a folder.
+   * @throws {RangeError} when it is neither the name of a preset nor a folder, or when the backend's devices cannot take a weight.
    * @throws {Error} when a preset's files are nowhere, saying where they were looked for; when a file is missing or damaged,
    * or when config and weights do not fit together. Nothing stays loaded.
    */
@@ -131,6 +131,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const { variables } = model.backbone;
     const lm = new CausalLM({ model, backend, tokenizer, generation, preset: folder, ...follow });
     if (chosen !== null) checkDistribution(lm, chosen);
+    await checkWeights(lm, backend, chosen);
     if (load) {
       const checkpoint = await openCheckpoint(folder);
       try {

@@ -1,8 +1,9 @@
 /** Putting a model on a mesh: its layouts are checked before anything moves. */
 import type { Tensor } from "@tessera/core";
 import type { Distribution } from "@tessera/mesh";
-import { distributionOf, layoutOf, moveValue, traceProgram, type Variable } from "@tessera/nn";
-import type { Backend } from "@tessera/runtime";
+import { distributionOf, excessOf, layoutOf, moveValue, traceProgram } from "@tessera/nn";
+import type { TracedProgram, Variable } from "@tessera/nn";
+import { type Backend, formatExcess } from "@tessera/runtime";
 
 /** What is put on a mesh. */
 export interface Distributable {
@@ -21,13 +22,36 @@ export interface Distributable {
  * @throws {RangeError} when a dimension does not divide over its mesh axes.
  */
 export function checkDistribution(model: Distributable, distribution: Distribution): void {
-  const shape = [distribution.numModelReplicas, 2];
-  const inputs = { tokenIds: { shape, dtype: "int32" }, paddingMask: { shape, dtype: "bool" } } as const;
-  const { activations } = traceProgram("activations", inputs, (batch) => ({
-    logits: model.logits(model.hidden(batch)),
-  }));
+  const { activations } = traceTwoTokens(model, distribution.numModelReplicas);
   distribution.check(model.variables, { activations: activations.map(({ path }) => path) });
   for (const variable of model.variables) layoutOf(variable, distribution);
+}
+
+/**
+ * Checks that the devices of a backend can take the weights of a model, and what it makes of two tokens.
+ *
+ * @throws {RangeError} that names the weight that is too large, with its size and the limit.
+ */
+export async function checkWeights(
+  model: Distributable & { readonly name: string },
+  backend: Backend,
+  distribution: Distribution | null,
+): Promise<void> {
+  if (backend.excess === undefined) return;
+  const excess = await excessOf(traceTwoTokens(model, distribution?.numModelReplicas ?? 1), backend, distribution);
+  if (excess === null) return;
+  throw new RangeError(
+    `Cannot load "${model.name}" on ${backend.name}: ${
+      formatExcess(excess)
+    }; use "quantize", or another backend, such as cpu`,
+  );
+}
+
+/** A program that reads the weights that texts go through, on two tokens a row. */
+function traceTwoTokens(model: Distributable, rows: number): TracedProgram {
+  const shape = [rows, 2];
+  const inputs = { tokenIds: { shape, dtype: "int32" }, paddingMask: { shape, dtype: "bool" } } as const;
+  return traceProgram("activations", inputs, (batch) => ({ logits: model.logits(model.hidden(batch)) }));
 }
 
 /**

@@ -44,6 +44,18 @@ export interface CompileOptions {
   readonly residents?: ReadonlyMap<number, Buffer>;
 }
 
+/** A tensor of a program that is larger than a device can take. */
+export interface Excess {
+  /** What it is, such as `input "token_embedding/embeddings"`. */
+  readonly what: string;
+  /** Its type. */
+  readonly type: TensorType;
+  /** What it takes, in bytes. */
+  readonly bytes: number;
+  /** The most that one tensor may take, in bytes. */
+  readonly limitBytes: number;
+}
+
 /** A compiled program. */
 export interface Executable {
   /** The graph that it computes, as it was given. */
@@ -80,6 +92,11 @@ export interface Backend {
   readonly hostArray?: <D extends DType>(dtype: D, size: number) => HostArray<D>;
   /** A zero-filled buffer. */
   zeros(type: TensorType, device?: Device): Buffer;
+  /**
+   * What of a graph is larger than the devices can take, before anything is put on them; `null` when all fits. Absent where a
+   * tensor may be as large as memory is.
+   */
+  readonly excess?: (graph: Graph) => Promise<Excess | null>;
   /** Compiles a graph; programs may be compiled concurrently. */
   compile(graph: Graph, options: CompileOptions): Promise<Executable>;
   /** Frees the backend; its programs and buffers must not be used afterwards. */

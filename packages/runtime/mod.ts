@@ -3,8 +3,9 @@
  *
  * @module
  */
-export type { Backend, Buffer, CompileOptions, Device, Executable } from "./backend.ts";
+export type { Backend, Buffer, CompileOptions, Device, Excess, Executable } from "./backend.ts";
 export { cutBlock } from "./blocks.ts";
+export { formatExcess } from "./excess.ts";
 export type { Communicator, Exchange, ExchangeName, Exchanges } from "./communicator.ts";
 export { compileSharded } from "./executor.ts";
 export type { ShardedCompileOptions, ShardedExecutable } from "./executor.ts";

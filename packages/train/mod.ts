@@ -23,6 +23,8 @@ export { batches, createDataset, pictureTensor } from "./data/batches.ts";
 export type { Batch, BatchShape, Dataset, DatasetOptions, DatasetStatistics, EpochOptions } from "./data/batches.ts";
 export { chooseBuckets } from "./data/buckets.ts";
 export type { BucketOptions } from "./data/buckets.ts";
+export { checkTraining } from "./limits.ts";
+export type { TrainingFit } from "./limits.ts";
 export { evaluationSums, languageModelLoss, perToken } from "./losses.ts";
 export type { LossInputs, LossSums } from "./losses.ts";
 export { adamW } from "./optimizer.ts";

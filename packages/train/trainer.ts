@@ -14,6 +14,7 @@ import {
 } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { checkTokens } from "./check.ts";
+import { checkTraining } from "./limits.ts";
 import { type Checkpointer, type CheckpointOptions, openCheckpoints } from "./checkpoints/checkpointer.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { disposePrograms, type EvaluateOptions, type Evaluation, Evaluator, inputsOf, numbers } from "./evaluator.ts";
@@ -57,6 +58,7 @@ export class Trainer {
   readonly #programs = new Map<string, Promise<Program>>();
   #trained: readonly Variable[] = [];
   #distribution: Distribution | null = null;
+  readonly #fitting = new Set<string>();
   #accumulators = new Map<Variable, Variable>();
   #updates = 0;
 
@@ -86,7 +88,8 @@ export class Trainer {
   /**
    * Trains on a data set.
    *
-   * @throws {RangeError} when the number of epochs or of steps is out of range, or when the data has tokens that the model lacks.
+   * @throws {RangeError} when the number of epochs or of steps is out of range, when the data has tokens that the model lacks, or
+   * when a batch is larger than the devices can take, with one that fits.
    * @throws {Error} when nothing is trainable, when a variable has no value, when there is a checkpoint that the training cannot go
    * on from, or when the loss is not a number, naming the update.
    */
@@ -99,6 +102,7 @@ export class Trainer {
       );
     }
     await checkTokens(this.#model, dataset);
+    await this.#checkFits(dataset);
     await this.#prepare();
     const every = this.settings.gradientAccumulationSteps ?? 1;
     const perEpoch = Math.ceil(dataset.statistics.batches / every);
@@ -207,6 +211,24 @@ export class Trainer {
     if ((this.settings.gradientAccumulationSteps ?? 1) > 1 && this.#accumulators.size === 0) {
       this.#accumulators = makeAccumulators(this.#model, this.#backend);
     }
+  }
+
+  /** Refuses batches that the devices cannot take, before any of them is trained on. */
+  async #checkFits({ statistics: { shapes } }: Dataset): Promise<void> {
+    const { batch, time } = shapes.reduce((most, shape) =>
+      shape.batch * shape.time > most.batch * most.time ? shape : most
+    );
+    const key = `${batch}x${time} ${trainableVariables(this.#model).length}`;
+    if (this.#fitting.has(key)) return;
+    await checkTraining({
+      model: this.#model,
+      optimizer: this.settings.optimizer,
+      backend: this.#backend,
+      distribution: distributionOf(this.#model.variables),
+      batchSize: batch,
+      length: time,
+    });
+    this.#fitting.add(key);
   }
 
   async #openCheckpoints(
