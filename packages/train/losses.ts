@@ -43,11 +43,15 @@ const fewestTokens = 128;
 /** The most pieces, so that programs stay small. */
 const mostPieces = 32;
 
-/** The most positions whose logits exist at once. */
+/**
+ * The most positions whose logits exist at once. Where devices share the rows it is all: the published layouts split the table's
+ * width over the same devices, and the partitioner would exchange arrays for every piece rather than gather the table once.
+ */
 function positionsAtOnce({ hidden, vocabularySize, replicas }: LossInputs): number {
   const [batch, time] = hidden.shape as [number, number];
+  if (replicas > 1) return time;
   const tokens = Math.max(fewestTokens, Math.floor(bytesAtOnce / (4 * vocabularySize)));
-  return Math.max(1, Math.floor(tokens * replicas / batch), Math.ceil(time / mostPieces));
+  return Math.max(1, Math.floor(tokens / batch), Math.ceil(time / mostPieces));
 }
 
 /** Each row one place to the left, with zeros at the end: what is to be predicted at each place. */
