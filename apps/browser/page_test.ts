@@ -29,7 +29,7 @@ const jsonl = examples.map((example) => JSON.stringify(example)).join("\n");
 const settings: Settings = {
   steps: 4,
   batchSize: 2,
-  learningRate: 2e-3,
+  learningRate: 5e-3,
   rank: 4,
   alpha: 8,
   targets: "query|key|value|attention_output|ffw_gating|ffw_gating_2|ffw_linear",

@@ -205,6 +205,7 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
     ...(threads === null ? {} : { threads }),
     ...(distribution === null ? {} : { deviceCount: distribution.mesh.size }),
   });
+  if (backend.about !== undefined) console.print(`\nRuns on ${backend.about}`);
   let claim: Claim | undefined;
   let lm: CausalLM | undefined;
   try {

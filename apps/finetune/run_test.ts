@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { withGpu } from "@tessera/backend-webgpu/testing";
 import { CausalLM, openBackend, type Progress } from "tessera";
 import { join } from "node:path";
 import { resumeCommand } from "./begun_run.ts";
@@ -343,18 +342,3 @@ Deno.test("runJob() trains adapters on weights in 8 bits, and refuses to train t
       message: /^Cannot train every weight .* "quantize": "int8": such weights are frozen/,
     });
   }));
-
-await withGpu(() => {
-  Deno.test("runJob() on WebGPU has the losses and the answers of the processor", () =>
-    withWorkplace(async (folder) => {
-      const [cpu, gpu] = [await run(folder), await run(folder, { backend: "webgpu" })];
-      assert.equal(gpu.record!.environment.backend, "webgpu");
-      const losses = ({ record }: RunResult) => [
-        record!.before!.loss,
-        ...record!.training.steps.map(({ loss }) => loss),
-        record!.after!.loss,
-      ];
-      losses(gpu).forEach((loss, i) => assert(Math.abs(loss - losses(cpu)[i]!) <= 1e-3, `${loss}, ${losses(cpu)[i]}`));
-      assert.deepEqual(gpu.record!.generations, cpu.record!.generations);
-    }));
-});

@@ -5,7 +5,7 @@ import type { Backend } from "@tessera/runtime";
 import { checkDevice, virtualDevices } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
 import { cpuEngine } from "./cpu_engine.ts";
-import { isOnProcessor, openDevice } from "./device.ts";
+import { describeAdapter, isOnProcessor, openDevice } from "./device.ts";
 import { compileGraph, excessIn, type Target } from "./executable.ts";
 import { excessOf } from "./lowering/fits.ts";
 import { processorGroup, processorLowering } from "./lowering/processor.ts";
@@ -70,7 +70,8 @@ export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Webgpu
     excess: (graph, steps) => excessOf(graph, steps, engine.bindingBytes),
   };
   const backend = backendOver("webgpu", target, deviceCount);
-  return { ...backend, memory: () => engine.memory(), resetPeak: () => engine.resetPeak() };
+  const about = describeAdapter(opened.info);
+  return { ...backend, about, memory: () => engine.memory(), resetPeak: () => engine.resetPeak() };
 }
 
 /** A backend that runs graphs on an engine by a lowering table. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { adamWUpdate, apply, einsum, hostTensor, sizeOf, trace } from "@tessera/core";
 import { assertAllClose } from "@tessera/core/testing";
 import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
-import { openDevice } from "./device.ts";
+import { describeAdapter, openDevice } from "./device.ts";
 import { withGpu } from "./testing.ts";
 
 const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;
@@ -27,6 +27,20 @@ Deno.test("Two backends on tfjs's kernels share nothing", async () => {
   one.dispose();
   assert.deepEqual((await inputs[0]!.read()).data[0], 1);
   other.dispose();
+});
+
+Deno.test("describeAdapter() says which GPU it is, and when it is none", () => {
+  const info = { vendor: "4318", architecture: "", device: "0", description: "", isFallbackAdapter: false };
+  const describe = (changes: object) => describeAdapter({ ...info, ...changes } as GPUAdapterInfo);
+  assert.equal(describe({ description: "NVIDIA H100" }), "NVIDIA H100");
+  assert.equal(describe({ vendor: "apple", architecture: "metal-3" }), "apple metal-3");
+  assert.equal(describe({}), "an adapter that does not say what it is");
+  assert.match(
+    describe({ description: "llvmpipe (LLVM 15)" }),
+    /^llvmpipe \(LLVM 15\), a driver that runs on the processor/,
+  );
+  assert.match(describe({ vendor: "google", architecture: "swiftshader" }), /^google swiftshader, a driver/);
+  assert.match(describe({ isFallbackAdapter: true }), /and is slow$/);
 });
 
 await withGpu(() => {

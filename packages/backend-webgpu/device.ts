@@ -56,3 +56,12 @@ export function isOnProcessor(info: GPUAdapterInfo | undefined): boolean {
   const { isFallbackAdapter, architecture, description } = info;
   return isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(`${architecture} ${description}`);
 }
+
+/** An adapter in words. */
+export function describeAdapter(info: GPUAdapterInfo | undefined): string {
+  const { vendor = "", architecture = "", description = "" } = info ?? {};
+  // Drivers without a name for their vendor give its number.
+  const name = description || [vendor, architecture].filter((part) => part !== "" && !/^\d+$/.test(part)).join(" ");
+  const known = name || "an adapter that does not say what it is";
+  return isOnProcessor(info) ? `${known}, a driver that runs on the processor in place of a GPU, and is slow` : known;
+}

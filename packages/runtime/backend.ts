@@ -74,6 +74,8 @@ export interface Executable {
 export interface Backend {
   /** The name by which configuration selects it, such as `cpu`. */
   readonly name: string;
+  /** What it runs on, for people, where there is more to say than its name. */
+  readonly about?: string;
   /** The devices it can use. */
   readonly devices: readonly Device[];
   /** The dtypes that it computes in; the others are storage, which `legalize` casts. */
