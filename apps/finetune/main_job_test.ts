@@ -11,9 +11,13 @@ import { runJob } from "./run.ts";
 /** How many of the thousand steps are made; by then the answers are JSON, and a third to a half of them are right. */
 const steps = 60;
 
-/** The job of `deno task finetune` on a backend, with fewer steps and fewer answers. */
+/** So few steps need larger ones than the whole job takes. */
+const learningRate = 4e-3;
+
+/** The job of `deno task finetune` on a backend, with fewer and larger steps, and fewer answers. */
 async function run(backend: string, folder: string): Promise<RunRecord> {
-  const line = ["--backend", backend, "--steps", `${steps}`, "--evaluation.examples", "50"];
+  const length = ["--steps", `${steps}`, "--learningRate", `${learningRate}`, "--evaluation.examples", "50"];
+  const line = ["--backend", backend, ...length];
   const { record } = await runJob({ ...await readJob(parseArguments(line)), output: join(folder, backend) }, {
     console: openConsole({ json: true, quiet: true }),
     signal: new AbortController().signal,

@@ -41,7 +41,7 @@ export const architecture = {
 export const tokenizerTraining = { seed: 20, documents: 5000 };
 
 /** The number of examples in each file of the fine-tuning task. */
-export const dataSizes = { train: 2000, heldout: 200 };
+export const dataSizes = { train: 6000, heldout: 200 };
 
 /** How a learning rate falls after the warm-up: to zero along a half cosine or along a straight line. */
 export type Decay = "cosine" | "linear";
@@ -110,7 +110,7 @@ export const finetuning: FinetuningRecipe = {
   batchSize: 16,
   sequenceLength: 128,
   steps: 1000,
-  learningRate: 4e-3,
+  learningRate: 2e-3,
   warmupSteps: 20,
   schedule: "cosine",
   beta1: 0.9,
