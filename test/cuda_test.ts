@@ -1,8 +1,7 @@
 /** The same models on NVIDIA's GPUs, and, where there are none, what runs on them with the processor in the GPU's place. */
 import { separateBackend, withCuda } from "@tessera/backend-onnx/testing";
 import { assertLikeTransformers } from "./support/goldens.ts";
-import { golden } from "./support/models.ts";
-import { assertPaliGemma } from "./support/pali_goldens.ts";
+import { testModelsOn } from "./support/gpu_models.ts";
 import { assertTrainsAsProcessor } from "./support/same_training.ts";
 
 Deno.test("gemma2_gqa has the logits and the greedy tokens of Transformers in separate memory", async () => {
@@ -20,17 +19,7 @@ Deno.test("Ten steps of LoRA in separate memory are as on the processor, on a 2Ã
 withCuda("models as on the processor", (open) => {
   const backend = open(4);
 
-  for (const name of ["gemma/gemma2_gqa", "gemma/gemma2_bf16_shards", "gemma/gemma2_f16", "llama/llama3_gqa"]) {
-    Deno.test(
-      `${name} has the logits and the greedy tokens of Transformers on CUDA`,
-      () => assertLikeTransformers(backend, name, 1e-3),
-    );
-  }
-
-  Deno.test(
-    "pali2_gqa_window has the logits, the loss and the greedy tokens of Transformers on CUDA",
-    () => assertPaliGemma(backend, golden("pali_gemma/pali2_gqa_window"), 1e-3),
-  );
+  testModelsOn(backend, "CUDA");
 
   Deno.test("Ten steps of LoRA on CUDA are as on the processor, on a 2Ã—2 mesh too", () =>
     assertTrainsAsProcessor(backend));

@@ -3,26 +3,15 @@ import assert from "node:assert/strict";
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
 import { adamW, createDataset, hardware, openBackend, planTraining } from "tessera";
-import { assertLikeTransformers } from "./support/goldens.ts";
-import { countingRows, examplesOf, golden, tinyModel, withFolder } from "./support/models.ts";
-import { assertPaliGemma } from "./support/pali_goldens.ts";
+import { testModelsOn } from "./support/gpu_models.ts";
+import { countingRows, examplesOf, tinyModel, withFolder } from "./support/models.ts";
 import { trainOnBoth } from "./support/quantized.ts";
 import { assertTrainsAsProcessor } from "./support/same_training.ts";
 
 await withGpu(async () => {
   const backend = await openBackend("webgpu", { deviceCount: 4 });
 
-  for (const name of ["gemma/gemma2_gqa", "gemma/gemma2_bf16_shards", "gemma/gemma2_f16", "llama/llama3_gqa"]) {
-    Deno.test(
-      `${name} has the logits and the greedy tokens of Transformers on WebGPU`,
-      () => assertLikeTransformers(backend, name, 1e-3),
-    );
-  }
-
-  Deno.test(
-    "pali2_gqa_window has the logits, the loss and the greedy tokens of Transformers on WebGPU",
-    () => assertPaliGemma(backend, golden("pali_gemma/pali2_gqa_window"), 1e-3),
-  );
+  testModelsOn(backend, "WebGPU");
 
   for (const quantize of ["int8", "int4"] as const) {
     Deno.test(`On WebGPU an adapter trains on ${quantize} as on the floats that the codes stand for`, async () => {

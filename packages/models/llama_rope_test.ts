@@ -1,23 +1,8 @@
 import assert from "node:assert/strict";
 import type { LlamaConfig, YarnRope } from "@tessera/convert";
 import { llamaContext, llamaFrequencies } from "./llama_rope.ts";
+import { llama8b, stretched } from "./llama_testing.ts";
 
-const llama8b: LlamaConfig = {
-  vocabularySize: 128_256,
-  numLayers: 32,
-  numQueryHeads: 32,
-  numKeyValueHeads: 8,
-  hiddenDim: 4096,
-  intermediateDim: 14_336,
-  ropeMaxWavelength: 500_000,
-  layerNormEpsilon: 1e-5,
-};
-const stretched = {
-  ropeFrequencyAdjustmentFactor: 8,
-  ropeLowFreqFactor: 1,
-  ropeHighFreqFactor: 4,
-  ropePretrainingSequenceLength: 8192,
-};
 const yarn: YarnRope = {
   type: "yarn",
   factor: 16,

@@ -3,23 +3,8 @@ import type { LlamaConfig } from "@tessera/convert";
 import { enableLora } from "@tessera/lora";
 import { countParameters } from "@tessera/nn";
 import { Llama3Backbone } from "./llama.ts";
+import { llama8b, stretched } from "./llama_testing.ts";
 
-const llama8b: LlamaConfig = {
-  vocabularySize: 128_256,
-  numLayers: 32,
-  numQueryHeads: 32,
-  numKeyValueHeads: 8,
-  hiddenDim: 4096,
-  intermediateDim: 14_336,
-  ropeMaxWavelength: 500_000,
-  layerNormEpsilon: 1e-5,
-};
-const stretched = {
-  ropeFrequencyAdjustmentFactor: 8,
-  ropeLowFreqFactor: 1,
-  ropeHighFreqFactor: 4,
-  ropePretrainingSequenceLength: 8192,
-};
 const tiny: LlamaConfig = {
   vocabularySize: 40,
   numLayers: 1,

@@ -1,0 +1,20 @@
+/** The tests of whole models that every GPU has to pass. */
+import type { Backend } from "tessera";
+import { assertLikeTransformers } from "./goldens.ts";
+import { golden } from "./models.ts";
+import { assertPaliGemma } from "./pali_goldens.ts";
+
+/** Adds the tests that Gemma 2, Llama 3 and PaliGemma 2 on a GPU are what they are in Transformers, to 1e-3. */
+export function testModelsOn(backend: Backend, gpu: string): void {
+  for (const name of ["gemma/gemma2_gqa", "gemma/gemma2_bf16_shards", "gemma/gemma2_f16", "llama/llama3_gqa"]) {
+    Deno.test(
+      `${name} has the logits and the greedy tokens of Transformers on ${gpu}`,
+      () => assertLikeTransformers(backend, name, 1e-3),
+    );
+  }
+
+  Deno.test(
+    `pali2_gqa_window has the logits, the loss and the greedy tokens of Transformers on ${gpu}`,
+    () => assertPaliGemma(backend, golden("pali_gemma/pali2_gqa_window"), 1e-3),
+  );
+}
