@@ -40,10 +40,13 @@ const settings: Settings = {
 
 const minutes = 60_000;
 
-/** Runs with the page open in a browser; fails on what the page asks of anyone but its own server, and on errors in it. */
+/**
+ * Runs with the page open in a browser; fails on what the page asks of anyone but its own server, and on errors in it.
+ * What the browser tells comes when it will, so it is judged at the end, apart from what `run` has `excused`.
+ */
 async function withPage(
   flags: readonly string[],
-  run: (page: Page, address: string, seen: { elsewhere: string[]; problems: string[] }) => Promise<void>,
+  run: (page: Page, address: string, excused: string[]) => Promise<void>,
 ): Promise<void> {
   const site = await buildSite();
   const server = Deno.serve(
@@ -55,7 +58,7 @@ async function withPage(
   try {
     browser = await launch(flags);
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    const [elsewhere, problems]: [string[], string[]] = [[], []];
+    const [elsewhere, problems, excused]: [string[], string[], string[]] = [[], [], []];
     context.on("request", (request) => {
       const url = request.url();
       if (!url.startsWith(address) && !url.startsWith("blob:")) elsewhere.push(url);
@@ -68,9 +71,10 @@ async function withPage(
     });
     page.on("pageerror", ({ message }) => problems.push(message));
     await page.goto(address);
-    await run(page, address, { elsewhere, problems });
-    assert.deepEqual(elsewhere, [], "the page talks to its own server only");
-    assert.deepEqual(problems, []);
+    await run(page, address, excused);
+    const unexcused = (text: string) => !excused.some((part) => text.includes(part));
+    assert.deepEqual(elsewhere.filter(unexcused), [], "the page talks to its own server only");
+    assert.deepEqual(problems.filter(unexcused), []);
   } finally {
     await browser?.close();
     await server.shutdown();
@@ -216,7 +220,7 @@ Deno.test({
   ...options,
   name: "the page says in words what is wrong, goes on after it, and may talk to nobody else",
   fn: () =>
-    withPage([], async (page, address, { elsewhere, problems }) => {
+    withPage([], async (page, address, excused) => {
       await page.waitForSelector("#start:enabled");
       assert.match(
         await textOf(page, "#engine"),
@@ -244,18 +248,18 @@ Deno.test({
         { port: 0, hostname: "127.0.0.1", onListen: () => {} },
         () => new Response("", { headers: { "access-control-allow-origin": "*" } }),
       );
-      const refused = await page.evaluate(async ([own, foreign]) => {
+      const target = `http://127.0.0.1:${other.addr.port}/`;
+      excused.push(target, "Content Security Policy");
+      const answered = await page.evaluate((urls) => {
         document.addEventListener(
           "securitypolicyviolation",
           ({ blockedURI }) => document.body.dataset.blocked = blockedURI,
         );
-        const tries = [own!, foreign!].map((url) => fetch(url).then(({ ok }) => ok, () => false));
-        const found = await Promise.all(tries);
-        return [...found, document.body.dataset.blocked?.startsWith(foreign!) ?? false];
-      }, [`${address}style.css`, `http://127.0.0.1:${other.addr.port}/`]);
+        return Promise.all(urls.map((url) => fetch(url).then(({ ok }) => ok, () => false)));
+      }, [`${address}style.css`, target]);
+      assert.deepEqual(answered, [true, false]);
+      // The event is a task of its own: it may come after the request has failed.
+      await page.waitForFunction((url) => document.body.dataset.blocked?.startsWith(url), target);
       await other.shutdown();
-      assert.deepEqual(refused, [true, false, true]);
-      assert(problems.splice(0).every((text) => text.includes("Content Security Policy")));
-      assert(elsewhere.splice(0).every((url) => url.endsWith(`:${other.addr.port}/`)));
     }),
 });
