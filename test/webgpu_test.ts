@@ -2,57 +2,65 @@
 import assert from "node:assert/strict";
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
-import { adamW, createDataset, hardware, openBackend, planTraining } from "tessera";
+import { adamW, createDataset, hardware, planTraining } from "tessera";
 import { testModelsOn } from "./support/gpu_models.ts";
 import { countingRows, examplesOf, tinyModel, withFolder } from "./support/models.ts";
 import { trainOnBoth } from "./support/quantized.ts";
 import { assertTrainsAsProcessor } from "./support/same_training.ts";
 
+// A software driver gets programs of its own, so those that a GPU gets are asked for besides.
+const kinds = [["as the adapter gets it", {}], ["by the programs for GPUs", { programs: "gpu" }]] as const;
+
 await withGpu(async () => {
-  const backend = await openBackend("webgpu", { deviceCount: 4 });
+  for (const [how, options] of kinds) {
+    const backend = await webgpuBackend({ ...options, deviceCount: 4 });
+    const name = `WebGPU, ${how}`;
 
-  testModelsOn(backend, "WebGPU");
+    testModelsOn(backend, name);
 
-  for (const quantize of ["int8", "int4"] as const) {
-    Deno.test(`On WebGPU an adapter trains on ${quantize} as on the floats that the codes stand for`, async () => {
-      await withFolder(async (folder) => {
-        const made = tinyModel(backend, { hiddenDim: 64, vocabularySize: 64 });
-        await made.saveToPreset(folder);
-        made.dispose();
-        const { quantized, floats } = await trainOnBoth(folder, backend, { quantize, length: 12 });
-        assert(floats.losses.at(-1)! < floats.losses[0]! - 0.1, `${floats.losses}`);
-        for (const [found, expected] of [[quantized.losses, floats.losses], [quantized.factors, floats.factors]]) {
-          found!.forEach((x, i) => assert(Math.abs(x - expected![i]!) <= 1e-3, `${i}: ${x}, expected ${expected![i]}`));
-        }
+    for (const quantize of ["int8", "int4"] as const) {
+      Deno.test(`An adapter trains on ${quantize} as on the floats that the codes stand for on ${name}`, async () => {
+        await withFolder(async (folder) => {
+          const made = tinyModel(backend, { hiddenDim: 64, vocabularySize: 64 });
+          await made.saveToPreset(folder);
+          made.dispose();
+          const { quantized, floats } = await trainOnBoth(folder, backend, { quantize, length: 12 });
+          assert(floats.losses.at(-1)! < floats.losses[0]! - 0.1, `${floats.losses}`);
+          for (const [found, expected] of [[quantized.losses, floats.losses], [quantized.factors, floats.factors]]) {
+            found!.forEach((x, i) =>
+              assert(Math.abs(x - expected![i]!) <= 1e-3, `${i}: ${x}, expected ${expected![i]}`)
+            );
+          }
+        });
       });
+    }
+
+    Deno.test(
+      `Ten steps of LoRA have the losses and the weights of the processor, on a 2×2 mesh too, on ${name}`,
+      () => assertTrainsAsProcessor(backend),
+    );
+
+    Deno.test(`A step of LoRA takes the memory that was planned, within 20 %, on ${name}`, async () => {
+      const gpu = await webgpuBackend(options);
+      const config = { vocabularySize: 2000, numLayers: 3, hiddenDim: 128, intermediateDim: 1024, headDim: 32 };
+      const lm = tinyModel(gpu, config);
+      lm.enableLora({ rank: 4 });
+      const optimizer = adamW({ learningRate: 1e-3, globalClipNorm: 1 });
+      lm.compile({ optimizer });
+      const [batchSize, length] = [4, 128];
+      const examples = examplesOf(countingRows([length, length, length, length]));
+      await lm.fit(createDataset(examples, { batchSize, buckets: [length] }), { epochs: 2 });
+      const { backbone } = lm;
+      const { memory } = planTraining({ backbone, optimizer, batchSize, length }, {
+        distribution: null,
+        hardware: hardware.laptop,
+      });
+      const { usedBytes, peakBytes } = gpu.memory();
+      assert.equal(usedBytes, memory.weights + memory.optimizer, "between steps only weights and slots stay");
+      const ratio = peakBytes / memory.training;
+      assert(ratio > 0.8 && ratio < 1.2, `planned ${memory.training} B, found ${peakBytes} B: ${ratio}`);
+      lm.dispose();
+      gpu.dispose();
     });
   }
-
-  Deno.test(
-    "Ten steps of LoRA on WebGPU have the losses and the weights of the processor, on a 2×2 mesh too",
-    () => assertTrainsAsProcessor(backend),
-  );
-
-  Deno.test("A step of LoRA on WebGPU takes the memory that was planned, within 20 %", async () => {
-    const gpu = await webgpuBackend();
-    const config = { vocabularySize: 2000, numLayers: 3, hiddenDim: 128, intermediateDim: 1024, headDim: 32 };
-    const lm = tinyModel(gpu, config);
-    lm.enableLora({ rank: 4 });
-    const optimizer = adamW({ learningRate: 1e-3, globalClipNorm: 1 });
-    lm.compile({ optimizer });
-    const [batchSize, length] = [4, 128];
-    const examples = examplesOf(countingRows([length, length, length, length]));
-    await lm.fit(createDataset(examples, { batchSize, buckets: [length] }), { epochs: 2 });
-    const { backbone } = lm;
-    const { memory } = planTraining({ backbone, optimizer, batchSize, length }, {
-      distribution: null,
-      hardware: hardware.laptop,
-    });
-    const { usedBytes, peakBytes } = gpu.memory();
-    assert.equal(usedBytes, memory.weights + memory.optimizer, "between steps only weights and slots stay");
-    const ratio = peakBytes / memory.training;
-    assert(ratio > 0.8 && ratio < 1.2, `planned ${memory.training} B, found ${peakBytes} B: ${ratio}`);
-    lm.dispose();
-    gpu.dispose();
-  });
 });
