@@ -1,0 +1,15 @@
+/**
+ * What tests of this and other packages share: a hub on loopback.
+ *
+ * @module
+ */
+export {
+  commitOf,
+  type Fault,
+  gitHash,
+  type HubHandler,
+  type HubServer,
+  type ServedRepository,
+  type ServedRequest,
+  serveHub,
+} from "./testing/hub_server.ts";
