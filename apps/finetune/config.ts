@@ -89,7 +89,7 @@ const meshAxes = z.union([z.string(), z.record(z.string().min(1), count)]).trans
 });
 
 const mesh = meshAxes.nullable().default(null).describe(
-  "The devices by axis, as batch=2,model=2 or { batch: 2, model: 2 }; on the CPU they are virtual. null is one device.",
+  "The devices by axis, as batch=2,model=2 or { batch: 2, model: 2 }; they are NVIDIA's GPUs with onnx-cuda, else virtual ones that share this computer's processor or GPU. null is one device.",
 );
 
 const dimension = z.union([z.string().min(1), z.array(z.string().min(1)), z.null()]);

@@ -1,5 +1,5 @@
 /** Which job a command line means: the shipped one, that of a file, or one made of flags alone. */
-import { type BackendName, backendNames, checkJson, parseJson } from "tessera";
+import { backendNames, checkJson, parseJson } from "tessera";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
@@ -103,17 +103,8 @@ function environmentDefaults(): Fields {
   throw new UsageError(`Cannot use TESSERA_BACKEND=${backend}: expected one of ${names.join(", ")}`);
 }
 
-/** The backends with several devices, and the kind of these. */
-export const deviceKinds: Readonly<Partial<Record<BackendName, string>>> = { cpu: "cpu", "onnx-cuda": "cuda" };
-
 /** Checks that training can do what the job says, beyond what the schema knows. */
-function checkTogether({ training, mesh, layout, backend }: Config, source: string): void {
-  if (mesh !== null && backend !== "auto" && deviceKinds[backend] === undefined) {
-    const names = Object.keys(deviceKinds).map((name) => `"${name}"`).join(" or ");
-    throw new UsageError(
-      `Cannot use ${source}: "mesh" needs the backend ${names}, found "${backend}", which has one device`,
-    );
-  }
+function checkTogether({ training, mesh, layout }: Config, source: string): void {
   if (mesh === null && layout !== "auto") {
     throw new UsageError(`Cannot use ${source}: "layout" says where weights lie on a mesh; give "mesh" too`);
   }

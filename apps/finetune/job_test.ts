@@ -156,10 +156,6 @@ Deno.test("readJob() says what is wrong with a mesh", async () => {
   const fails = (line: readonly string[], message: RegExp) => assert.rejects(async () => await jobOf(...line), message);
   await fails(["--mesh", "batch:2"], /Cannot use --mesh batch:2: .*"batch:2" is no axis; expected one such as batch=2/);
   await fails(["--mehs", "batch=2"], /did you mean --mesh\?/);
-  await fails(
-    ["--mesh", "batch=2", "--backend", "webgpu"],
-    /"mesh" needs the backend "cpu" or "onnx-cuda", found "webgpu"/,
-  );
   await fails(["--layout", "data-parallel"], /"layout" says where weights lie on a mesh; give "mesh" too/);
   await withFile("job.json", JSON.stringify({ ...least, mesh: { batch: 0 } }), async (path) => {
     await fails(["--config", path], /"mesh\.batch"|mesh/);

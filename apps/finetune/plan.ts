@@ -120,6 +120,13 @@ function dataLines(
   ];
 }
 
+/** What the devices of a mesh share where they are virtual. */
+const shared: Readonly<Partial<Record<Config["backend"], string>>> = {
+  cpu: "the processor",
+  webgpu: "one GPU",
+  "tfjs-cpu": "the processor",
+};
+
 /** A mesh, such as `batch 2 × model 2 = 4 devices`. */
 export function describeMesh({ axes, devices }: MeshFacts): string {
   return `${axes.map(({ name, size }) => `${name} ${size}`).join(" × ")} = ${plural(devices.length, "device")}`;
@@ -171,7 +178,13 @@ export function describePlan(plan: Plan, config: Config, output: string): (reado
       `AdamW, learning rate ${training.learningRate}, ${training.schedule}` +
       (training.warmupSteps > 0 ? ` after ${plural(training.warmupSteps, "step")} of warm-up` : ""),
     ],
-    ["Backend", threads === null ? backend : `${backend} · ${plural(threads, "thread")}`],
+    [
+      "Backend",
+      backend + (threads === null ? "" : ` · ${plural(threads, "thread")}`) +
+      (mesh === null || shared[backend] === undefined
+        ? ""
+        : ` · the ${mesh.devices.length} devices share ${shared[backend]}`),
+    ],
     ["Results", output],
   ];
 }

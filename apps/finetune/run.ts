@@ -23,7 +23,7 @@ import type { Config } from "./config.ts";
 import type { Question } from "./data.ts";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
 import { type Scored, scoreModel } from "./evaluation.ts";
-import { deviceKinds, type Job } from "./job.ts";
+import type { Job } from "./job.ts";
 import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_folder.ts";
 import { describePlan, optimizerOptions } from "./plan.ts";
 import { loraOptions, type PreparedJob, prepareJob } from "./prepare.ts";
@@ -61,13 +61,18 @@ export interface RunResult {
 
 /** The backend of a job, and why it is that one where the job leaves it open. */
 async function backendOf(
-  { backend, mesh }: Config,
+  { backend }: Config,
 ): Promise<{ readonly name: BackendName; readonly reason: string | null }> {
-  if (backend !== "auto") return { name: backend, reason: null };
-  const choice = await chooseBackend();
-  if (mesh === null || deviceKinds[choice.name] !== undefined) return choice;
-  return { name: "cpu", reason: `"mesh" needs several devices, and ${choice.reason}` };
+  return backend === "auto" ? await chooseBackend() : { name: backend, reason: null };
 }
+
+/** The kind of the devices of each backend, by which meshes name them. */
+const deviceKinds: Readonly<Record<BackendName, string>> = {
+  cpu: "cpu",
+  "onnx-cuda": "cuda",
+  webgpu: "webgpu",
+  "tfjs-cpu": "tfjs-cpu",
+};
 
 /** Loads the model of a job with its adapters, ready to be trained. */
 async function loadModel(
