@@ -13,7 +13,9 @@ Deno.test("bundle() makes a browser's program of the facade, without Deno, Node 
   ) {
     assert(inputs.some((path) => path.includes(`packages/${name}/`)), `${name} is in the bundle`);
   }
-  const unwanted = inputs.filter((path) => /backend-onnx|onnxruntime|polyfill|hub\/(disk|file_bytes)\.ts/.test(path));
+  const unwanted = inputs.filter((path) =>
+    /backend-onnx|onnxruntime|polyfill|hub\/(disk|disk_blob|file_bytes|sha256)\.ts/.test(path)
+  );
   assert.deepEqual(unwanted, []);
   for (const { imports } of Object.values(metafile.outputs)) {
     assert.deepEqual(imports.filter(({ external }) => external), []);

@@ -90,6 +90,11 @@ class BlobFile implements FileEntry {
     return this.#content("read").stream();
   }
 
+  // deno-lint-ignore require-await -- a missing file is a rejection
+  async blob(): Promise<Blob> {
+    return this.#content("read");
+  }
+
   async open(): Promise<FileBytes> {
     return await openBlob(this.path, this.#content("open"));
   }

@@ -1,5 +1,6 @@
 /** The file system of this machine, through Deno. */
 import { dirname, isAbsolute, join } from "node:path";
+import { DiskBlob } from "./disk_blob.ts";
 import { openBytes } from "./file_bytes.ts";
 import type { FileBytes, FileEntry, Folder, OpenOptions, WriteBytes } from "./files.ts";
 
@@ -26,6 +27,14 @@ export async function isFolder(path: string): Promise<boolean> {
 /** The path that a file names, which starts, unless it is absolute, at the folder of that file. */
 export function pathBeside(file: string, path: string): string {
   return isAbsolute(path) ? path : join(dirname(file), path);
+}
+
+/**
+ * A blob whose streams tell how many bytes they have read since they began; one that is no file of this machine stays as it is and
+ * tells nothing.
+ */
+export function countedBlob(blob: Blob, onRead: (done: number) => void): Blob {
+  return blob instanceof DiskBlob ? blob.counted(onRead) : blob;
 }
 
 /** A variable of the environment; undefined when it is not set. */
@@ -84,6 +93,17 @@ class DiskFile implements FileEntry {
       if (error instanceof Deno.errors.IsADirectory) fail("it is a folder, expected a file", error);
       throw error;
     }
+  }
+
+  async blob(): Promise<Blob> {
+    try {
+      const { isFile, size } = await Deno.stat(this.path);
+      if (isFile) return new DiskBlob(this.path, 0, size);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      throw new Error(`Cannot read "${this.path}": there is no such file`, { cause });
+    }
+    throw new Error(`Cannot read "${this.path}": it is not a file`);
   }
 
   async open(options: OpenOptions = {}): Promise<FileBytes> {

@@ -43,6 +43,8 @@ export interface FileEntry {
   text(): Promise<string | null>;
   /** Its content from the beginning. Throws when there is no such file. */
   stream(): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
+  /** Its content as a blob, which is read when it is used. Throws when there is no such file. */
+  blob(): Promise<Blob>;
   /** Opens it for reading anywhere. Throws when there is no such file. */
   open(options?: OpenOptions): Promise<FileBytes>;
   /** Replaces it, and makes its folder, once `fill` has written everything; when that fails, it stays as it was. */

@@ -19,5 +19,8 @@ export const isFolder: typeof disk.isFolder = () => Promise.resolve(false);
 /** Names a path in the folder of a file, which only messages show. */
 export const pathBeside: typeof disk.pathBeside = (file, path) => file.slice(0, file.lastIndexOf("/") + 1) + path;
 
+/** Leaves a blob as it is. */
+export const countedBlob: typeof disk.countedBlob = (blob) => blob;
+
 /** Tells that there is no environment. */
 export const environmentVariable: typeof disk.environmentVariable = () => undefined;

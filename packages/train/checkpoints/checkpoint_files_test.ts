@@ -20,6 +20,7 @@ function mortalFolder(folder: Folder, lifetime: number): Folder {
     exists: () => file.exists(),
     text: () => file.text(),
     stream: () => file.stream(),
+    blob: () => file.blob(),
     open: (options) => file.open(options),
     write: (fill) =>
       file.write((write) =>
