@@ -52,8 +52,11 @@ export {
   type HfYarnRope,
   llamaConfig,
 } from "./llama_config.ts";
+export { type CardSection, type CardTable, type ModelCardDetails, type ModelTask } from "./model_card.ts";
 export { didYouMean, listNames } from "./name_hints.ts";
 export { type HfPaliGemmaConfig, type HfSiglipConfig, paliGemmaConfig } from "./pali_gemma_config.ts";
+export { type Pushed, type PushOptions, pushToHub } from "./push.ts";
+export { checkPush, createRepository, type PushTarget, repositoryToPush, type Visibility } from "./push_target.ts";
 export {
   hostTypeOf,
   openSafetensors,
@@ -77,3 +80,4 @@ export {
   loadTokenizer,
   type Tokenizer,
 } from "./tokenizer.ts";
+export { type UploadProgress } from "./upload_commit.ts";

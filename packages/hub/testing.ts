@@ -13,3 +13,4 @@ export {
   type ServedRequest,
   serveHub,
 } from "./testing/hub_server.ts";
+export { type ServedCommit, serveUploadHub, type UploadHub, type UploadHubOptions } from "./testing/upload_hub.ts";

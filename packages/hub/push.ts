@@ -1,0 +1,121 @@
+/**
+ * Sharing what was trained: an adapter or a whole model, as a repository on the Hugging Face Hub.
+ *
+ * Everything that can be refused is, before anything is sent; then large files go one by one, read from the disk as they are sent, and
+ * one commit puts all of it in its place.
+ */
+import { type Folder, folderOf } from "./files.ts";
+import { type HubAccess, readHubAccess, requestHub } from "./hub_access.ts";
+import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";
+import { isWeightsFile, kindOf, type PushedFolder, readPushedFolder } from "./push_folder.ts";
+import { checkPush, createRepository, type PushTarget, repositoryToPush, type Visibility } from "./push_target.ts";
+import {
+  commitFiles,
+  listRemoteFiles,
+  type RemoteFile,
+  type UploadFile,
+  type UploadProgress,
+} from "./upload_commit.ts";
+
+/** How results are pushed. */
+export interface PushOptions {
+  /** Who can see a repository that is made for it; `"private"` unless given. One that is there stays as it is. */
+  readonly visibility?: Visibility;
+  /** The base model, as a handle such as `hf://google/gemma-2-9b`, where an adapter does not name it itself. */
+  readonly baseModel?: string;
+  /** What the model card says beside what the files say. */
+  readonly card?: ModelCardDetails;
+  /** Called as the work goes on. */
+  readonly onProgress?: (progress: UploadProgress) => void;
+  /** Ends the upload. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a push came to. */
+export interface Pushed {
+  /** The page of the repository. */
+  readonly url: string;
+  /** Who can see it. */
+  readonly visibility: Visibility;
+  /** The commit; `null` when everything was there already. */
+  readonly commit: string | null;
+  /** The files that were changed. */
+  readonly changed: readonly string[];
+  /** The bytes of large files that were sent. */
+  readonly sentBytes: number;
+}
+
+/**
+ * Pushes a folder that `saveAdapter` or `saveToPreset` wrote to a repository on the Hugging Face Hub, such as `hf://me/my-gemma`, and
+ * makes the repository unless it is there. A model card is written for it where there is none. What the hub has already is not sent
+ * again.
+ *
+ * The token is that of `HF_TOKEN`, or the one that Hugging Face's own tools keep; `HF_ENDPOINT` names another hub.
+ *
+ * @throws {RangeError} when it is no handle.
+ * @throws {Error} when the folder is not complete, the token may not write there, or the hub cannot be reached or refuses; the
+ * repository is then as it was.
+ */
+export async function pushToHub(handle: string, from: string | Folder, options: PushOptions = {}): Promise<Pushed> {
+  return await push(handle, folderOf(from), options, await readHubAccess());
+}
+
+/** Pushes a folder to a given hub. */
+export async function push(handle: string, folder: Folder, options: PushOptions, access: HubAccess): Promise<Pushed> {
+  const { visibility = "private", onProgress, signal } = options;
+  repositoryToPush(handle);
+  const content = await readPushedFolder(folder, options.baseModel === undefined ? null : baseOf(options.baseModel));
+  const found = await checkPush(handle, access, signal);
+  const context = { access, repository: found.repository, ...(signal === undefined ? {} : { signal }) };
+  const remote = found.visibility === null ? [] : await listRemoteFiles(context);
+  checkKind(found, content, remote);
+  const target = await createRepository(found, access, { visibility, ...(signal === undefined ? {} : { signal }) });
+  const files = [...content.files, ...await cardFor(target, content, remote, options, access)];
+  const names = new Set(files.map(({ path }) => path));
+  const done = await commitFiles(files, {
+    summary: content.kind === "adapter" ? "Upload adapter" : "Upload model",
+    // Shards of an earlier model would be taken for parts of this one.
+    removed: content.kind === "model"
+      ? remote.map(({ path }) => path).filter((path) => isWeightsFile(path) && !names.has(path))
+      : [],
+    remote,
+    ...(onProgress === undefined ? {} : { onProgress }),
+  }, context);
+  return { url: target.url, visibility: target.visibility ?? visibility, ...done };
+}
+
+/** The repository of a base model, from its handle. */
+function baseOf(handle: string): string {
+  const repository = /^hf:\/\/([\w-][\w.-]*\/[\w-][\w.-]*)$/.exec(handle)?.[1];
+  if (repository !== undefined) return repository;
+  throw new RangeError(`Cannot use "${handle}" as the base model: expected a handle such as "hf://google/gemma-2-9b"`);
+}
+
+/** Refuses to mix an adapter and a whole model, which Transformers would put on top of each other. */
+function checkKind({ repository }: PushTarget, { kind }: PushedFolder, remote: readonly RemoteFile[]): void {
+  const there = kindOf(remote.map(({ path }) => path));
+  if (there === null || there === kind) return;
+  const [ours, theirs] = kind === "adapter" ? ["an adapter", "a whole model"] : ["a whole model", "an adapter"];
+  throw new Error(
+    `Cannot push ${ours} to ${repository}: it holds ${theirs}, and Transformers would load both together; push to another name`,
+  );
+}
+
+/** The model card, unless the folder has one, or the repository one that somebody has made their own. */
+async function cardFor(
+  target: PushTarget,
+  content: PushedFolder,
+  remote: readonly RemoteFile[],
+  { card = {} }: PushOptions,
+  access: HubAccess,
+): Promise<UploadFile[]> {
+  const path = "README.md";
+  if (content.files.some((file) => file.path === path)) return [];
+  if (remote.some((file) => file.path === path)) {
+    const { repository } = target;
+    const purpose = `read the model card of ${repository}`;
+    const response = await requestHub(access, `/${repository}/resolve/main/${path}`, { purpose, repository });
+    if (!isOwnCard(await response.text())) return [];
+  }
+  return [{ path, content: new Blob([writeModelCard({ ...content, repository: target.repository }, card)]) }];
+}

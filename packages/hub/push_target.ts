@@ -1,0 +1,138 @@
+/**
+ * Where results are pushed to, and whether they may be: what is wrong with a handle, a token or a right is found here, before
+ * anybody trains for hours to be refused at the end.
+ */
+import { z } from "zod";
+import { nearestName } from "@tessera/core";
+import { type HubAccess, requestHub } from "./hub_access.ts";
+import { checkJson } from "./json_file.ts";
+
+/** Who can see a repository. */
+export type Visibility = "private" | "public";
+
+/** A repository that may be pushed to. */
+export interface PushTarget {
+  /** The repository, such as `me/my-gemma`. */
+  readonly repository: string;
+  /** Its page. */
+  readonly url: string;
+  /** Who can see it; `null` while it is to be made. */
+  readonly visibility: Visibility | null;
+}
+
+const part = /^(?=.{1,96}$)[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?$/;
+
+/**
+ * The repository of a handle such as `hf://me/my-gemma`.
+ *
+ * @throws {RangeError} when it is no handle, or has a name that the hub does not allow.
+ */
+export function repositoryToPush(handle: string): string {
+  const [, owner, name] = /^hf:\/\/([^/@]+)\/([^/@]+)$/.exec(handle) ?? [];
+  if (owner === undefined || name === undefined) {
+    throw new RangeError(
+      `Cannot push to "${handle}": expected "hf://" with an owner and a name, as in "hf://me/my-gemma"`,
+    );
+  }
+  const wrong = [owner, name].find((text) => !part.test(text) || /--|\.\.|\.git$/.test(text));
+  if (wrong === undefined) return `${owner}/${name}`;
+  throw new RangeError(
+    `Cannot push to "${handle}": "${wrong}" is no name on the hub; expected up to 96 letters, digits, ".", "-" and "_", ` +
+      'without "." or "-" at its ends, "--", "..", or ".git" at its end',
+  );
+}
+
+const account = z.object({
+  name: z.string(),
+  orgs: z.array(z.object({ name: z.string(), roleInOrg: z.string().optional() })).nullish(),
+  auth: z.object({ accessToken: z.object({ role: z.string(), displayName: z.string().optional() }).optional() })
+    .nullish(),
+});
+
+/**
+ * Checks, without changing anything, that a handle may be pushed to.
+ *
+ * @throws {RangeError} when it is no handle.
+ * @throws {Error} when there is no token, when it may not write there, or when the hub cannot be reached.
+ */
+export async function checkPush(handle: string, access: HubAccess, signal?: AbortSignal): Promise<PushTarget> {
+  const repository = repositoryToPush(handle);
+  const purpose = `push to ${repository}`;
+  const { endpoint, tokenSource } = access;
+  const ownToken = `a token with write access from ${endpoint}/settings/tokens`;
+  if (tokenSource === null) throw new Error(`Cannot ${purpose}: there is no token; set HF_TOKEN to ${ownToken}`);
+  const given = signal === undefined ? {} : { signal };
+  const about = { purpose, repository, ...given };
+  const who = await requestHub(access, "/api/whoami-v2", { ...about, understood: [401, 403] });
+  if (!who.ok) {
+    await who.body?.cancel();
+    throw new Error(
+      `Cannot ${purpose}: the hub does not know the token of ${tokenSource}; set HF_TOKEN to ${ownToken}`,
+    );
+  }
+  const user = checkJson("the answer about the token", await who.json(), account);
+  if (user.auth?.accessToken?.role === "read") {
+    throw new Error(`Cannot ${purpose}: the token of ${tokenSource} may only read; set HF_TOKEN to ${ownToken}`);
+  }
+  checkOwner(repository, user);
+  const known = await requestHub(access, `/api/models/${repository}`, { ...about, understood: [401, 404] });
+  const url = `${endpoint}/${repository}`;
+  if (!known.ok) {
+    await known.body?.cancel();
+    return { repository, url, visibility: null };
+  }
+  const info = checkJson(`the answer about ${repository}`, await known.json(), z.object({ private: z.boolean() }));
+  return { repository, url, visibility: info.private ? "private" : "public" };
+}
+
+function checkOwner(repository: string, { name, orgs }: z.output<typeof account>): void {
+  const owner = repository.slice(0, repository.indexOf("/"));
+  const owners = [name, ...(orgs ?? []).map((org) => org.name)];
+  const same = owners.find((one) => one.toLowerCase() === owner.toLowerCase());
+  if (same === undefined) {
+    const near = nearestName(owner, owners);
+    throw new Error(
+      `Cannot push to ${repository}: the token is that of "${name}", who ` +
+        (owners.length === 1 ? "is in no organisation" : `is in ${owners.slice(1).join(", ")}`) +
+        `; push to "hf://${near ?? name}/${repository.slice(owner.length + 1)}", or use a token of "${owner}"`,
+    );
+  }
+  if (orgs?.some((org) => org.name === same && org.roleInOrg === "read")) {
+    throw new Error(
+      `Cannot push to ${repository}: "${name}" may only read in "${owner}"; ask one of its administrators for the right to write`,
+    );
+  }
+}
+
+/**
+ * Makes the repository of a target unless it is there.
+ *
+ * @throws {Error} when the hub refuses.
+ */
+export async function createRepository(
+  target: PushTarget,
+  access: HubAccess,
+  { visibility, signal }: { readonly visibility: Visibility; readonly signal?: AbortSignal },
+): Promise<PushTarget> {
+  if (target.visibility !== null) return target;
+  const { repository } = target;
+  const [organization, name] = repository.split("/");
+  const response = await requestHub(access, "/api/repos/create", {
+    purpose: `make the repository ${repository}`,
+    repository,
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ type: "model", name, organization, visibility }),
+    // One that was made meanwhile, and one that the token may not make.
+    understood: [409, 403],
+    ...(signal === undefined ? {} : { signal }),
+  });
+  await response.body?.cancel();
+  if (response.status === 403) {
+    throw new Error(
+      `Cannot make the repository ${repository}: the token of ${access.tokenSource} may not do that; give it the right to write to ` +
+        `the repositories of "${organization}" at ${access.endpoint}/settings/tokens, or ask an administrator of the organisation`,
+    );
+  }
+  return { ...target, visibility };
+}
