@@ -25,10 +25,17 @@ export interface Checkpoint extends TensorStore {
   readonly files: readonly string[];
 }
 
-const singleName = "model.safetensors";
-const indexName = "model.safetensors.index.json";
+/** The name of a checkpoint that is one file. */
+export const singleName = "model.safetensors";
+/** The name of the index of a checkpoint in shards. */
+export const indexName = "model.safetensors.index.json";
 
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+
+/** The file of each tensor, by the index of a folder. Throws when there is none, or one that is malformed. */
+export async function readIndex(folder: Folder): Promise<Record<string, string>> {
+  return (await readJson(folder.file(indexName), indexSchema)).weight_map;
+}
 
 /** What to do with weights in another format, by file name extension. */
 const otherFormats: { readonly [extension: string]: string } = {
@@ -58,9 +65,9 @@ export async function openCheckpoint(from: string | Folder, options: OpenOptions
       new Map([[singleName, await openSafetensors(source.file(singleName), options)]]),
     );
   }
-  if (!present.has(indexName)) throw new Error(`Cannot open the checkpoint "${folder}": ${whatInstead(present)}`);
+  if (!present.has(indexName)) throw new Error(`Cannot open the checkpoint "${folder}": ${otherWeights(present)}`);
 
-  const { weight_map: weights } = await readJson(source.file(indexName), indexSchema);
+  const weights = await readIndex(source);
   const names = [...new Set(Object.values(weights))];
   const missing = names.filter((name) => !present.has(name));
   if (missing.length > 0) {
@@ -95,7 +102,8 @@ async function listFiles(folder: Folder): Promise<Set<string>> {
   );
 }
 
-function whatInstead(present: ReadonlySet<string>): string {
+/** What there is among these files in place of a checkpoint, and what to do with it. */
+export function otherWeights(present: ReadonlySet<string>): string {
   const nothing = `found neither "${singleName}" nor "${indexName}"`;
   for (const name of [...present].sort()) {
     const advice = otherFormats[name.slice(name.lastIndexOf(".") + 1)];

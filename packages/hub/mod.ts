@@ -20,6 +20,15 @@ export { type BlobFolder, blobFolder, fetchFolder, type NamedBlob } from "./blob
 export { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 export { type ChatMessage } from "./chat_template.ts";
 export { environmentVariable, isFolder, pathBeside } from "./disk.ts";
+export { downloadRepository } from "./download.ts";
+export {
+  describeDownload,
+  type Download,
+  type DownloadDisplay,
+  type DownloadOptions,
+  type DownloadReporter,
+  showDownloads,
+} from "./download_options.ts";
 export {
   type FileBytes,
   type FileEntry,
@@ -42,6 +51,10 @@ export {
   ropeOf,
   torchDtypeOf,
 } from "./hf_config.ts";
+export type { EnvironmentReader, Wait } from "./hub_access.ts";
+export { type CachedSnapshot, cachedSnapshot, hubCache, repositoryFolder } from "./hub_cache.ts";
+export { formatHandle, parseHandle, type RepositoryHandle } from "./hub_handle.ts";
+export type { RepositoryFile } from "./hub_listing.ts";
 export { checkJson, parseJson, readJson, readText } from "./json_file.ts";
 export {
   type HfDynamicRope,
@@ -57,6 +70,7 @@ export { didYouMean, listNames } from "./name_hints.ts";
 export { type HfPaliGemmaConfig, type HfSiglipConfig, paliGemmaConfig } from "./pali_gemma_config.ts";
 export { type Pushed, type PushOptions, pushToHub } from "./push.ts";
 export { checkPush, createRepository, type PushTarget, repositoryToPush, type Visibility } from "./push_target.ts";
+export { type RepositoryPart, textFiles } from "./repository_files.ts";
 export {
   hostTypeOf,
   openSafetensors,

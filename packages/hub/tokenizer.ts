@@ -112,7 +112,8 @@ export async function loadTokenizer(from: string | Folder): Promise<Tokenizer> {
   const folder = folderOf(from);
   const file = folder.file("tokenizer.json");
   if (!(await file.exists())) {
-    throw new Error(`Cannot load a tokenizer from "${folder.path}": ${await whatInstead(folder)}`);
+    const hint = noTokenizer(await folder.file("tokenizer.model").exists());
+    throw new Error(`Cannot load a tokenizer from "${folder.path}": ${hint}`);
   }
   const json = await readJson(file, tokenizerSchema);
   const config = await readIfPresent(folder.file(configName), tokenizerConfigSchema) ?? {};
@@ -166,12 +167,12 @@ class ByteRunDecoder extends TextDecoder {
   }
 }
 
-async function whatInstead(folder: Folder): Promise<string> {
-  if (await folder.file("tokenizer.model").exists()) {
-    return 'found "tokenizer.model" but no "tokenizer.json"; convert it in Python with ' +
-      "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)";
-  }
-  return 'found no "tokenizer.json"; download it from the repository that the weights came from';
+/** What is to be said where there is no `tokenizer.json`, but perhaps a `tokenizer.model`. */
+export function noTokenizer(hasSentencePiece: boolean): string {
+  return hasSentencePiece
+    ? 'found "tokenizer.model" but no "tokenizer.json"; convert it in Python with ' +
+      "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+    : 'found no "tokenizer.json"; download it from the repository that the weights came from';
 }
 
 async function readIfPresent<S extends z.ZodType>(file: FileEntry, schema: S): Promise<z.output<S> | null> {

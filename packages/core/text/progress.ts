@@ -6,7 +6,7 @@
  * draws and shows it again in a single write, so that a killed process never leaves the terminal without a cursor.
  */
 
-import { formatCount, formatDuration, formatNumber } from "./numbers.ts";
+import { formatBytes, formatCount, formatDuration, formatNumber } from "./numbers.ts";
 import { displayWidth, fitText } from "./width.ts";
 
 /** Values shown beside the bar, in order; numbers are rounded to four digits. */
@@ -20,7 +20,7 @@ export interface ProgressState {
   readonly done: number;
   /** The units in all; `null` when not known. */
   readonly total: number | null;
-  /** What is counted, in the plural, such as `steps`. */
+  /** What is counted, in the plural, such as `steps`; `bytes` are written as `1.50 MiB`. */
   readonly unit: string;
   /** Time since the start, in seconds. */
   readonly elapsed: number;
@@ -55,14 +55,17 @@ export function renderProgress(state: ProgressState, width: number): string {
   const { label, done, total, unit, rate, fields } = state;
   const fraction = total === null ? null : total > 0 ? Math.min(1, Math.max(0, done / total)) : 1;
   const percent = fraction === null ? "" : `${Math.floor(fraction * 100)}%`.padStart(4);
-  const count = total === null ? formatCount(done) : `${formatCount(done)}/${formatCount(total)}`;
+  // Bytes bring their units with them.
+  const isBytes = unit === "bytes";
+  const amount = isBytes ? formatBytes : formatCount;
+  const count = total === null ? amount(done) : `${amount(done)}/${amount(total)}`;
   const candidates = [
-    `${count} ${unit}`,
+    isBytes ? count : `${count} ${unit}`,
     timeText(state),
     ...Object.entries(fields).map(([name, value]) =>
       `${name} ${typeof value === "number" ? formatNumber(value) : value}`
     ),
-    ...(rate === null ? [] : [`${formatNumber(rate)} ${unit}/s`]),
+    ...(rate === null ? [] : [isBytes ? `${formatBytes(rate)}/s` : `${formatNumber(rate)} ${unit}/s`]),
   ];
   const head = [label, percent.trimStart() && percent].filter((part) => part !== "").join(" ");
   const barRoom = fraction === null ? 0 : narrowestBar + 1;

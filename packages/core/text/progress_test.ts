@@ -32,6 +32,21 @@ Deno.test("renderProgress() leaves out the least important parts first", () => {
   assert.equal(renderProgress(state, 6), "Epoch…");
 });
 
+Deno.test("renderProgress() writes bytes with their units", () => {
+  const bytes = {
+    ...state,
+    label: "Downloading",
+    done: 3 * 2 ** 30,
+    total: 12 * 2 ** 30,
+    unit: "bytes",
+    rate: 2 ** 25,
+  };
+  assert.equal(
+    renderProgress({ ...bytes, fields: {} }, 100),
+    "Downloading  25% ███████░░░░░░░░░░░░░░░░░░░░░░░ 3.00 GiB/12.0 GiB · 4m48s left · 32.0 MiB/s",
+  );
+});
+
 Deno.test("renderProgress() shows the time taken at the end", () => {
   assert.equal(
     renderProgress({ ...state, done: 1000, elapsed: 125, rate: null, fields: {} }, 60),

@@ -14,6 +14,8 @@ export interface ServedRepository {
   readonly private?: boolean;
   /** Its commit, 40 hexadecimal digits; made from its files unless given. */
   readonly commit?: string;
+  /** Sizes that it claims for files, where they are not the true ones. */
+  readonly sizes?: Readonly<Record<string, number>>;
   /** Branches and tags beside `main`, which lead to the same commit. */
   readonly revisions?: readonly string[];
 }
@@ -46,6 +48,8 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>>;
   /** Drops the connection after this many bytes of the file. */
   readonly cutAfter?: number;
+  /** Sends this many bytes of the file, and then nothing more. */
+  readonly stallAfter?: number;
   /** Sends other bytes than the file has. */
   readonly wrongBytes?: boolean;
   /** Sends the whole file whatever range is asked for. */
@@ -124,7 +128,8 @@ export function serveHub(
   }
 
   function listen(server: "hub" | "cdn", answer: (request: Request, url: URL, fault?: Fault) => Promise<Response>) {
-    return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const options = { hostname: "127.0.0.1", port: 0, onListen: () => {}, onError };
+    return Deno.serve(options, async (request) => {
       const url = new URL(request.url);
       const path = url.pathname + url.search;
       const { method, headers } = request;
@@ -177,7 +182,7 @@ export function serveHub(
         siblings,
       });
     }
-    if (action === "tree") return Response.json(treeOf(files, url.searchParams.get("recursive") === "true"));
+    if (action === "tree") return Response.json(treeOf(repository, url.searchParams.get("recursive") === "true"));
     if (repository.gated && !isKnown) {
       return refuse(401, "GatedRepo", `Access to model ${name} is restricted. You must have access to it.`);
     }
@@ -207,19 +212,25 @@ export function serveHub(
   };
 }
 
+const dropped = new Error("Dropped as ordered");
+
+function onError(error: unknown): Response {
+  if (error !== dropped) console.error(error);
+  return new Response(null, { status: 500 });
+}
+
 /** The listing of a repository's files, those in folders only when all are asked for. */
-function treeOf(
-  files: readonly (readonly [string, string | Uint8Array<ArrayBuffer>])[],
-  isRecursive: boolean,
-): unknown[] {
+function treeOf(repository: ServedRepository, isRecursive: boolean): unknown[] {
+  const files = Object.entries(repository.files);
   const folders = new Set(files.flatMap(([path]) => path.includes("/") ? [path.slice(0, path.indexOf("/"))] : []));
   const entries = files.filter(([path]) => isRecursive || !path.includes("/")).map(([path, content]) => {
     const { bytes, etag, isLarge } = fileOf(path, content);
-    const common = { type: "file", path, size: bytes.length };
+    const size = repository.sizes?.[path] ?? bytes.length;
+    const common = { type: "file", path, size };
     if (!isLarge) return { ...common, oid: etag };
     const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${etag}\nsize ${bytes.length}\n`;
     const oid = gitHash(new TextEncoder().encode(pointer));
-    return { ...common, oid, lfs: { oid: etag, size: bytes.length, pointerSize: pointer.length } };
+    return { ...common, oid, lfs: { oid: etag, size, pointerSize: pointer.length } };
   });
   return [
     ...[...folders].map((path) => ({ type: "directory", path, oid: gitHash(new TextEncoder().encode(path)), size: 0 })),
@@ -248,13 +259,15 @@ function sendFile(
   if (isPart) headers["content-range"] = `bytes ${begin}-${begin + bytes.length - 1}/${length}`;
   const status = isPart ? 206 : 200;
   if (request.method === "HEAD") return new Response(null, { status, headers });
-  if (fault.cutAfter === undefined) return new Response(bytes, { status, headers });
+  const sent = fault.cutAfter ?? fault.stallAfter;
+  if (sent === undefined) return new Response(bytes, { status, headers });
   const body = new ReadableStream({
     async start(controller) {
-      controller.enqueue(bytes.slice(0, fault.cutAfter));
+      controller.enqueue(bytes.slice(0, sent));
+      if (fault.cutAfter === undefined) return;
       // What was sent is on its way before the connection ends.
       await new Promise((resolve) => setTimeout(resolve, 50));
-      controller.error(new Error("Dropped"));
+      controller.error(dropped);
     },
   });
   return new Response(body, { status, headers });

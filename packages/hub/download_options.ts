@@ -1,0 +1,93 @@
+/** How a repository is downloaded, and how that is shown. */
+import { formatBytes, type Progress, progress, standardErrorStream } from "@tessera/core";
+import { listNames } from "./name_hints.ts";
+import type { EnvironmentReader, Wait } from "./hub_access.ts";
+import type { RepositoryFile } from "./hub_listing.ts";
+import type { RepositoryPart } from "./repository_files.ts";
+
+/** A download that is about to begin. */
+export interface Download {
+  /** The repository, such as `google/gemma-2-9b`. */
+  readonly repository: string;
+  /** The branch, tag or commit that was asked for. */
+  readonly revision: string;
+  /** The commit that it leads to. */
+  readonly commit: string;
+  /** The folder of the cache that the files go to. */
+  readonly folder: string;
+  /** Whether there is a snapshot of that commit already, which lacks these files. */
+  readonly completes: boolean;
+  /** The files that are not here yet. */
+  readonly files: readonly RepositoryFile[];
+  /** The bytes of these files. */
+  readonly bytes: number;
+  /** How many of these bytes are here from an earlier download. */
+  readonly present: number;
+}
+
+/** Who is told of downloads; of one that has nothing to fetch, nothing is told. */
+export interface DownloadReporter {
+  /** Called before anything large is fetched. */
+  begin(download: Download): void;
+  /** Called as bytes arrive, with the number that are here and the number in all. */
+  progress(done: number, total: number): void;
+  /** Called when it is over, also when it failed. */
+  end(): void;
+}
+
+/** How a repository is downloaded. */
+export interface DownloadOptions {
+  /** What is wanted of it; `model` unless given. */
+  readonly part?: RepositoryPart;
+  /** Who is told; nobody unless given. */
+  readonly reporter?: DownloadReporter | null;
+  /** Ends it; what has arrived stays, and the next download goes on behind it. */
+  readonly signal?: AbortSignal;
+  /** Reads the environment; the process's own unless given. */
+  readonly environment?: EnvironmentReader;
+  /** Waits between tries; by the clock unless given. */
+  readonly wait?: Wait;
+}
+
+/** Where a download is shown: a line of text, then a bar. */
+export interface DownloadDisplay {
+  /** Prints a line. */
+  readonly print: (text: string) => void;
+  /** Shows the progress of some work, of which the first `begin` units are done already. */
+  readonly progress: (label: string, total: number, unit: string, begin?: number) => Progress;
+}
+
+/** What is downloaded, how much of it and where to, in a line. */
+export function describeDownload(download: Download): string {
+  const { repository, revision, folder, completes, files, bytes, present } = download;
+  const at = revision === "main" ? "" : ` at ${revision}`;
+  const count = files.length === 1 ? "1 file" : `${files.length} files`;
+  const names = completes ? ` (${listNames(files.map(({ name }) => name))})` : "";
+  const rest = present === 0 ? "" : `, ${formatBytes(present)} of it here already,`;
+  const verb = completes ? "Completing" : "Downloading";
+  return `${verb} ${repository}${at} · ${formatBytes(bytes)} in ${count}${names}${rest} to ${folder}`;
+}
+
+/** Shows downloads on a display; on standard error unless one is given. */
+export function showDownloads(display: DownloadDisplay = standardErrorDisplay()): DownloadReporter {
+  let bar: Progress | null = null;
+  return {
+    begin(download) {
+      display.print(describeDownload(download));
+      bar = display.progress("Downloading", download.bytes, "bytes", download.present);
+    },
+    progress: (done) => bar?.update(done),
+    end() {
+      bar?.done();
+      bar = null;
+    },
+  };
+}
+
+function standardErrorDisplay(): DownloadDisplay {
+  const stream = standardErrorStream();
+  return {
+    print: (text) => stream.write(`${text}\n`),
+    progress: (label, total, unit, begin = 0) => progress({ label, total, unit, begin, stream }),
+  };
+}
