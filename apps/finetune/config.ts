@@ -107,7 +107,10 @@ export const configSchema = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, "expected letters, digits, dots, dashes and underscores").optional().describe(
     "The name of the run; that of the preset when absent.",
   ),
-  preset: z.string().min(1).describe("The model to start from: a folder with a Hugging Face checkpoint."),
+  preset: z.string().min(1).describe(
+    "The model to start from: a folder with a Hugging Face checkpoint, a preset such as gemma2_2b_en, or a repository of the " +
+      "Hub such as hf://google/gemma-2-2b, which is downloaded where it is not on this machine.",
+  ),
   output: z.string().min(1).optional().describe(
     "The folder for the results; runs/<name> when absent, with a number behind it where that exists.",
   ),

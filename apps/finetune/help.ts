@@ -35,7 +35,11 @@ export function formatHelp(width: number, styles: Styles): string {
       tinyPath("recipe.ts")
     }. Flags may be written with dashes (--learning-rate) and with their group (--training.seed); what is ` +
     "on by default is turned off by --no- (--no-exactMatch). A configuration file has the same fields in groups; its schema is " +
-    `${tinyPath("../schema.json")}. Exit codes: 0 done, 1 failed, 2 not understood, 130 ended by Ctrl-C.`;
+    `${
+      tinyPath("../schema.json")
+    }. Downloads go to the cache that Hugging Face's own tools share (HF_HOME, HF_HUB_CACHE) and go on where they ended; ` +
+    "HF_TOKEN is for gated models, HF_ENDPOINT for a mirror, and HF_HUB_OFFLINE=1 keeps off the network. Exit codes: 0 done, " +
+    "1 failed, 2 not understood, 130 ended by Ctrl-C.";
   return `${purpose.join("\n")}
 
 ${styles.bold("Examples")}
@@ -43,6 +47,8 @@ ${styles.bold("Examples")}
       fine-tunes the shipped tiny model on the shipped data, in a few minutes
   ${command} --preset gemma-2-2b --data mine.jsonl --rank 4 --epochs 1
       fine-tunes a checkpoint on lines such as {"prompt": "…", "response": "…"}
+  ${command} --preset hf://google/gemma-2-2b --data mine.jsonl
+      downloads the model first, unless it is on this machine
   ${command} --resume runs/gemma2-tiny
       goes on with a run that was stopped, as if it had not been
   ${command} --config job.json --plan

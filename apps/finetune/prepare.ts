@@ -8,6 +8,7 @@ import {
   distributionFor,
   enableLora,
   folderOfPreset,
+  type HubOptions,
   loadTokenizer,
   type LoraOptions,
   readHfConfig,
@@ -58,12 +59,12 @@ async function outlineModel(config: Config, folder: string): Promise<BuiltModel>
 }
 
 /**
- * The folder that a preset's name, a handle or a path stands for.
+ * The folder that a preset's name, a handle or a path stands for; what it lacks is downloaded, but for the weights.
  *
- * @throws {Error} when there is no such folder.
+ * @throws {Error} when there is no such folder, or what it lacks cannot be downloaded.
  */
-async function locate(preset: string): Promise<string> {
-  const folder = await folderOfPreset(preset);
+async function locate(preset: string, hub: HubOptions): Promise<string> {
+  const folder = await folderOfPreset(preset, { ...hub, part: "text" });
   try {
     if ((await Deno.stat(folder)).isDirectory) return folder;
   } catch (error) {
@@ -85,9 +86,9 @@ function distribute({ mesh, layout }: Config, backbone: Backbone, deviceKind: st
  *
  * @throws {Error} when a file is missing or malformed, or the job does not fit the model.
  */
-export async function prepareJob(config: Config, deviceKind = "cpu"): Promise<PreparedJob> {
+export async function prepareJob(config: Config, deviceKind = "cpu", hub: HubOptions = {}): Promise<PreparedJob> {
   const examples = await readExamplesOf(config);
-  const folder = await locate(config.preset);
+  const folder = await locate(config.preset, hub);
   const { backbone, text: { contextLength } } = await outlineModel(config, folder);
   const distribution = distribute(config, backbone, deviceKind);
   const tokenizer = await loadTokenizer(folder);

@@ -22,6 +22,7 @@ import { forgetRun, keepRun, resumeCommandBefore, resumeCommandOf, type StoppedR
 import type { Config } from "./config.ts";
 import type { Question } from "./data.ts";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
+import { downloadsOn } from "./downloads.ts";
 import { type Scored, scoreModel } from "./evaluation.ts";
 import type { Job } from "./job.ts";
 import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_folder.ts";
@@ -89,6 +90,8 @@ async function loadModel(
       dtype,
       distribution,
       ...(quantize === null ? {} : { quantize }),
+      reporter: downloadsOn(console, signal),
+      signal,
       onProgress: (loaded, total) => {
         signal.throwIfAborted();
         bar ??= console.progress("Loading", total, "tensors");
@@ -193,6 +196,7 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
   const { plan, backbone, distribution, train, heldOut, questions } = await prepareJob(
     config,
     deviceKinds[backendName],
+    { reporter: downloadsOn(console, signal), signal },
   );
   const optimizer = adamW(optimizerOptions(config, plan));
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);

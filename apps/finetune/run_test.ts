@@ -305,9 +305,6 @@ Deno.test("runJob() needs no weights for a plan, and finds what is wrong before 
     assert.equal((await run(folder, {}, { planOnly: true })).plan.steps, 4);
     await assert.rejects(run(folder, { lora: { targets: ["qurey"] } }), { message: /did you mean "query"/ });
     await assert.rejects(run(folder, { preset: join(folder, "mdoel") }), { message: /there is no such folder/ });
-    await assert.rejects(run(folder, { preset: "hf://a/b" }), {
-      message: /does not download them yet: download "a\/b"/,
-    });
     await assert.rejects(run(folder), { message: /model\.safetensors/ });
     assert.deepEqual(namesIn(join(folder, "runs")), []);
   }));

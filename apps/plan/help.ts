@@ -12,7 +12,7 @@ export function formatHelp(width: number, styles: Styles): string {
   const isHardware = ({ path }: { readonly path: string }) =>
     ["hardware", "memory", "peak", "bandwidth", "linkBandwidth"].includes(path);
   const purpose =
-    "Says what training a model takes on a mesh of devices, before anything is downloaded or loaded: memory of " +
+    "Says what training a model takes on a mesh of devices, before its weights are downloaded or loaded: memory of " +
     "each device, what devices send each other in a step, and the time of a step at best. Weights and optimizer are exact; " +
     "activations are what the CPU backend would allocate; times take every device at its peak.";
   const devices = Object.entries(hardware).map(([name, { title }]) => `${name}: ${title}`).join(" · ");

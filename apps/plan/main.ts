@@ -8,7 +8,15 @@
  * @module
  */
 import { type Arguments, nest, openConsole, parseArguments, UsageError } from "@tessera/cli";
-import { candidatesFor, devicesOf, distributionFor, planTraining, suggestMeshes, virtualDevices } from "tessera";
+import {
+  candidatesFor,
+  devicesOf,
+  distributionFor,
+  planTraining,
+  showDownloads,
+  suggestMeshes,
+  virtualDevices,
+} from "tessera";
 import { formatHelp } from "./help.ts";
 import { outline } from "./model.ts";
 import { printPlan, printSuggestions } from "./print.ts";
@@ -26,7 +34,7 @@ async function run(args: Arguments<keyof typeof switches>): Promise<void> {
     throw new UsageError("Cannot plan two models: give --preset or --folder");
   }
   const hardware = hardwareOf(request);
-  const model = await outline(request);
+  const model = await outline(request, showDownloads(console));
   const { training } = model;
   const write = (value: unknown) => globalThis.console.log(JSON.stringify(value));
   if (request.suggest !== null) {

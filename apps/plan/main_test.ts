@@ -1,6 +1,7 @@
 /** The program as a user runs it, without its process. */
 import assert from "node:assert/strict";
 import { displayWidth } from "tessera";
+import { filesOf, withHub } from "@tessera/hub/testing";
 import { main } from "./main.ts";
 import { describeCount, describeMesh } from "./print.ts";
 
@@ -55,6 +56,24 @@ Deno.test("main() plans a preset without any file", async () => {
   const { plan } = JSON.parse(out);
   assert.equal(plan.parameters.total - plan.parameters.trainable, 1_235_814_400);
   assert.equal(plan.memory.weights, 2 * 1_235_814_400 + 4 * plan.parameters.trainable);
+});
+
+Deno.test("main() plans a repository of the Hub from its config alone", async () => {
+  const files = { ...await filesOf(folder), "README.md": "" };
+  await withHub({ "me/gemma2-tiny": { files } }, async (hub) => {
+    const flags = ["--preset", "hf://me/gemma2-tiny", ...base.slice(2)];
+    const { code, out } = await runLine(...flags);
+    assert.equal(code, 0);
+    assert.match(out, /^Downloading me\/gemma2-tiny · 900 B in 1 file to .*\nPlan for hf:\/\/me\/gemma2-tiny\n/);
+    const fetched = hub.requests.flatMap(({ path }) => path.startsWith("/api/") ? [] : [path.replace(/.*\//, "")]);
+    assert.deepEqual(fetched, ["config.json"]);
+    hub.requests.length = 0;
+    // The dimensions of a preset are built in.
+    assert.equal((await runLine("--preset", "hf://google/gemma-2-2b", "--length", "64")).code, 0);
+    assert.deepEqual(hub.requests, []);
+    const { err } = await runLine("--preset", "hf://me/none");
+    assert.match(err, /^Error: Cannot download "me\/none": there is no repository "me\/none" at /);
+  });
 });
 
 Deno.test("main() plans a model that takes pictures", async () => {

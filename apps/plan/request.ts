@@ -17,7 +17,8 @@ const figure = z.union([z.number(), z.string()]).transform((given, context) => {
 /** The schema of a request. */
 export const requestSchema = z.strictObject({
   preset: z.string().min(1).default("gemma2_9b_en").describe(
-    "The model: a preset under KerasHub's name, such as gemma2_27b_en, for which no file is needed.",
+    "The model: a preset under KerasHub's name, such as gemma2_27b_en, for which no file is needed, or a repository of the Hub, " +
+      "such as hf://owner/name, of which config.json is downloaded.",
   ),
   folder: z.string().min(1).nullable().default(null).describe(
     "The model: the folder of a checkpoint, of which config.json is read; instead of the preset.",

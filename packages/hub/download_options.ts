@@ -49,7 +49,7 @@ export interface DownloadOptions {
   readonly wait?: Wait;
 }
 
-/** Where a download is shown: a line of text, then a bar. */
+/** Where a download is shown: a line of text, then, unless it is small, a bar. */
 export interface DownloadDisplay {
   /** Prints a line. */
   readonly print: (text: string) => void;
@@ -68,13 +68,17 @@ export function describeDownload(download: Download): string {
   return `${verb} ${repository}${at} · ${formatBytes(bytes)} in ${count}${names}${rest} to ${folder}`;
 }
 
+/** The bytes from which on a download takes long enough for a bar. */
+const leastShown = 2 ** 20;
+
 /** Shows downloads on a display; on standard error unless one is given. */
 export function showDownloads(display: DownloadDisplay = standardErrorDisplay()): DownloadReporter {
   let bar: Progress | null = null;
   return {
     begin(download) {
       display.print(describeDownload(download));
-      bar = display.progress("Downloading", download.bytes, "bytes", download.present);
+      const { bytes, present } = download;
+      if (bytes - present >= leastShown) bar = display.progress("Downloading", bytes, "bytes", present);
     },
     progress: (done) => bar?.update(done),
     end() {

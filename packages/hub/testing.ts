@@ -14,3 +14,4 @@ export {
   serveHub,
 } from "./testing/hub_server.ts";
 export { type ServedCommit, serveUploadHub, type UploadHub, type UploadHubOptions } from "./testing/upload_hub.ts";
+export { filesOf, withHub } from "./testing/with_hub.ts";

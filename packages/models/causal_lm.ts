@@ -10,6 +10,7 @@ import {
   type Folder,
   folderOf,
   openCheckpoint,
+  parseHandle,
   readGenerationConfig,
   readHfConfig,
   type Tokenizer,
@@ -55,6 +56,7 @@ import type {
   DataOptions,
   FromPresetOptions,
   GenerateOptions,
+  HubOptions,
 } from "./causal_lm_options.ts";
 import { checkImages, checkTokens } from "./check_inputs.ts";
 import { checkDistribution, checkWeights, distribute } from "./distribute.ts";
@@ -62,7 +64,7 @@ import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "./generation_defaults.ts";
 import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
-import { buildPreset, type PresetName } from "./presets/presets.ts";
+import { buildPreset, handleOf, isBuiltIn, type PresetName } from "./presets/presets.ts";
 import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
 import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
 import { TextGenerator } from "./text_generation.ts";
@@ -100,14 +102,14 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Loads a preset of that name, or a checkpoint folder in Hugging Face's format, whatever its architecture; a browser has folders
-   * of picked files, `blobFolder(files)`.
+   * Loads a preset of that name, a handle such as `hf://google/gemma-2-9b`, which is downloaded where it is not on this machine, or
+   * a checkpoint folder in Hugging Face's format, whatever its architecture; a browser has folders of picked files,
+   * `blobFolder(files)`.
    *
-   * A preset whose files are not on this machine can still be made with `loadWeights: false`; it then has no tokenizer.
+   * With `loadWeights: false` no weights are downloaded, and nothing at all of a preset, which then has no tokenizer.
    *
    * @throws {RangeError} when it is neither the name of a preset nor a folder, or when the backend's devices cannot take a weight.
-   * @throws {Error} when a preset's files are nowhere, saying where they were looked for; when a file is missing or damaged,
-   * or when config and weights do not fit together. Nothing stays loaded.
+   * @throws {Error} when a preset's files are not on this machine and cannot be downloaded; when a file is missing or damaged, or when config and weights do not fit together. Nothing stays loaded.
    */
   static async fromPreset(
     preset: PresetName | (string & NonNullable<unknown>) | Folder,
@@ -117,19 +119,22 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const chosen = options.distribution === undefined ? distribution() : options.distribution;
     const where = chosen ?? backend.devices[0]!;
     const follow = options.distribution === undefined ? {} : { distribution: options.distribution };
-    if (typeof preset === "string" && !load && (await findPreset(preset)).folder === null) {
+    if (typeof preset === "string" && !load && isBuiltIn(preset) && (await findPreset(preset)).folder === null) {
       const model = buildPreset(preset, options);
       const lm = new CausalLM({ model, backend, tokenizer: null, ...follow });
       if (chosen !== null) checkDistribution(lm, chosen);
       initialize(lm.variables, backend, { seed, where });
       return lm;
     }
-    const folder = folderOf(typeof preset === "string" ? await folderOfPreset(preset) : preset);
+    const part = load ? "model" : "text";
+    const folder = folderOf(typeof preset === "string" ? await folderOfPreset(preset, { ...options, part }) : preset);
+    const handle = typeof preset === "string" && folder.path !== preset ? handleOf(preset) : null;
+    const base = handle === null ? {} : { baseModel: handle.repository };
     const model = buildModel(await readHfConfig(folder), options);
     const tokenizer = await tokenizerOf(folder);
     const generation = generationDefaults(await readGenerationConfig(folder));
     const { variables } = model.backbone;
-    const lm = new CausalLM({ model, backend, tokenizer, generation, preset: folder, ...follow });
+    const lm = new CausalLM({ model, backend, tokenizer, generation, preset: folder, ...base, ...follow });
     if (chosen !== null) checkDistribution(lm, chosen);
     await checkWeights(lm, backend, chosen);
     if (load) {
@@ -269,16 +274,17 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /** Saves the adapters as a PEFT adapter folder. Throws when there are none, or when their layout is Keras's. */
   async saveAdapter(folder: string | Folder): Promise<void> {
-    await saveAdapter(
-      folder,
-      this,
-      this.#moduleNames(),
-      this.#parts.preset === undefined ? {} : { baseModel: this.#parts.preset.path },
-    );
+    const { preset, baseModel = preset?.path } = this.#parts;
+    await saveAdapter(folder, this, this.#moduleNames(), baseModel === undefined ? {} : { baseModel });
   }
 
-  /** Loads a PEFT adapter folder in place of the adapters that there are. Throws when it does not fit the model. */
-  async loadAdapter(folder: string | Folder): Promise<void> {
+  /**
+   * Loads a PEFT adapter folder in place of the adapters that there are, or an adapter of the Hub, such as `hf://owner/adapter`,
+   * which is downloaded where it is not on this machine. Throws when it does not fit the model.
+   */
+  async loadAdapter(from: string | Folder, options: HubOptions = {}): Promise<void> {
+    const isHandle = typeof from === "string" && parseHandle(from) !== null;
+    const folder = isHandle ? await folderOfPreset(from, { ...options, part: "adapter" }) : from;
     await this.#distribute();
     await loadAdapter(folder, this, this.#moduleNames(), this.backend);
     this.#dropPrograms();

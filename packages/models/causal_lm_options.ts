@@ -1,6 +1,6 @@
 /** What the causal language model task takes: how it is made, how it loads, encodes and generates. */
 import type { HostTensor } from "@tessera/core";
-import type { Folder, Tokenizer } from "@tessera/hub";
+import type { DownloadReporter, Folder, Tokenizer } from "@tessera/hub";
 import type { Distribution } from "@tessera/mesh";
 import type { Backend } from "@tessera/runtime";
 import type { DatasetOptions, EncodeOptions } from "@tessera/train";
@@ -8,8 +8,16 @@ import type { BuildOptions, BuiltModel } from "./architectures.ts";
 import type { GenerationDefaults } from "./generation_defaults.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
+/** How what is not on this machine is downloaded from the Hugging Face Hub. */
+export interface HubOptions {
+  /** Who is told of downloads; standard error unless given, nobody when `null`. */
+  readonly reporter?: DownloadReporter | null;
+  /** Ends a download, which the next one goes on with. */
+  readonly signal?: AbortSignal;
+}
+
 /** How a checkpoint is loaded. */
-export interface FromPresetOptions extends BuildOptions {
+export interface FromPresetOptions extends BuildOptions, HubOptions {
   /** What the model runs on. */
   readonly backend: Backend;
   /** Whether to load the weights; if not, they are initialised from `seed`. True unless given. */
@@ -36,6 +44,8 @@ export interface CausalLMParts {
   readonly distribution?: Distribution | null;
   /** The folder that it was loaded from. */
   readonly preset?: Folder;
+  /** What its adapters name as their base model: a repository of the Hub; the folder's path unless given. */
+  readonly baseModel?: string;
 }
 
 /** How text is generated. What is left out is as the checkpoint's `generation_config.json` says, and otherwise as said here. */

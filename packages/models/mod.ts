@@ -14,6 +14,7 @@ export type {
   DataOptions,
   FromPresetOptions,
   GenerateOptions,
+  HubOptions,
 } from "./causal_lm_options.ts";
 export { GemmaBackbone } from "./gemma.ts";
 export { GemmaCausalLM } from "./gemma_causal_lm.ts";
@@ -33,9 +34,9 @@ export { PaliGemmaBackbone } from "./pali_gemma.ts";
 export { paliGemmaLayoutMap } from "./pali_gemma_layout.ts";
 export { SiglipTower } from "./siglip.ts";
 export { findPreset, folderOfPreset } from "./presets/find_folder.ts";
-export type { EnvironmentReader, FoundPreset } from "./presets/find_folder.ts";
+export type { FoundPreset } from "./presets/find_folder.ts";
 export type { Preset, PresetTable } from "./presets/preset.ts";
-export { buildPreset, presetOf, presets } from "./presets/presets.ts";
+export { buildPreset, isBuiltIn, presetOf, presets } from "./presets/presets.ts";
 export type { PresetName } from "./presets/presets.ts";
 export { filterLogits, logitFilters, penalizeRepetition } from "./logit_filters.ts";
 export type { FilterSettings, Logits } from "./logit_filters.ts";

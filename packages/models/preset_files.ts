@@ -1,5 +1,5 @@
 /** The files of a checkpoint folder beside its weights. */
-import { type Folder, loadTokenizer, type Tokenizer, writeText } from "@tessera/hub";
+import { type Folder, loadTokenizer, textFiles, type Tokenizer, writeText } from "@tessera/hub";
 
 /**
  * The tokenizer of a checkpoint folder; `null` when it has none.
@@ -37,18 +37,6 @@ export function configText(config: Readonly<Record<string, unknown>>): string {
 export async function writeConfig(folder: Folder, config: Readonly<Record<string, unknown>>): Promise<void> {
   await writeText(folder.file("config.json"), configText(config));
 }
-
-const textFiles = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "tokenizer.model",
-  "chat_template.jinja",
-  "generation_config.json",
-  "preprocessor_config.json",
-  "processor_config.json",
-];
 
 /** Copies what says how text becomes tokens and how to generate, as far as it is there. */
 export async function copyTextFiles(from: Folder, to: Folder): Promise<void> {

@@ -1,37 +1,35 @@
 /**
- * Where the files of a preset lie on this machine.
+ * Where the files of a preset lie on this machine, or come to lie.
  *
  * Looked for, in this order: `<models>/<preset name>` (not for a handle) and `<models>/<repository>`, where `<models>` is the folder that
- * `TESSERA_MODELS` names, or `models` in the working folder; then the snapshot that Hugging Face's own tools have
- * downloaded, in the folder that `HF_HUB_CACHE` or `HF_HOME` names, or `.cache/huggingface` of the user's home.
+ * `TESSERA_MODELS` names, or `models` in the working folder; then the cache that Hugging Face's own tools share, in the folder
+ * that `HF_HUB_CACHE` or `HF_HOME` names, or `.cache/huggingface` of the user's home. What is nowhere is downloaded to that cache.
  */
-import { environmentVariable, fileOf, isFolder } from "@tessera/hub";
-import { isPresetName, presetHint, repositoryOf } from "./presets.ts";
-
-/** Reads the environment; the process's own unless a test gives another. */
-export type EnvironmentReader = (name: string) => string | undefined;
+import {
+  cachedSnapshot,
+  type DownloadOptions,
+  downloadRepository,
+  type EnvironmentReader,
+  environmentVariable,
+  isFolder,
+  repositoryFolder,
+  showDownloads,
+} from "@tessera/hub";
+import { handleOf, isPresetName, presetHint } from "./presets.ts";
 
 /** A folder or preset as a user names it, found. */
 export interface FoundPreset {
-  /** The folder that holds its files; `null` when there is none on this machine. */
+  /** The folder that holds its files; `null` when there is none on this machine, or one of the cache that lacks some. */
   readonly folder: string | null;
   /** Where its files were looked for, in order; empty for a path. */
   readonly lookedIn: readonly string[];
 }
 
-/**
- * Finds the files of a preset's name, of a handle such as `hf://google/gemma-2-9b`, or of a folder; a folder of that name goes
- * first.
- *
- * @throws {RangeError} when it is a bare name that neither a folder nor a preset has, or a handle of another kind.
- */
-export async function findPreset(
-  name: string,
-  environment: EnvironmentReader = environmentVariable,
-): Promise<FoundPreset> {
+/** A preset in a folder of the user's own; `null` when there is none. */
+async function findOwn(name: string, environment: EnvironmentReader): Promise<FoundPreset> {
   if (await isFolder(name)) return { folder: name, lookedIn: [] };
-  const repository = repositoryOf(name);
-  if (repository === null) {
+  const handle = handleOf(name);
+  if (handle === null) {
     // A path gets the error of the file that is missing from it.
     if (/[/\\]/.test(name)) return { folder: name, lookedIn: [] };
     throw new RangeError(
@@ -39,44 +37,54 @@ export async function findPreset(
     );
   }
   const models = environment("TESSERA_MODELS") ?? "models";
-  const lookedIn = [...(isPresetName(name) ? [`${models}/${name}`] : []), `${models}/${repository}`];
+  const { repository, revision } = handle;
+  // Such a folder does not say which revision it holds.
+  const own = revision === "main" ? [`${models}/${repository}`] : [];
+  const lookedIn = [...(isPresetName(name) ? [`${models}/${name}`] : []), ...own];
   for (const folder of lookedIn) {
     if (await isFolder(folder)) return { folder, lookedIn };
   }
-  const cached = `${hubCache(environment)}/models--${repository.replaceAll("/", "--")}`;
-  return { folder: await snapshotOf(cached), lookedIn: [...lookedIn, cached] };
+  return { folder: null, lookedIn };
 }
 
 /**
- * The folder with the files of a preset's name or of a handle, or the folder itself.
+ * Finds the files of a preset's name, of a handle such as `hf://google/gemma-2-9b`, or of a folder, on this machine; a folder of
+ * that name goes first.
  *
- * @throws {Error} when the files are not on this machine; the message says where they were looked for.
+ * @throws {RangeError} when it is a bare name that neither a folder nor a preset has, or a handle of another kind.
  */
-export async function folderOfPreset(
+export async function findPreset(
   name: string,
-  environment: EnvironmentReader = environmentVariable,
-): Promise<string> {
-  const { folder, lookedIn } = await findPreset(name, environment);
+  options: Pick<DownloadOptions, "environment" | "part"> = {},
+): Promise<FoundPreset> {
+  const { environment = environmentVariable, part = "model" } = options;
+  const own = await findOwn(name, environment);
+  if (own.folder !== null) return own;
+  const handle = handleOf(name)!;
+  const cached = await cachedSnapshot(handle, part, environment);
+  return {
+    folder: cached === null || cached.missing.length > 0 ? null : cached.folder,
+    lookedIn: [...own.lookedIn, repositoryFolder(handle.repository, environment)],
+  };
+}
+
+/**
+ * The folder with the files of a preset's name or of a handle, which are downloaded where they are not on this machine, or
+ * the folder itself. Downloads are shown on standard error unless there is a `reporter`, which may be `null`.
+ *
+ * @throws {RangeError} when it is a bare name that neither a folder nor a preset has, or a handle of another kind.
+ * @throws {Error} when the files cannot be downloaded; the message says why, and where they were looked for.
+ */
+export async function folderOfPreset(name: string, options: DownloadOptions = {}): Promise<string> {
+  const { environment = environmentVariable, reporter = showDownloads(), signal } = options;
+  const { folder, lookedIn } = await findOwn(name, environment);
   if (folder !== null) return folder;
-  throw new Error(
-    `Cannot load the preset "${name}": its files are not in ${lookedIn.map((path) => `"${path}"`).join(", ")}; ` +
-      `Tessera does not download them yet: download "${
-        repositoryOf(name)
-      }" from Hugging Face to one of these, or set ` +
-      "TESSERA_MODELS to the folder that holds your models",
-  );
-}
-
-function hubCache(environment: EnvironmentReader): string {
-  const home = environment("HF_HOME") ??
-    `${environment("HOME") ?? environment("USERPROFILE") ?? "~"}/.cache/huggingface`;
-  return environment("HF_HUB_CACHE") ?? `${home}/hub`;
-}
-
-/** The snapshot of the main branch in a folder of Hugging Face's cache; `null` when there is none. */
-async function snapshotOf(cached: string): Promise<string | null> {
-  const commit = await fileOf(`${cached}/refs/main`).text();
-  if (commit === null) return null;
-  const folder = `${cached}/snapshots/${commit.trim()}`;
-  return await isFolder(folder) ? folder : null;
+  try {
+    return await downloadRepository(handleOf(name)!, { ...options, reporter });
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (!(cause instanceof Error) || lookedIn.length === 0) throw cause;
+    const places = lookedIn.map((path) => `"${path}"`).join(" and ");
+    throw new Error(`${cause.message}; there is none in ${places} either`, { cause });
+  }
 }

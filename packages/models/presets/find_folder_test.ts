@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import type { EnvironmentReader } from "@tessera/hub";
+import { commitOf, serveHub } from "@tessera/hub/testing";
 import { findPreset, folderOfPreset } from "./find_folder.ts";
 
 /** Runs a test in a folder with these empty folders and small files in it, and removes it. */
@@ -15,7 +17,17 @@ async function withTree(files: Readonly<Record<string, string>>, run: (root: str
   }
 }
 
-const environmentOf = (variables: Readonly<Record<string, string>>) => (name: string) => variables[name];
+/** An environment with these variables alone, in which the network is not touched. */
+const environmentOf = (
+  variables: Readonly<Record<string, string>>,
+): { readonly environment: EnvironmentReader; readonly reporter: null } => ({
+  environment: (name) => ({ HF_HUB_OFFLINE: "1", ...variables })[name],
+  reporter: null,
+});
+
+/** The files that make a snapshot whole, empty. */
+const whole = (folder: string) =>
+  Object.fromEntries(["config.json", "tokenizer.json", "model.safetensors"].map((name) => [`${folder}/${name}`, "{}"]));
 
 Deno.test("findPreset() takes a folder as it is", async () => {
   await withTree({ "mine/config.json": "{}" }, async (root) => {
@@ -29,7 +41,7 @@ Deno.test("findPreset() finds a preset by its name, by its repository, and among
   const files = {
     "models/gemma2_2b_en/config.json": "{}",
     "models/google/gemma-2-9b/config.json": "{}",
-    [`${snapshot}/config.json`]: "{}",
+    ...whole(snapshot),
     "hf/hub/models--google--gemma-2-27b/refs/main": "abc\n",
   };
   await withTree(files, async (root) => {
@@ -42,12 +54,35 @@ Deno.test("findPreset() finds a preset by its name, by its repository, and among
   });
 });
 
-Deno.test("folderOfPreset() says where it looked, and which repository holds the files", async () => {
+Deno.test("folderOfPreset() says why it cannot be downloaded, and where it looked", async () => {
   await assert.rejects(folderOfPreset("gemma2_9b_en", environmentOf({ TESSERA_MODELS: "/none", HOME: "/nobody" })), {
-    message: 'Cannot load the preset "gemma2_9b_en": its files are not in "/none/gemma2_9b_en", ' +
-      '"/none/google/gemma-2-9b", "/nobody/.cache/huggingface/hub/models--google--gemma-2-9b"; Tessera does not ' +
-      'download them yet: download "google/gemma-2-9b" from Hugging Face to one of these, or set TESSERA_MODELS to ' +
-      "the folder that holds your models",
+    message:
+      'Cannot load "hf://google/gemma-2-9b": "/nobody/.cache/huggingface/hub/models--google--gemma-2-9b" has no ' +
+      "snapshot of it, and HF_HUB_OFFLINE is set, so nothing is downloaded; unset it to go online; there is none in " +
+      '"/none/gemma2_9b_en" and "/none/google/gemma-2-9b" either',
+  });
+});
+
+Deno.test("folderOfPreset() downloads what is not on this machine, and what a snapshot lacks", async () => {
+  const files = { "config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "weights" };
+  await using hub = serveHub({ "google/gemma-2-2b": { files } });
+  const commit = commitOf(hub.repositories.get("google/gemma-2-2b")!);
+  await withTree({}, async (root) => {
+    const options = environmentOf({
+      TESSERA_MODELS: "/none",
+      HF_HOME: root,
+      HF_ENDPOINT: hub.endpoint,
+      HF_HUB_OFFLINE: "0",
+    });
+    const snapshot = `${root}/hub/models--google--gemma-2-2b/snapshots/${commit}`;
+    assert.equal((await findPreset("gemma2_2b_en", options)).folder, null);
+    assert.equal(await folderOfPreset("gemma2_2b_en", options), snapshot);
+    assert.equal(await folderOfPreset(`hf://google/gemma-2-2b@${commit}`, options), snapshot);
+    assert.equal((await findPreset("gemma2_2b_en", options)).folder, snapshot);
+    await Deno.remove(`${snapshot}/model.safetensors`);
+    assert.equal((await findPreset("gemma2_2b_en", options)).folder, null);
+    assert.equal(await folderOfPreset("gemma2_2b_en", options), snapshot);
+    assert.equal(await Deno.readTextFile(`${snapshot}/model.safetensors`), "weights");
   });
 });
 
@@ -55,7 +90,7 @@ Deno.test("findPreset() finds the repository of a handle, whether a preset is of
   const snapshot = "hub/models--meta-llama--Llama-3.2-1B/snapshots/abc";
   const files = {
     "models/NousResearch/Hermes-2-Pro-Llama-3-8B/config.json": "{}",
-    [`${snapshot}/config.json`]: "{}",
+    ...whole(snapshot),
     "hub/models--meta-llama--Llama-3.2-1B/refs/main": "abc",
   };
   await withTree(files, async (root) => {
@@ -63,12 +98,8 @@ Deno.test("findPreset() finds the repository of a handle, whether a preset is of
     const hermes = "NousResearch/Hermes-2-Pro-Llama-3-8B";
     assert.equal(await folderOfPreset(`hf://${hermes}`, environment), `${root}/models/${hermes}`);
     assert.equal(await folderOfPreset("hf://meta-llama/Llama-3.2-1B", environment), `${root}/${snapshot}`);
-    await assert.rejects(folderOfPreset("hf://owner/none", environment), {
-      name: "Error",
-      message: `Cannot load the preset "hf://owner/none": its files are not in "${root}/models/owner/none", ` +
-        `"${root}/hub/models--owner--none"; Tessera does not download them yet: download "owner/none" from Hugging Face ` +
-        "to one of these, or set TESSERA_MODELS to the folder that holds your models",
-    });
+    // A folder of the user's own does not say which revision it is.
+    await assert.rejects(folderOfPreset(`hf://${hermes}@v2`, environment), /has no snapshot of it/);
   });
 });
 
@@ -79,12 +110,13 @@ Deno.test("findPreset() rejects handles of other kinds", async () => {
       "hf://",
       "kaggle://keras/gemma2/keras/gemma2_2b_en",
       "hf://a/b/c",
-      "hf://a/b@v1",
     ]
   ) {
     await assert.rejects(findPreset(handle, environmentOf({})), {
       name: "RangeError",
-      message: `Cannot use "${handle}": a handle is "hf://" with an owner and a name, as in "hf://google/gemma-2-9b"`,
+      message:
+        `Cannot use "${handle}": a handle is "hf://" with an owner and a name, and a revision if need be, as in ` +
+        '"hf://google/gemma-2-9b" and "hf://google/gemma-2-9b@main"',
     });
   }
 });

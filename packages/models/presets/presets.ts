@@ -1,5 +1,6 @@
 /** All presets, and how one is found by its name. */
 import { nearestName } from "@tessera/core";
+import { parseHandle, type RepositoryHandle } from "@tessera/hub";
 import type { BuildOptions, BuiltModel } from "../architectures.ts";
 import { gemmaPresets } from "./gemma_presets.ts";
 import { llamaPresets } from "./llama_presets.ts";
@@ -20,19 +21,23 @@ export function isPresetName(name: string): name is PresetName {
 }
 
 /**
- * The repository on Hugging Face that a preset's name or a handle such as `hf://google/gemma-2-9b` stands for; `null` for any
- * other text.
+ * The repository on the Hugging Face Hub that a preset's name or a handle such as `hf://google/gemma-2-9b` stands for; `null` for
+ * any other text.
  *
  * @throws {RangeError} when it is a handle of another kind, or one without an owner or a name.
  */
-export function repositoryOf(name: string): string | null {
-  if (isPresetName(name)) return presets[name].repository;
-  const [, scheme, rest] = /^(\w+):\/\/(.*)$/s.exec(name) ?? [];
-  if (scheme === undefined) return null;
-  if (scheme === "hf" && /^[\w.-]+\/[\w.-]+$/.test(rest!)) return rest!;
-  throw new RangeError(
-    `Cannot use "${name}": a handle is "hf://" with an owner and a name, as in "hf://google/gemma-2-9b"`,
-  );
+export function handleOf(name: string): RepositoryHandle | null {
+  return isPresetName(name) ? { repository: presets[name].repository, revision: "main" } : parseHandle(name);
+}
+
+/** Whether a preset's dimensions are built in, so that it can be described without any file. */
+export function isBuiltIn(name: string): boolean {
+  const handle = handleOf(name);
+  return handle !== null && handle.revision === "main" && ofRepository(handle.repository) !== undefined;
+}
+
+function ofRepository(repository: string): Preset | undefined {
+  return Object.values<Preset>(presets).find((preset) => preset.repository === repository);
 }
 
 /**
@@ -42,9 +47,9 @@ export function repositoryOf(name: string): string | null {
  */
 export function presetOf(name: string): Preset {
   if (isPresetName(name)) return presets[name];
-  const repository = repositoryOf(name);
-  if (repository !== null) {
-    const found = Object.values<Preset>(presets).find((preset) => preset.repository === repository);
+  const handle = handleOf(name);
+  if (handle !== null) {
+    const found = ofRepository(handle.repository);
     if (found !== undefined) return found;
     throw new RangeError(`Cannot describe "${name}" without its files: no preset is of that repository`);
   }

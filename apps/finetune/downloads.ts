@@ -1,0 +1,15 @@
+/** How a job shows what it downloads. */
+import { type DownloadReporter, showDownloads } from "tessera";
+import type { Console } from "@tessera/cli";
+
+/** Shows downloads on the console, and what becomes of one that Ctrl-C ends. */
+export function downloadsOn(console: Console, signal: AbortSignal): DownloadReporter {
+  const shown = showDownloads(console);
+  return {
+    ...shown,
+    end() {
+      shown.end();
+      if (signal.aborted) console.print("What was downloaded is kept; the same command goes on with it.");
+    },
+  };
+}
