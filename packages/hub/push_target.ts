@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { nearestName } from "@tessera/core";
-import { type HubAccess, requestHub } from "./hub_access.ts";
+import { type HubAccess, type HubRequest, requestHub } from "./hub_access.ts";
 import { checkJson } from "./json_file.ts";
 
 /** Who can see a repository. */
@@ -75,14 +75,23 @@ export async function checkPush(handle: string, access: HubAccess, signal?: Abor
     throw new Error(`Cannot ${purpose}: the token of ${tokenSource} may only read; set HF_TOKEN to ${ownToken}`);
   }
   checkOwner(repository, user);
-  const known = await requestHub(access, `/api/models/${repository}`, { ...about, understood: [401, 404] });
-  const url = `${endpoint}/${repository}`;
-  if (!known.ok) {
-    await known.body?.cancel();
-    return { repository, url, visibility: null };
+  const visibility = await visibilityOf(repository, access, about);
+  return { repository, url: `${endpoint}/${repository}`, visibility };
+}
+
+/** Who can see a repository; `null` when there is none. */
+async function visibilityOf(
+  repository: string,
+  access: HubAccess,
+  about: Pick<HubRequest, "purpose" | "repository" | "signal">,
+): Promise<Visibility | null> {
+  const response = await requestHub(access, `/api/models/${repository}`, { ...about, understood: [401, 404] });
+  if (response.ok) {
+    const info = checkJson(`the answer about ${repository}`, await response.json(), z.object({ private: z.boolean() }));
+    return info.private ? "private" : "public";
   }
-  const info = checkJson(`the answer about ${repository}`, await known.json(), z.object({ private: z.boolean() }));
-  return { repository, url, visibility: info.private ? "private" : "public" };
+  await response.body?.cancel();
+  return null;
 }
 
 function checkOwner(repository: string, { name, orgs }: z.output<typeof account>): void {
@@ -107,7 +116,7 @@ function checkOwner(repository: string, { name, orgs }: z.output<typeof account>
 /**
  * Makes the repository of a target unless it is there.
  *
- * @throws {Error} when the hub refuses.
+ * @throws {Error} when the hub refuses, or makes a public repository where a private one was asked for.
  */
 export async function createRepository(
   target: PushTarget,
@@ -117,15 +126,15 @@ export async function createRepository(
   if (target.visibility !== null) return target;
   const { repository } = target;
   const [organization, name] = repository.split("/");
+  const purpose = `make the repository ${repository}`;
+  const about = { purpose, repository, ...(signal === undefined ? {} : { signal }) };
   const response = await requestHub(access, "/api/repos/create", {
-    purpose: `make the repository ${repository}`,
-    repository,
+    ...about,
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ type: "model", name, organization, visibility }),
     // One that was made meanwhile, and one that the token may not make.
     understood: [409, 403],
-    ...(signal === undefined ? {} : { signal }),
   });
   await response.body?.cancel();
   if (response.status === 403) {
@@ -134,5 +143,11 @@ export async function createRepository(
         `the repositories of "${organization}" at ${access.endpoint}/settings/tokens, or ask an administrator of the organisation`,
     );
   }
-  return { ...target, visibility };
+  const made = await visibilityOf(repository, access, about);
+  if (made === "public" && visibility === "private" && response.ok) {
+    throw new Error(
+      `Cannot use the repository ${repository}: it was to be private, and ${access.endpoint} has made it public; nothing was sent`,
+    );
+  }
+  return { ...target, visibility: made ?? visibility };
 }

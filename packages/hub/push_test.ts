@@ -360,6 +360,13 @@ const refusals: readonly (readonly [
     {},
     /may not do that; give it the right to write to the repositories of "acme" at .* or ask an administrator/,
   ],
+  [
+    "a hub that makes it public",
+    { isOpen: true },
+    "hf://me/mine",
+    {},
+    /was to be private, and .* has made it public; nothing was sent/,
+  ],
   ["a hub that is offline", {}, "hf://me/mine", { HF_HUB_OFFLINE: "1" }, /HF_HUB_OFFLINE/],
   [
     "a hub that is not there",
