@@ -41,11 +41,10 @@ const treeSchema = z.array(z.looseObject({
 export async function listRepository(
   access: HubAccess,
   { repository, revision }: RepositoryHandle,
-  options: Pick<HubRequest, "tries" | "timeout" | "signal"> = {},
+  options: Pick<HubRequest, "tries" | "timeout" | "signal"> & Partial<Pick<HubRequest, "purpose">> = {},
 ): Promise<RepositoryListing> {
-  const purpose = `download "${repository}"`;
   const api = `/api/models/${repository}`;
-  const request = { purpose, repository, ...options };
+  const request = { purpose: `download "${repository}"`, repository, ...options };
   const answer = await requestHub(access, `${api}/revision/${encodeURIComponent(revision)}`, request);
   const { sha: commit } = await readAnswer(answer, infoSchema);
   const files = new Map<string, RepositoryFile>();

@@ -69,7 +69,15 @@ export { type CardSection, type CardTable, type ModelCardDetails, type ModelTask
 export { didYouMean, listNames } from "./name_hints.ts";
 export { type HfPaliGemmaConfig, type HfSiglipConfig, paliGemmaConfig } from "./pali_gemma_config.ts";
 export { type Pushed, type PushOptions, pushToHub } from "./push.ts";
-export { checkPush, createRepository, type PushTarget, repositoryToPush, type Visibility } from "./push_target.ts";
+export type { PushKind } from "./push_folder.ts";
+export {
+  checkPush,
+  createRepository,
+  type PushAccess,
+  type PushTarget,
+  repositoryToPush,
+  type Visibility,
+} from "./push_target.ts";
 export { type RepositoryPart, textFiles } from "./repository_files.ts";
 export {
   hostTypeOf,

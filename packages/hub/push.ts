@@ -5,20 +5,15 @@
  * one commit puts all of it in its place.
  */
 import { type Folder, folderOf } from "./files.ts";
-import { type HubAccess, readHubAccess, requestHub } from "./hub_access.ts";
+import { requestHub } from "./hub_access.ts";
+import { parseHandle } from "./hub_handle.ts";
 import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";
-import { isWeightsFile, kindOf, type PushedFolder, readPushedFolder } from "./push_folder.ts";
-import { checkPush, createRepository, type PushTarget, repositoryToPush, type Visibility } from "./push_target.ts";
-import {
-  commitFiles,
-  listRemoteFiles,
-  type RemoteFile,
-  type UploadFile,
-  type UploadProgress,
-} from "./upload_commit.ts";
+import { isWeightsFile, type PushedFolder, readPushedFolder } from "./push_folder.ts";
+import { checkPush, createRepository, type PushAccess, type PushTarget, type Visibility } from "./push_target.ts";
+import { commitFiles, type UploadFile, type UploadProgress } from "./upload_commit.ts";
 
 /** How results are pushed. */
-export interface PushOptions {
+export interface PushOptions extends PushAccess {
   /** Who can see a repository that is made for it; `"private"` unless given. One that is there stays as it is. */
   readonly visibility?: Visibility;
   /** The base model, as a handle such as `hf://google/gemma-2-9b`, where an adapter does not name it itself. */
@@ -27,8 +22,6 @@ export interface PushOptions {
   readonly card?: ModelCardDetails;
   /** Called as the work goes on. */
   readonly onProgress?: (progress: UploadProgress) => void;
-  /** Ends the upload. */
-  readonly signal?: AbortSignal;
 }
 
 /** What a push came to. */
@@ -57,65 +50,47 @@ export interface Pushed {
  * repository is then as it was.
  */
 export async function pushToHub(handle: string, from: string | Folder, options: PushOptions = {}): Promise<Pushed> {
-  return await push(handle, folderOf(from), options, await readHubAccess());
-}
-
-/** Pushes a folder to a given hub. */
-export async function push(handle: string, folder: Folder, options: PushOptions, access: HubAccess): Promise<Pushed> {
   const { visibility = "private", onProgress, signal } = options;
-  repositoryToPush(handle);
-  const content = await readPushedFolder(folder, options.baseModel === undefined ? null : baseOf(options.baseModel));
-  const found = await checkPush(handle, access, signal);
-  const context = { access, repository: found.repository, ...(signal === undefined ? {} : { signal }) };
-  const remote = found.visibility === null ? [] : await listRemoteFiles(context);
-  checkKind(found, content, remote);
-  const target = await createRepository(found, access, { visibility, ...(signal === undefined ? {} : { signal }) });
-  const files = [...content.files, ...await cardFor(target, content, remote, options, access)];
+  const whenever = signal === undefined ? {} : { signal };
+  const content = await readPushedFolder(
+    folderOf(from),
+    options.baseModel === undefined ? null : baseOf(options.baseModel),
+  );
+  const found = await checkPush(handle, content.kind, options);
+  const target = await createRepository(found, { visibility, ...whenever });
+  const files = [...content.files, ...await cardFor(target, content, options)];
   const names = new Set(files.map(({ path }) => path));
   const done = await commitFiles(files, {
     summary: content.kind === "adapter" ? "Upload adapter" : "Upload model",
     // Shards of an earlier model would be taken for parts of this one.
     removed: content.kind === "model"
-      ? remote.map(({ path }) => path).filter((path) => isWeightsFile(path) && !names.has(path))
+      ? [...target.files.keys()].filter((path) => isWeightsFile(path) && !names.has(path))
       : [],
-    remote,
+    remote: target.files,
     ...(onProgress === undefined ? {} : { onProgress }),
-  }, context);
+  }, { access: target.access, repository: target.repository, ...whenever });
   return { url: target.url, visibility: target.visibility ?? visibility, ...done };
 }
 
 /** The repository of a base model, from its handle. */
 function baseOf(handle: string): string {
-  const repository = /^hf:\/\/([\w-][\w.-]*\/[\w-][\w.-]*)$/.exec(handle)?.[1];
-  if (repository !== undefined) return repository;
+  const parsed = parseHandle(handle);
+  if (parsed !== null) return parsed.repository;
   throw new RangeError(`Cannot use "${handle}" as the base model: expected a handle such as "hf://google/gemma-2-9b"`);
-}
-
-/** Refuses to mix an adapter and a whole model, which Transformers would put on top of each other. */
-function checkKind({ repository }: PushTarget, { kind }: PushedFolder, remote: readonly RemoteFile[]): void {
-  const there = kindOf(remote.map(({ path }) => path));
-  if (there === null || there === kind) return;
-  const [ours, theirs] = kind === "adapter" ? ["an adapter", "a whole model"] : ["a whole model", "an adapter"];
-  throw new Error(
-    `Cannot push ${ours} to ${repository}: it holds ${theirs}, and Transformers would load both together; push to another name`,
-  );
 }
 
 /** The model card, unless the folder has one, or the repository one that somebody has made their own. */
 async function cardFor(
-  target: PushTarget,
+  { repository, files, access }: PushTarget,
   content: PushedFolder,
-  remote: readonly RemoteFile[],
   { card = {} }: PushOptions,
-  access: HubAccess,
 ): Promise<UploadFile[]> {
   const path = "README.md";
   if (content.files.some((file) => file.path === path)) return [];
-  if (remote.some((file) => file.path === path)) {
-    const { repository } = target;
+  if (files.has(path)) {
     const purpose = `read the model card of ${repository}`;
     const response = await requestHub(access, `/${repository}/resolve/main/${path}`, { purpose, repository });
     if (!isOwnCard(await response.text())) return [];
   }
-  return [{ path, content: new Blob([writeModelCard({ ...content, repository: target.repository }, card)]) }];
+  return [{ path, content: new Blob([writeModelCard({ ...content, repository }, card)]) }];
 }

@@ -7,10 +7,13 @@ import { parseJson, readJson } from "./json_file.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { UploadFile } from "./upload_commit.ts";
 
+/** What can be pushed: an adapter, or a whole model. */
+export type PushKind = "adapter" | "model";
+
 /** A folder that can be pushed. */
 export interface PushedFolder {
-  /** Whether it is an adapter or a whole model. */
-  readonly kind: "adapter" | "model";
+  /** What it holds. */
+  readonly kind: PushKind;
   /** The repository of the base model that an adapter names, such as `google/gemma-2-9b`; `null` when it names none. */
   readonly baseModel: string | null;
   /** The kind of architecture that the config of a whole model names, such as `gemma2`. */
@@ -28,7 +31,7 @@ export function isWeightsFile(name: string): boolean {
 }
 
 /** Whether files of these names make an adapter or a whole model; `null` for neither. */
-export function kindOf(names: readonly string[]): PushedFolder["kind"] | null {
+export function kindOf(names: readonly string[]): PushKind | null {
   if (names.includes(adapterConfig)) return "adapter";
   return names.some(isWeightsFile) ? "model" : null;
 }

@@ -4,11 +4,30 @@
  */
 import { z } from "zod";
 import { nearestName } from "@tessera/core";
-import { type HubAccess, type HubRequest, requestHub } from "./hub_access.ts";
+import {
+  type EnvironmentReader,
+  type HubAccess,
+  type HubRequest,
+  readHubAccess,
+  requestHub,
+  type Wait,
+} from "./hub_access.ts";
+import { listRepository, type RepositoryFile } from "./hub_listing.ts";
 import { checkJson } from "./json_file.ts";
+import { kindOf, type PushKind } from "./push_folder.ts";
 
 /** Who can see a repository. */
 export type Visibility = "private" | "public";
+
+/** How the hub is asked. */
+export interface PushAccess {
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+  /** Reads the environment; the process's own unless given. */
+  readonly environment?: EnvironmentReader;
+  /** Waits between tries; by the clock unless given. */
+  readonly wait?: Wait;
+}
 
 /** A repository that may be pushed to. */
 export interface PushTarget {
@@ -18,6 +37,10 @@ export interface PushTarget {
   readonly url: string;
   /** Who can see it; `null` while it is to be made. */
   readonly visibility: Visibility | null;
+  /** The files that it has, by name. */
+  readonly files: ReadonlyMap<string, RepositoryFile>;
+  /** The hub that has it. */
+  readonly access: HubAccess;
 }
 
 const part = /^(?=.{1,96}$)[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?$/;
@@ -50,19 +73,20 @@ const account = z.object({
 });
 
 /**
- * Checks, without changing anything, that a handle may be pushed to.
+ * Checks, without changing anything, that an adapter or a whole model may be pushed to a handle such as `hf://me/my-gemma`.
  *
  * @throws {RangeError} when it is no handle.
- * @throws {Error} when there is no token, when it may not write there, or when the hub cannot be reached.
+ * @throws {Error} when there is no token, when it may not write there, when the repository holds something else, or when the hub
+ * cannot be reached.
  */
-export async function checkPush(handle: string, access: HubAccess, signal?: AbortSignal): Promise<PushTarget> {
+export async function checkPush(handle: string, kind: PushKind, options: PushAccess = {}): Promise<PushTarget> {
   const repository = repositoryToPush(handle);
+  const access = await readHubAccess(options.environment, options.wait);
   const purpose = `push to ${repository}`;
+  const about = { purpose, repository, ...(options.signal === undefined ? {} : { signal: options.signal }) };
   const { endpoint, tokenSource } = access;
   const ownToken = `a token with write access from ${endpoint}/settings/tokens`;
   if (tokenSource === null) throw new Error(`Cannot ${purpose}: there is no token; set HF_TOKEN to ${ownToken}`);
-  const given = signal === undefined ? {} : { signal };
-  const about = { purpose, repository, ...given };
   const who = await requestHub(access, "/api/whoami-v2", { ...about, understood: [401, 403] });
   if (!who.ok) {
     await who.body?.cancel();
@@ -76,7 +100,25 @@ export async function checkPush(handle: string, access: HubAccess, signal?: Abor
   }
   checkOwner(repository, user);
   const visibility = await visibilityOf(repository, access, about);
-  return { repository, url: `${endpoint}/${repository}`, visibility };
+  const { files } = visibility === null
+    ? { files: new Map<string, RepositoryFile>() }
+    : await listRepository(access, { repository, revision: "main" }, about);
+  checkKind(repository, kind, files);
+  return { repository, url: `${endpoint}/${repository}`, visibility, files, access };
+}
+
+const kinds: Readonly<Record<PushKind, string>> = { adapter: "an adapter", model: "a whole model" };
+
+/** Refuses to mix an adapter and a whole model, which Transformers would put on top of each other. */
+function checkKind(repository: string, kind: PushKind, files: ReadonlyMap<string, RepositoryFile>): void {
+  const there = kindOf([...files.keys()]);
+  if (there === null || there === kind) return;
+  throw new Error(
+    `Cannot push ${kinds[kind]} to ${repository}: it holds ${
+      kinds[there]
+    }, and Transformers would load both together; ` +
+      "push to another name",
+  );
 }
 
 /** Who can see a repository; `null` when there is none. */
@@ -120,11 +162,10 @@ function checkOwner(repository: string, { name, orgs }: z.output<typeof account>
  */
 export async function createRepository(
   target: PushTarget,
-  access: HubAccess,
   { visibility, signal }: { readonly visibility: Visibility; readonly signal?: AbortSignal },
 ): Promise<PushTarget> {
   if (target.visibility !== null) return target;
-  const { repository } = target;
+  const { repository, access } = target;
   const [organization, name] = repository.split("/");
   const purpose = `make the repository ${repository}`;
   const about = { purpose, repository, ...(signal === undefined ? {} : { signal }) };

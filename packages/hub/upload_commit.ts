@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { requestHub } from "./hub_access.ts";
+import type { RepositoryFile } from "./hub_listing.ts";
 import { checkJson } from "./json_file.ts";
 import { sha256 } from "./sha256.ts";
 import { type LargeFile, requestActions, type UploadContext, uploadObject } from "./upload_objects.ts";
@@ -15,18 +16,6 @@ export interface UploadFile {
   readonly path: string;
   /** Its content. */
   readonly content: Blob;
-}
-
-/** A file that a repository has. */
-export interface RemoteFile {
-  /** Its path. */
-  readonly path: string;
-  /** Its size, in bytes. */
-  readonly size: number;
-  /** The name of its content: git's, or the SHA-256 of a large file. */
-  readonly digest: string;
-  /** Whether it is a large file, kept apart from the repository. */
-  readonly isLarge: boolean;
 }
 
 /** How far an upload has come. */
@@ -45,8 +34,8 @@ export interface CommitOptions {
   readonly summary: string;
   /** Paths of files that the repository is to have no more. */
   readonly removed: readonly string[];
-  /** The files that are there. */
-  readonly remote: readonly RemoteFile[];
+  /** The files that are there, by name. */
+  readonly remote: ReadonlyMap<string, RepositoryFile>;
   /** Called as the work goes on. */
   readonly onProgress?: (progress: UploadProgress) => void;
 }
@@ -61,36 +50,6 @@ export interface Committed {
   readonly sentBytes: number;
 }
 
-const tree = z.array(z.object({
-  type: z.string(),
-  path: z.string(),
-  size: z.number(),
-  oid: z.string(),
-  lfs: z.object({ oid: z.string(), size: z.number() }).optional(),
-}));
-
-/** The files on the main branch of a repository, without those in folders. */
-export async function listRemoteFiles({ access, repository, signal }: UploadContext): Promise<RemoteFile[]> {
-  const response = await requestHub(access, `/api/models/${repository}/tree/main`, {
-    purpose: `list the files of ${repository}`,
-    repository,
-    // A repository without any commit has no branch.
-    understood: [404],
-    ...(signal === undefined ? {} : { signal }),
-  });
-  if (!response.ok) {
-    await response.body?.cancel();
-    return [];
-  }
-  const entries = checkJson(`the files of ${repository}`, await response.json(), tree);
-  return entries.filter(({ type }) => type === "file").map(({ path, size, oid, lfs }) => ({
-    path,
-    size: lfs?.size ?? size,
-    digest: lfs?.oid ?? oid,
-    isLarge: lfs !== undefined,
-  }));
-}
-
 /**
  * Makes the main branch of a repository have these files, in one commit.
  *
@@ -101,7 +60,6 @@ export async function commitFiles(
   { summary, removed, remote, onProgress = () => {} }: CommitOptions,
   context: UploadContext,
 ): Promise<Committed> {
-  const there = new Map(remote.map((file) => [file.path, file]));
   const large = await chooseLarge(files, context);
   const digests = await hashLarge(files.filter((file) => large.has(file)), onProgress, context);
   const lines: unknown[] = [];
@@ -109,15 +67,15 @@ export async function commitFiles(
   const toSend: LargeFile[] = [];
   for (const file of files) {
     const { path, content } = file;
-    const known = there.get(path);
+    const known = remote.get(path)?.etag;
     const digest = digests.get(file);
     if (digest !== undefined) {
-      if (known?.isLarge === true && known.digest === digest) continue;
+      if (known === digest) continue;
       toSend.push({ path, content, sha256: digest });
       lines.push({ key: "lfsFile", value: { path, algo: "sha256", oid: digest, size: content.size } });
     } else {
       const bytes = await content.bytes();
-      if (known?.isLarge === false && known.digest === await gitDigest(bytes)) continue;
+      if (known === await gitDigest(bytes)) continue;
       lines.push({ key: "file", value: { path, content: bytes.toBase64(), encoding: "base64" } });
     }
     changed.push(path);
