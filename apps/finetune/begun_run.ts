@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { type Config, configSchema } from "./config.ts";
 import type { Scored } from "./evaluation.ts";
+import type { RunRecord } from "./record.ts";
 import { outputNames, runFolder } from "./output_folder.ts";
 
 /** A run that has begun to train. */
@@ -72,12 +73,11 @@ async function writeBegunRun(output: string, begun: BegunRun): Promise<void> {
  * @throws {UsageError} when there is none with a checkpoint, or what is there is damaged.
  */
 export async function readStoppedRun(output: string): Promise<StoppedRun> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(fileOf(output));
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory)) throw cause;
-    throw new UsageError(`Cannot resume "${output}": ${await whatInstead(output)}`, { cause });
+  const text = await readIfThere(fileOf(output));
+  if (text === null) {
+    throw new UsageError(
+      `Cannot resume "${output}": there is no run with checkpoints; name the folder of one, such as runs/gemma2-tiny`,
+    );
   }
   try {
     const { config, startedAt, before, resumedAfter } = checkJson(
@@ -93,14 +93,39 @@ export async function readStoppedRun(output: string): Promise<StoppedRun> {
   throw new UsageError(`Cannot resume "${output}": it was stopped before its first checkpoint; start it again`);
 }
 
-async function whatInstead(output: string): Promise<string> {
+/**
+ * Reads the measurements of the run in a folder, when it is over: when nothing is kept there to go on with; `null` otherwise.
+ *
+ * @throws {UsageError} when they are damaged.
+ */
+export async function readFinishedRun(output: string): Promise<RunRecord | null> {
+  const path = join(output, outputNames.metrics);
+  if (await readIfThere(fileOf(output)) !== null) return null;
+  const text = await readIfThere(path);
+  if (text === null) return null;
   try {
-    await Deno.stat(join(output, outputNames.metrics));
-    return "the run is over, and its results are there; start another one";
-  } catch {
-    return "there is no run with checkpoints; name the folder of one, such as runs/gemma2-tiny";
+    const record = parseJson(path, text);
+    const { config } = checkJson(path, record, finishedSchema);
+    return { ...record as RunRecord, config };
+  } catch (cause) {
+    throw new UsageError(`Cannot resume "${output}": ${(cause as Error).message}`, { cause });
   }
 }
+
+async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    throw error;
+  }
+}
+
+const finishedSchema = z.looseObject({
+  format: z.literal(1, "this version of Tessera reads format 1"),
+  config: configSchema,
+  saved: z.looseObject({ kind: z.enum(["adapter", "model"]) }),
+});
 
 /**
  * Keeps a run beside its checkpoints as it is about to train, and gives where and how often its training is saved, from where it

@@ -21,7 +21,7 @@ export const switches = {
 export const commandLine: CommandLine<keyof typeof switches> = {
   schema: configSchema,
   switches,
-  shorthands: { data: "data.train" },
+  shorthands: { data: "data.train", push: "push.to" },
   example: "--preset",
   hint: (argument) =>
     /\.(json|ts)$/.test(argument) ? `--config ${argument}` : argument.endsWith(".jsonl") ? `--data ${argument}` : null,

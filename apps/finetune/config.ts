@@ -2,7 +2,7 @@
  * The configuration of a fine-tuning job: one schema from which the flags, the help text, the JSON Schema for editors and
  * every complaint about a wrong field follow.
  */
-import { backendNames, parseMeshAxes } from "tessera";
+import { backendNames, parseHandle, parseMeshAxes, repositoryToPush } from "tessera";
 import { z } from "zod";
 
 const count = z.int().min(1);
@@ -79,6 +79,33 @@ const checkpoint = z.strictObject({
   keep: count.default(2).describe("The number of checkpoints to keep."),
 });
 
+/** A text that a function reads without complaint. */
+function readBy(read: (text: string) => unknown) {
+  return (text: string, context: z.RefinementCtx) => {
+    try {
+      read(text);
+    } catch (error) {
+      context.addIssue((error as Error).message);
+    }
+  };
+}
+
+const push = z.strictObject({
+  to: z.string().superRefine(readBy(repositoryToPush)).nullable().default(null).describe(
+    "The repository on the Hugging Face Hub that the results are pushed to, as hf://me/my-gemma; it is made where there is none. " +
+      "The token is that of HF_TOKEN.",
+  ),
+  visibility: z.enum(["private", "public"]).default("private").describe(
+    "Who can see a repository that is made for it; one that is there stays as it is.",
+  ),
+  baseModel: z.string().regex(/^hf:\/\//, 'expected a handle such as "hf://google/gemma-2-9b"').superRefine(
+    readBy(parseHandle),
+  )
+    .nullable().default(null).describe(
+      "The base model on the Hub, as hf://google/gemma-2-9b, where preset is a folder.",
+    ),
+});
+
 const meshAxes = z.union([z.string(), z.record(z.string().min(1), count)]).transform((given, context) => {
   try {
     return typeof given === "string" ? parseMeshAxes(given) : given;
@@ -133,6 +160,7 @@ export const configSchema = z.strictObject({
     "How often training is saved, so that --resume goes on with it; null never saves it.",
   ),
   evaluation: evaluation.prefault({}).describe("What is measured before and after."),
+  push: push.prefault({}).describe("Where the results are shared."),
 }).describe("A fine-tuning job of Tessera.");
 
 /** A job as people write it: what has a default may be absent. */

@@ -16,6 +16,7 @@ const titles: Readonly<Record<string, string>> = {
   training: "Training (training)",
   checkpoint: "Checkpoints (checkpoint)",
   evaluation: "Evaluation (evaluation)",
+  push: "Sharing (push)",
 };
 
 /** Writes the help text for a terminal of some width. */
@@ -51,6 +52,8 @@ ${styles.bold("Examples")}
       downloads the model first, unless it is on this machine
   ${command} --resume runs/gemma2-tiny
       goes on with a run that was stopped, as if it had not been
+  ${command} --resume runs/gemma2-tiny --push hf://me/my-gemma
+      shares the results of a run on the Hugging Face Hub; with a new run, once it is over
   ${command} --config job.json --plan
       shows what a job would do: parameters, memory, tokens, steps
 

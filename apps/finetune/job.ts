@@ -4,8 +4,9 @@ import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
 import { nest, UsageError } from "@tessera/cli";
-import { readStoppedRun, type StoppedRun } from "./begun_run.ts";
+import { readFinishedRun, readStoppedRun, type StoppedRun } from "./begun_run.ts";
 import type { Arguments } from "./command_line.ts";
+import type { RunRecord } from "./record.ts";
 import { tinyConfig, tinyFolder } from "./tiny_config.ts";
 
 /** A job to run. */
@@ -16,6 +17,8 @@ export interface Job {
   readonly output: string | null;
   /** The run to go on with; null for a new one. */
   readonly stopped: StoppedRun | null;
+  /** The run that is over and whose results are to be pushed; `null` for one that is to be run. */
+  readonly finished: RunRecord | null;
   /** Where the job comes from: a file, or null for flags and the shipped job. */
   readonly source: string | null;
 }
@@ -138,11 +141,11 @@ export async function readJob(args: Arguments): Promise<Job> {
   }
   checkTogether(config, path === null ? "the flags" : `"${path}"`);
   const name = config.name ?? (basename(resolve(config.preset)).replaceAll(/[^\w.-]+/g, "-") || "run");
-  return { config: { ...config, name }, output: config.output ?? null, stopped: null, source: path };
+  return { config: { ...config, name }, output: config.output ?? null, stopped: null, finished: null, source: path };
 }
 
-/** What may change while a run is stopped: what runs it, where it lies and how often it is saved. */
-const changeable = ["backend", "threads", "mesh", "layout", "checkpoint"];
+/** What may change while a run is stopped: what runs it, where it lies, how often it is saved and where it is shared. */
+const changeable = ["backend", "threads", "mesh", "layout", "checkpoint", "push"];
 
 /** The job of the run in a folder, to go on with. */
 async function readStoppedJob(folder: string, { fields, given, switches }: Arguments): Promise<Job> {
@@ -153,10 +156,25 @@ async function readStoppedJob(folder: string, { fields, given, switches }: Argum
       `Cannot use --${wrong} with --resume: a run that goes on keeps its job; only ${changeable.join(", ")} may change`,
     );
   }
+  const finished = await readFinishedRun(folder);
+  if (finished !== null) return readFinishedJob(folder, finished, fields);
   const stopped = await readStoppedRun(folder);
   const config = checkJson("the flags", merge(stopped.begun.config, nest(fields)), configSchema);
   checkTogether(config, "the flags");
-  return { config: { ...config, name: config.name! }, output: folder, stopped, source: null };
+  return { config: { ...config, name: config.name! }, output: folder, stopped, finished: null, source: null };
+}
+
+/** The job that shares the results of a run that is over. */
+function readFinishedJob(folder: string, finished: RunRecord, fields: Arguments["fields"]): Job {
+  const config = checkJson("the flags", merge(finished.config, nest(fields)), configSchema);
+  const wrong = [...fields.keys()].find((path) => !path.startsWith("push."));
+  if (config.push.to === null || wrong !== undefined) {
+    throw new UsageError(
+      `Cannot resume "${folder}": the run is over, and its results are there; start another one, or share these with ` +
+        "--push hf://me/my-gemma alone",
+    );
+  }
+  return { config: { ...config, name: finished.name }, output: folder, stopped: null, finished, source: null };
 }
 
 /** Tells whether a job starts from the shipped model. */

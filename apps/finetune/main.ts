@@ -70,7 +70,7 @@ async function run(args: Arguments): Promise<number> {
   if (has("quiet") && result.record) terminal.announce(result.output);
   if (has("quiet") && result.resume !== null) terminal.announce(`Go on with: ${result.resume}`);
   if (has("json")) console.log(JSON.stringify(summarize(result)));
-  return result.record?.training.interrupted ? exitCodes.ended : exitCodes.done;
+  return result.record?.training.interrupted || result.resume !== null ? exitCodes.ended : exitCodes.done;
 }
 
 /** Understands and runs a command line, and gives the exit code. */

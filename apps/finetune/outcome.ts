@@ -8,25 +8,48 @@ import { outputNames } from "./output_folder.ts";
 import type { RunRecord, SavedFiles, Score } from "./record.ts";
 import { formatAnswer } from "./answers.ts";
 
-/** What scores say to people, the earlier before the later. */
-function describeScores(scores: readonly Score[]): [label: string, value: string][] {
-  const values = (text: (score: Score) => string) => scores.map(text).join(" → ");
+/** One measure of a model, at several times. */
+export interface ScoreRow {
+  /** What is measured. */
+  readonly label: string;
+  /** Its values, the earlier first. */
+  readonly values: readonly string[];
+  /** What a value is of, such as `per token`; nothing where the label says it. */
+  readonly unit?: string;
+  /** What the last value was counted from. */
+  readonly note?: string;
+}
+
+/** What scores say to people, the earlier first. */
+export function scoreRows(scores: readonly Score[]): ScoreRow[] {
   const { exactMatch, boxes } = scores.at(-1)!;
   const percent = (share: number | undefined) => `${((share ?? 0) * 100).toFixed(1)} %`;
-  const facts: [label: string, value: string][] = [];
-  if (exactMatch) {
-    const counts = `${formatCount(exactMatch.right)} of ${formatCount(exactMatch.total)} answers`;
-    facts.push(["Exact match", `${values((score) => percent(score.exactMatch?.share))} · ${counts}`]);
-  }
-  if (boxes) {
-    const count = `mean of ${formatCount(boxes.total)} boxes, intersection over union`;
-    facts.push(["Box overlap", `${values((score) => percent(score.boxes?.overlap))} · ${count}`]);
-  }
   return [
-    ...facts,
-    ["Loss", `${values(({ loss }) => formatNumber(loss))} per token`],
-    ["Tokens", `${values(({ tokenAccuracy }) => percent(tokenAccuracy))} predicted right`],
+    ...(exactMatch
+      ? [{
+        label: "Exact match",
+        values: scores.map((score) => percent(score.exactMatch?.share)),
+        note: `${formatCount(exactMatch.right)} of ${formatCount(exactMatch.total)} answers`,
+      }]
+      : []),
+    ...(boxes
+      ? [{
+        label: "Box overlap",
+        values: scores.map((score) => percent(score.boxes?.overlap)),
+        note: `mean of ${formatCount(boxes.total)} boxes, intersection over union`,
+      }]
+      : []),
+    { label: "Loss", values: scores.map(({ loss }) => formatNumber(loss)), unit: "per token" },
+    { label: "Tokens", values: scores.map(({ tokenAccuracy }) => percent(tokenAccuracy)), unit: "predicted right" },
   ];
+}
+
+function describeScores(scores: readonly Score[]): (readonly [label: string, value: string])[] {
+  return scoreRows(scores).map(({ label, values, unit, note }) => {
+    const value = values.join(" → ") + (unit === undefined ? "" : ` ${unit}`) +
+      (note === undefined ? "" : ` · ${note}`);
+    return [label, value];
+  });
 }
 
 /** Prints scores under a title, the earlier before the later. */
@@ -73,4 +96,9 @@ export function printResults(
   ));
   const since = resumedAfter.length === 0 ? "" : ` since it was resumed`;
   console.print(`\nTook ${formatDuration(seconds)}${since} · peak memory ${formatBytes(peakMemoryBytes)}`);
+}
+
+/** Prints the command that goes on with a run, where it is not over. */
+export function printResume(command: string | null, { print, styles }: Console): void {
+  if (command !== null) print(`\nGo on with: ${styles.bold(command)}`);
 }

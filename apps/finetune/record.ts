@@ -38,6 +38,8 @@ export interface ModelFacts {
   readonly optimizerBytes: number;
   /** The most tokens that the model can read. */
   readonly contextLength: number;
+  /** Whether it sees pictures. */
+  readonly seesPictures: boolean;
 }
 
 /** Where one variable lies on a mesh. */

@@ -31,7 +31,8 @@ import { loraOptions, type PreparedJob, prepareJob } from "./prepare.ts";
 import type { Generation, Plan, RunRecord, SavedFiles } from "./record.ts";
 import { readPictures } from "./report/pictures.ts";
 import { renderReport } from "./report/report.ts";
-import { printAnswers, printResults, printScores } from "./outcome.ts";
+import { printAnswers, printResults, printResume, printScores } from "./outcome.ts";
+import { checkTarget, describeTarget, prepareTarget, pushResults, savedKind, shareFinished } from "./push.ts";
 import { trainModel } from "./training.ts";
 
 /** How a job is run. */
@@ -131,13 +132,13 @@ async function folderBytes(folder: string): Promise<number> {
   return bytes;
 }
 
-async function save(lm: CausalLM, { lora }: Config, output: string): Promise<SavedFiles> {
-  const kind = lora?.layout === "peft" ? "adapter" : "model";
+async function save(lm: CausalLM, config: Config, output: string): Promise<SavedFiles> {
+  const kind = savedKind(config);
   const folder = join(output, outputNames[kind]);
   if (kind === "adapter") {
     await lm.saveAdapter(folder);
   } else {
-    if (lora !== null) await lm.mergeLora();
+    if (config.lora !== null) await lm.mergeLora();
     await lm.saveToPreset(folder);
   }
   return { kind, folder, bytes: await folderBytes(folder) };
@@ -185,8 +186,12 @@ async function realPath(path: string): Promise<string> {
  *
  * @throws {Error} when anything of it cannot be done, or the signal's reason when it is ended before training.
  */
-export async function runJob({ config, output: asked, stopped }: Job, options: RunOptions): Promise<RunResult> {
+export async function runJob(
+  { config, output: asked, stopped, finished }: Job,
+  options: RunOptions,
+): Promise<RunResult> {
   const { console, signal, overwrite, planOnly, runs = "runs" } = options;
+  if (finished !== null && asked !== null) return await shareFinished(finished, config, asked, options);
   const startedAt = stopped?.begun.startedAt ?? new Date().toISOString();
   const start = performance.now();
   const output = stopped !== null && asked !== null
@@ -200,7 +205,8 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
   );
   const optimizer = adamW(optimizerOptions(config, plan));
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
-  const facts = [...describePlan(plan, config, output), ...describeStopped(stopped)];
+  const target = await checkTarget(config, signal);
+  const facts = [...describePlan(plan, config, output), ...describeTarget(target, config), ...describeStopped(stopped)];
   console.print(formatFacts(facts, console.width, console.styles));
   if (reason !== null) console.print(`\nBackend: ${backendName}, since ${reason}`);
   const earlier = asked === null ? await resumeCommandBefore(output, runs, config.name) : null;
@@ -219,6 +225,7 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
   let lm: CausalLM | undefined;
   try {
     await checkFits(config, plan, { backbone, distribution, backend, train });
+    await prepareTarget(target, config, signal);
     claim = await claimOutput(output, formatJson(kept));
     console.print();
     lm = await loadModel(config, { backend, distribution }, console, signal);
@@ -238,7 +245,7 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
     const { facts: training, known } = await withResumeCommand(output, stopped, () => trainModel(lm!, parts));
     await claim.prepare();
     // What was learned is safe before anything else can go wrong; merging adapters would change what is scored, so it waits.
-    const isAdapter = config.lora?.layout === "peft";
+    const isAdapter = savedKind(config) === "adapter";
     if (training.interrupted) console.print(`Ended by hand after ${training.steps.length} of ${plan.steps} steps`);
     let saved = isAdapter || training.interrupted ? await save(lm, config, output) : null;
     const after = heldOut && !training.interrupted
@@ -250,7 +257,7 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
     }
     saved ??= await save(lm, config, output);
     const isOver = !training.interrupted && (heldOut === null || after !== null);
-    const resume = isOver ? null : await resumeCommandOf(output, null);
+    let resume = isOver ? null : await resumeCommandOf(output, null);
     const record: RunRecord = {
       format: 1,
       name: config.name,
@@ -273,7 +280,8 @@ export async function runJob({ config, output: asked, stopped }: Job, options: R
     );
     if (isOver) await forgetRun(output);
     printResults(record, output, console);
-    if (resume !== null) console.print(`\nGo on with: ${console.styles.bold(resume)}`);
+    if (isOver) resume = await pushResults(record, config, output, { console, signal });
+    printResume(resume, console);
     return { output, plan, record, resume };
   } finally {
     await claim?.release();

@@ -44,6 +44,7 @@ export {
   pushToHub,
   readHfConfig,
   readJson,
+  repositoryToPush,
   showDownloads,
   torchDtypeOf,
   writeCheckpoint,
@@ -51,6 +52,7 @@ export {
 } from "@tessera/hub";
 export type {
   BlobFolder,
+  CardSection,
   ChatMessage,
   Checkpoint,
   Download,
@@ -63,6 +65,7 @@ export type {
   ModelCardDetails,
   NamedBlob,
   Pushed,
+  PushKind,
   PushOptions,
   PushTarget,
   TensorSource,
