@@ -64,7 +64,9 @@ export function serveUploadHub(options: UploadHubOptions = {}): UploadHub {
   const drops: number[] = [];
   const expiring = { requests: 0 };
 
-  const storage = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+  // What a dropped connection leaves unread is no error of the server.
+  const onError = () => new Response(null, { status: 500 });
+  const storage = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {}, onError }, async (request) => {
     const { pathname } = new URL(request.url);
     const [, oid = "", part] = pathname.split("/");
     stored.push(`${request.method} ${pathname}`);
