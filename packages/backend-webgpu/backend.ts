@@ -14,7 +14,7 @@ import { webgpuLowering } from "./lowering/webgpu.ts";
 import { webgpuSteps } from "./lowering/webgpu_steps.ts";
 import { tfjsSupport } from "./support.ts";
 import { groupProgram } from "./wgsl/elementwise.ts";
-import { type GpuMemory, webgpuEngine } from "./webgpu_engine.ts";
+import { type GpuMemory, type WebgpuEngine, webgpuEngine } from "./webgpu_engine.ts";
 
 /** How the plain JavaScript backend is set up. */
 export interface TfjsCpuOptions {
@@ -62,16 +62,20 @@ export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Webgpu
   const opened = device === undefined ? await openDevice() : { device, info: device.adapterInfo, owned: false };
   const engine = webgpuEngine(opened, maxBindingBytes);
   const programs = options.programs ?? (isOnProcessor(opened.info) ? "processor" : "gpu");
+  const backend = backendOver("webgpu", webgpuTarget(engine, programs), deviceCount);
+  const about = describeAdapter(opened.info);
+  return { ...backend, about, memory: () => engine.memory(), resetPeak: () => engine.resetPeak() };
+}
+
+/** How an engine that runs programs in WGSL computes graphs, by those for GPUs or for drivers on the processor. */
+export function webgpuTarget(engine: WebgpuEngine, programs: "gpu" | "processor"): Target {
   const [table, group] = programs === "gpu" ? [webgpuLowering, groupProgram] : [processorLowering, processorGroup];
-  const target: Target = {
+  return {
     engine,
     table,
     steps: (graph) => webgpuSteps(graph, table, group),
     excess: (graph, steps) => excessOf(graph, steps, engine.bindingBytes),
   };
-  const backend = backendOver("webgpu", target, deviceCount);
-  const about = describeAdapter(opened.info);
-  return { ...backend, about, memory: () => engine.memory(), resetPeak: () => engine.resetPeak() };
 }
 
 /** A backend that runs graphs on an engine by a lowering table. */

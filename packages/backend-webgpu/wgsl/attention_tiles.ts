@@ -84,14 +84,25 @@ export function tilingOf(
   // Sums are variables of their own, so that they are kept in registers.
   const sums = chunks.map((chunk) => range(own).map((j) => `sum${chunk * own + j}`));
   const each = (code: (j: number) => string) => range(own).map(code).join("\n      ");
-  const fill = (tile: "line" | "column", axis: "row" | "key", source: Source) =>
-    `for (var e = thread; e < tile${tile === "line" ? "Lines" : "Columns"} * uniforms.depth; e += threads) {
+  // A thread writes whole vectors: those that write components of one overwrite each other's on some GPUs.
+  const fill = (tile: "line" | "column", axis: "row" | "key", source: Source) => {
+    const cell = (j: number) => `${source}At(min(${tile}0 + i + ${j}, uniforms.${axis}s - 1), d)`;
+    return `for (var e = thread; e < tile${tile === "line" ? "Lines" : "Columns"} / 4 * uniforms.depth; e += threads) {
         let d = d0 + e % depth;
-        let i = e / depth;
-        var x = 0.0;
-        if (d < headDim) { x = ${source}At(min(${tile}0 + i, uniforms.${axis}s - 1), d); }
-        ${tile}Tile[e % depth * ${tile}Stride + i / 4][i % 4] = x;
+        let i = e / depth * 4;
+        var x = vec4<f32>(0.0);
+        if (d < headDim) { x = vec4<f32>(${range(4).map(cell).join(", ")}); }
+        ${tile}Tile[e % depth * ${tile}Stride + e / depth] = x;
       }`;
+  };
+  /** Four neighbours along the head dimension; those after its end are zero. */
+  const four = (source: Source, at: string) => {
+    const cells = range(4).map((j) => `${source}At(${at}, d + ${j})`);
+    const guarded = range(4).map((j) =>
+      `select(0.0, ${source}At(${at}, min(d + ${j}, headDim - 1)), d + ${j} < headDim)`
+    );
+    return `vec4<f32>(${(headDim % 4 === 0 ? cells : guarded).join(", ")})`;
+  };
   const multiply = (into: (j: number) => string, left: string) =>
     `workgroupBarrier();
       for (var k = 0; k < uniforms.depth; k++) {
@@ -121,8 +132,8 @@ export function tilingOf(
     }`,
     each: (code) => each((j) => `{ let column = column0 + firstColumn + ${j}; ${code(j)} }`),
     visible: lines === "row"
-      ? "isVisible(places, vec4<i32>(keyPlace(column)))"
-      : "isVisible(vec4<i32>(rowPlace(column)), places)",
+      ? "isVisible(places, vec4<i32>(keyPlace(min(column, uniforms.keys - 1))))"
+      : "isVisible(vec4<i32>(rowPlace(min(column, uniforms.rows - 1))), places)",
     sums: sums.flat().map((sum) => `var ${sum} = vec4<f32>(0.0);`).join(" "),
     scaleSums: (by) => sums.flat().map((sum) => `${sum} *= ${by};`).join(" "),
     addUp: (name, source) =>
@@ -130,12 +141,14 @@ export function tilingOf(
         store((j) => `${name}${j}`),
         ...sums.map((sum, chunk) =>
           `for (var k0 = 0; k0 < tileColumns; k0 += depth) {
-      for (var e = thread; e < tileColumns * uniforms.depth; e += threads) {
-        let i = e % tileColumns;
-        let d = ${chunk} * tileColumns + i;
-        var x = 0.0;
-        if (d < headDim) { x = ${source}At(min(column0 + k0 + e / tileColumns, uniforms.${columns}s - 1), d); }
-        columnTile[e / tileColumns * columnStride + i / 4][i % 4] = x;
+      for (var e = thread; e < tileColumns / 4 * uniforms.depth; e += threads) {
+        let k = e / (tileColumns / 4);
+        let i = e % (tileColumns / 4);
+        let d = ${chunk} * tileColumns + i * 4;
+        let column = min(column0 + k0 + k, uniforms.${columns}s - 1);
+        var x = vec4<f32>(0.0);
+        if (d < headDim) { x = ${four(source, "column")}; }
+        columnTile[k * columnStride + i] = x;
       }
       ${multiply((j) => sum[j]!, "weights[(k0 + k) * vectors + vector]")}
     }`

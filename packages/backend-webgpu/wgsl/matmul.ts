@@ -187,15 +187,15 @@ function tiledProgram(product: Product): Program {
   const per = few ? 4 : 8;
   const tile = side * per;
   const vectors = per / 4;
-  const fill = (name: "A" | "B", operand: Side, start: string, limit: number) => {
+  const fill = (name: "A" | "B", operand: Side, start: string) => {
     // Neighbouring threads read neighbouring elements where there are any.
     const along = isContiguous(groups.inner, operand, groups.lengths);
-    return `for (var id = i32(localIndex); id < ${tile * depth}; id += ${side * side}) {
-      let k = ${along ? `id % ${depth}` : `id / ${tile}`};
-      let line = ${along ? `id / ${depth}` : `id % ${tile}`};
-      var value = 0.0;
-      if (${start} + line < ${limit} && k0 + k < ${inner}) { value = load${name}(batch, ${start} + line, k0 + k); }
-      tile${name}[k * ${tile / 4} + line / 4][line % 4] = value;
+    const cell = (j: number) => `cell${name}(batch, ${start} + line${j === 0 ? "" : ` + ${j}`}, k0 + k)`;
+    // A thread writes whole vectors: those that write components of one overwrite each other's on some GPUs.
+    return `for (var id = i32(localIndex); id < ${tile * depth / 4}; id += ${side * side}) {
+      let k = ${along ? `id % ${depth}` : `id / ${tile / 4}`};
+      let line = ${along ? `id / ${depth}` : `id % ${tile / 4}`} * 4;
+      tile${name}[k * ${tile / 4} + line / 4] = vec4<f32>(${range(4).map(cell).join(", ")});
     }`;
   };
   // Sums are variables of their own, so that they are kept in registers.
@@ -205,6 +205,14 @@ function tiledProgram(product: Product): Program {
     groups: [Math.ceil(columns / tile), Math.ceil(rows / tile), batches],
     groupSize: [side * side, 1, 1],
     code: `${accessCode(product)}
+fn cellA(batch : i32, row : i32, k : i32) -> f32 {
+  if (row < ${rows} && k < ${inner}) { return loadA(batch, row, k); }
+  return 0.0;
+}
+fn cellB(batch : i32, column : i32, k : i32) -> f32 {
+  if (column < ${columns} && k < ${inner}) { return loadB(batch, column, k); }
+  return 0.0;
+}
 var<workgroup> tileA : array<vec4<f32>, ${tile * depth / 4}>;
 var<workgroup> tileB : array<vec4<f32>, ${tile * depth / 4}>;
 fn write(batch : i32, row : i32, column : i32, sum : vec4<f32>) {
@@ -220,8 +228,8 @@ fn main() {
   let y = i32(localIndex) / ${side};
   ${cells.map(({ sum }) => `var ${sum} = vec4<f32>(0.0);`).join("\n  ")}
   for (var k0 = 0; k0 < ${inner}; k0 += ${depth}) {
-    ${fill("A", a, "row0", rows)}
-    ${fill("B", b, "column0", columns)}
+    ${fill("A", a, "row0")}
+    ${fill("B", b, "column0")}
     workgroupBarrier();
     for (var k = 0; k < ${depth}; k++) {
       ${range(vectors).map((v) => `let left${v} = tileA[k * ${tile / 4} + y * ${vectors} + ${v}];`).join("\n      ")}

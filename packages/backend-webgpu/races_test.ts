@@ -1,0 +1,90 @@
+/** Every program, thread by thread: no race, no barrier that some threads miss, nothing read that nobody wrote, no place outside. */
+import assert from "node:assert/strict";
+import { conformance } from "@tessera/runtime/testing";
+import { assertAgrees, programCases } from "./testing/cases.ts";
+import { SharedArray } from "./testing/memory.ts";
+import { runThreads } from "./testing/run_threads.ts";
+import { slowBackend } from "./testing/slow_backend.ts";
+import { translate } from "./testing/translate.ts";
+
+conformance("thread by thread, a GPU's program", () => slowBackend({ programs: "gpu" }), {
+  openDevices: (deviceCount) => slowBackend({ programs: "gpu", deviceCount }),
+});
+
+for (const one of programCases) {
+  Deno.test(`${one.name}, thread by thread`, () => assertAgrees(slowBackend(one), one));
+}
+
+/** Runs two groups of four threads, and gives what they write, twelve numbers. */
+function run(code: string): number[] {
+  const result = new SharedArray("result", new Int32Array(12), 1);
+  const translation = translate(code, { result: "i32" }, { localIndex: "u32", workgroupId: "vec3<u32>" });
+  runThreads({ translation, arrays: { result }, uniforms: {}, groups: [2, 1, 1], groupSize: 4 });
+  return [...result.words];
+}
+
+const shared = `var<workgroup> sums : array<vec4<f32>, 2 * 2>;
+var<workgroup> most : atomic<i32>;
+var<workgroup> agreed : i32;
+fn at() -> i32 { return i32(workgroupId.x) * 4 + i32(localIndex); }`;
+
+Deno.test("Threads run from barrier to barrier", () => {
+  assert.deepEqual(
+    run(`${shared}
+const times = 3;
+fn total(x : f32) -> f32 {
+  sums[localIndex] = vec4<f32>(x, 1.0, 0.0, 0.0);
+  workgroupBarrier();
+  var y = vec4<f32>(0.0);
+  for (var i = 0u; i < 4u; i++) { y += sums[i]; }
+  workgroupBarrier();
+  return dot(y, vec4<f32>(1.0)) * select(2.0, f32(times), y[1] == 4.0);
+}
+fn main() {
+  if (localIndex == 0u) { atomicStore(&most, -7 / 2); }
+  workgroupBarrier();
+  atomicMax(&most, at());
+  workgroupBarrier();
+  if (localIndex == 3u) { agreed = atomicLoad(&most) + 1; }
+  let limit = workgroupUniformLoad(&agreed);
+  result[at()] = i32(total(f32(at()))) + 100 * limit;
+  if (at() < 4) { result[8 + at()] = bitcast<i32>(0xffffffffu >> 30u); }
+}`),
+    [430, 430, 430, 430, 878, 878, 878, 878, 3, 3, 3, 3],
+  );
+});
+
+const mistakes: Readonly<Record<string, readonly [main: string, message: RegExp]>> = {
+  "reading what another thread writes": [
+    "sums[localIndex] = vec4<f32>(1.0); result[at()] = i32(sums[(localIndex + 1u) % 4u].x);",
+    /reads sums\[1\], which nobody wrote/,
+  ],
+  "writing again before all have read": [
+    `sums[localIndex] = vec4<f32>(1.0);
+    workgroupBarrier();
+    result[at()] = i32(sums[(localIndex + 1u) % 4u].x);
+    sums[localIndex] = vec4<f32>(2.0);`,
+    /Race: thread 2 reads sums\[3\], which thread 3 wrote/,
+  ],
+  "writing components of one vector": ["sums[0][localIndex] = 1.0;", /Race: thread 1 writes sums\[0\]/],
+  "writing one element of the result from two groups": [
+    "result[localIndex] = 1;",
+    /Race: thread 4 writes result\[0\], which thread 0 wrote/,
+  ],
+  "a barrier that some threads miss": [
+    "if (localIndex < 2u) { workgroupBarrier(); }",
+    /wait for each other at barrier 1 and at the end/,
+  ],
+  "reading shared memory that the group before wrote": [
+    `if (workgroupId.x == 0u) { sums[localIndex] = vec4<f32>(1.0); }
+    workgroupBarrier();
+    result[at()] = i32(sums[localIndex].x);`,
+    /Thread 7 reads sums\[3\], which nobody wrote/,
+  ],
+  "a place outside of an array": ["result[at() * 2] = 1;", /result\[12\] is outside: it has 12 elements/],
+};
+for (const [mistake, [main, message]] of Object.entries(mistakes)) {
+  Deno.test(`Threads that run one after the other refuse ${mistake}`, () => {
+    assert.throws(() => run(`${shared}\nfn main() { ${main} }`), message);
+  });
+}

@@ -1,0 +1,166 @@
+/** An engine that runs the programs of a GPU thread by thread, and refuses those that are right only on some GPUs. */
+
+import { type DType, hostArray, sizeOf, type TensorType } from "@tessera/core";
+import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
+import type { DataId } from "@tensorflow/tfjs-core";
+import {
+  isPacked,
+  packWords,
+  retain,
+  rowsPerPart,
+  storageOf,
+  storedShape,
+  unpackWords,
+  type Value,
+  wordsOf,
+} from "../engine.ts";
+import type { WebgpuEngine } from "../webgpu_engine.ts";
+import { castProgram } from "../wgsl/element.ts";
+import { type Program, type ProgramInput, updateGroups, type UpdateProgram } from "../wgsl/program.ts";
+import { SharedArray, type Words } from "./memory.ts";
+import { runThreads } from "./run_threads.ts";
+import { translate, type Translation } from "./translate.ts";
+
+/** How many buffers WebGPU promises that a program can read and write. */
+const mostBuffers = 8;
+
+/** What memory holds that nobody wrote. */
+const garbage = 0x5bad5bad;
+
+/** Starts an engine on which programs read and write at most so many bytes of one tensor. */
+export function slowEngine(bindingBytes = 2 ** 27): WebgpuEngine {
+  const store = new MathBackendCPU();
+  // tfjs would greet on standard error and recommend another package.
+  Object.assign(store, { firstUse: false });
+  const translations = new Map<string, Translation>();
+
+  const wordsAt = (dataId: DataId) => store.data.get(dataId).values as Words;
+  const make = ({ dtype, shape }: TensorType, words: Words): Value => {
+    const { dataId } = store.makeTensorInfo(storedShape({ dtype, shape }), storageOf(dtype), words as never);
+    return { dataId, dtype, shape };
+  };
+  const copy = (value: Value) => make(value, wordsAt(value.dataId).slice());
+
+  function bind({ name, value, vectors }: ProgramInput): SharedArray {
+    if (wordsOf(value) * 4 > bindingBytes) throw new RangeError(`${name} is too large to bind`);
+    return new SharedArray(name, wordsAt(value.dataId), vectors === true ? 4 : 1);
+  }
+
+  /** WebGPU lets a program read what it writes through the same binding only. */
+  function check(written: readonly Value[], read: readonly ProgramInput[]): void {
+    if (written.length + read.length > mostBuffers) throw new RangeError("Cannot bind more than 8 buffers");
+    const ids = written.map(({ dataId }) => dataId);
+    const twice = ids.some((id, i) => ids.indexOf(id) !== i) || read.some(({ value }) => ids.includes(value.dataId));
+    if (twice) throw new Error("Cannot bind a buffer that the program writes a second time: one binding has to do");
+  }
+
+  function translated(code: string, inputs: readonly ProgramInput[], uniforms: Readonly<Record<string, string>>) {
+    const known = translations.get(code);
+    if (known !== undefined) return known;
+    const typeOf = ({ value, vectors }: ProgramInput) => {
+      const of = storageOf(value.dtype) === "float32" ? "f32" : "i32";
+      return vectors === true ? `vec4<${of}>` : of;
+    };
+    const found = translate(code, Object.fromEntries(inputs.map((input) => [input.name, typeOf(input)])), {
+      localIndex: "u32",
+      workgroupId: "vec3<u32>",
+      ...Object.fromEntries(Object.entries(uniforms).map(([name, of]) => [`uniforms.${name}`, of])),
+    });
+    translations.set(code, found);
+    return found;
+  }
+
+  const engine: WebgpuEngine = {
+    kernels: "cpu",
+    store,
+    bindingBytes,
+    upload(tensor) {
+      const { dtype, shape, data } = tensor;
+      const rows = rowsPerPart(tensor, bindingBytes);
+      if (rows === null) {
+        const words = isPacked(dtype) ? packWords(tensor) : dtype === "bool" ? Int32Array.from(data) : data.slice();
+        return make(tensor, words as Words);
+      }
+      const width = sizeOf(shape.slice(1));
+      const parts = Array.from({ length: Math.ceil(shape[0]! / rows) }, (_, i) => {
+        const own = data.subarray(i * rows * width, (i + 1) * rows * width);
+        return engine.upload({ dtype, shape: [own.length / width, ...shape.slice(1)], data: own });
+      });
+      return { dataId: parts[0]!.dataId, dtype, shape, parts };
+    },
+    read({ dataId, dtype, shape }) {
+      const data = hostArray(dtype, sizeOf(shape));
+      const words = wordsAt(dataId);
+      data.set(isPacked(dtype) ? unpackWords({ dtype, shape }, words.buffer, words.byteOffset).data : words);
+      return Promise.resolve({ dtype, shape, data });
+    },
+    widen: (value) => engine.run(castProgram(value, "float32")),
+    narrow: (value, dtype: DType) => engine.run(castProgram(value, dtype)),
+    run({ name, code, inputs, output, into, inPlace, uniforms = [], ...program }: Program) {
+      const { groups, groupSize = [64, 1, 1], writesVectors = false } = program;
+      const size = groupSize[0] * groupSize[1] * groupSize[2];
+      const fresh = () =>
+        make(
+          output,
+          storageOf(output.dtype) === "float32"
+            ? new Float32Array(wordsOf(output)).fill(NaN)
+            : new Int32Array(wordsOf(output)).fill(garbage),
+        );
+      const result = into === undefined ? fresh() : inPlace === true ? retain(engine, into) : copy(into);
+      const target: ProgramInput = {
+        name: "result",
+        value: { ...output, dataId: result.dataId },
+        vectors: writesVectors,
+      };
+      try {
+        check([result], inputs);
+        const types = {
+          NAN: "f32",
+          INFINITY: "f32",
+          ...Object.fromEntries(uniforms.map(({ name, type }) => [name, type === "int32" ? "i32" : "f32"])),
+        };
+        const arrays = Object.fromEntries([target, ...inputs].map((input) => [input.name, bind(input)]));
+        runThreads({
+          translation: translated(code, [target, ...inputs], types),
+          arrays,
+          uniforms: {
+            NAN: NaN,
+            INFINITY: Infinity,
+            ...Object.fromEntries(uniforms.map(({ name, value }) => [name, value])),
+          },
+          groups: groups ?? [Math.ceil((program.threads ?? wordsOf(output)) / size), 1, 1],
+          groupSize: size,
+        });
+        const missing = into === undefined ? arrays.result!.unwritten() : -1;
+        if (missing >= 0) throw new Error(`Nobody writes result[${missing}]`);
+      } catch (cause) {
+        throw new Error(`Cannot run "${name}": ${cause instanceof Error ? cause.message : cause}\n${code}`, { cause });
+      }
+      return { ...output, dataId: result.dataId };
+    },
+    update({ name, code, changed, inputs }: UpdateProgram) {
+      check(changed.map(({ value }) => value), inputs);
+      const count = wordsOf(changed[0]!.value);
+      const all = [...changed, ...inputs];
+      const whole = `${code}\nfn main(index : i32) { if (index < ${count}) { update(u32(index)); } }`;
+      try {
+        runThreads({
+          translation: translated(whole, all, {}),
+          arrays: Object.fromEntries(all.map((input) => [input.name, bind(input)])),
+          uniforms: {},
+          groups: [updateGroups(count), 1, 1],
+          groupSize: 64,
+        });
+      } catch (cause) {
+        throw new Error(`Cannot run "${name}": ${cause instanceof Error ? cause.message : cause}\n${code}`, { cause });
+      }
+    },
+    copy,
+    memory: () => ({ usedBytes: 0, allocatedBytes: 0, peakBytes: 0 }),
+    resetPeak: () => {},
+    flush: () => Promise.resolve(),
+    liveValues: () => store.numDataIds(),
+    dispose: () => store.dispose(),
+  };
+  return engine;
+}
