@@ -192,8 +192,14 @@ async function fetchInTime(url: URL, init: RequestInit, { timeout = 30_000, sign
 
 function unreachable({ endpoint }: HubAccess, cause: unknown): string {
   const isOwn = endpoint !== "https://huggingface.co";
-  return `${endpoint} cannot be reached (${(cause as Error).message}); check the network connection` +
+  return `${endpoint} cannot be reached (${rootCause(cause as Error)}); check the network connection` +
     (isOwn ? " and HF_ENDPOINT" : ", or set HF_ENDPOINT to a mirror that you can reach");
+}
+
+/** What is at the bottom of a failed request, without the layers that it came through. */
+function rootCause(error: Error): string {
+  if (error.cause instanceof Error) return rootCause(error.cause);
+  return error.message.replace(/^error sending request for url \(.*?\): (client error \(\w+\): )?/, "");
 }
 
 /** Why the hub refused, and what would help. */

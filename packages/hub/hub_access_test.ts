@@ -156,7 +156,7 @@ Deno.test("requestHub() says that the hub cannot be reached, after some tries", 
   await hub[Symbol.asyncDispose]();
   const { access, waits } = await accessTo(hub);
   await assert.rejects(requestHub(access, path, request), ({ message }: Error) => {
-    assert(message.startsWith(`Cannot read it: ${hub.endpoint} cannot be reached (`), message);
+    assert(message.startsWith(`Cannot read it: ${hub.endpoint} cannot be reached (tcp connect error: `), message);
     assert(message.endsWith("); check the network connection and HF_ENDPOINT"), message);
     return true;
   });
