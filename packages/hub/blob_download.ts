@@ -66,14 +66,28 @@ export async function downloadBlob(download: BlobDownload, use: (blob: string) =
   await Deno.mkdir(`${home}/blobs`, { recursive: true });
   await Deno.mkdir(locks, { recursive: true });
   using lock = await Deno.open(`${locks}/${file.etag}.lock`, { read: true, write: true, create: true });
-  while (!await lock.tryLock(true)) await access.wait(200, signal);
+  while (!await tryLock(lock)) await access.wait(200, signal);
   const blob = blobPath(home, file);
   if (await sizeOfFile(blob) !== file.size) {
     await fill(download);
-    await Deno.rename(incompletePath(home, file), blob);
+    try {
+      await Deno.rename(incompletePath(home, file), blob);
+    } catch (error) {
+      // Without locks, another process may have been faster.
+      if (await sizeOfFile(blob) !== file.size) throw error;
+    }
   }
   download.onSize(file.size);
   await use(blob);
+}
+
+/** Whether a lock is taken, or cannot be: some network disks have none, where two processes write the same bytes to the same places. */
+async function tryLock(lock: Deno.FsFile): Promise<boolean> {
+  try {
+    return await lock.tryLock(true);
+  } catch {
+    return true;
+  }
 }
 
 /** What there is of a blob. */

@@ -212,11 +212,13 @@ async function place(
 /** Makes a file of a snapshot a link to its blob; where links cannot be made, the file itself is moved there. */
 async function link(blob: string, path: string, { etag }: RepositoryFile): Promise<void> {
   await Deno.mkdir(dirname(path), { recursive: true });
-  // A link that leads nowhere, or a file of another size.
-  await Deno.remove(path).catch(() => {});
+  // A link that leads nowhere, or a file of another size, is replaced at once.
+  const made = `${blob}.${crypto.randomUUID().slice(0, 8)}.link`;
   try {
-    await Deno.symlink(`../../blobs/${etag}`, path, { type: "file" });
+    await Deno.symlink(`../../blobs/${etag}`, made, { type: "file" });
   } catch {
     await Deno.rename(blob, path);
+    return;
   }
+  await Deno.rename(made, path);
 }

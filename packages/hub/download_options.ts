@@ -72,10 +72,12 @@ export function describeDownload(download: Download): string {
 const leastShown = 2 ** 20;
 
 /** Shows downloads on a display; on standard error unless one is given. */
-export function showDownloads(display: DownloadDisplay = standardErrorDisplay()): DownloadReporter {
+export function showDownloads(given?: DownloadDisplay): DownloadReporter {
   let bar: Progress | null = null;
   return {
     begin(download) {
+      // A browser has no standard error, and no downloads.
+      const display = given ?? standardErrorDisplay();
       display.print(describeDownload(download));
       const { bytes, present } = download;
       if (bytes - present >= leastShown) bar = display.progress("Downloading", bytes, "bytes", present);

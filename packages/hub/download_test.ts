@@ -312,6 +312,41 @@ Deno.test("downloadRepository() fetches each file once for two who want it at on
   });
 });
 
+Deno.test("downloadRepository() does without locks where the disk has none", async () => {
+  const { tryLock } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.tryLock = () => Promise.reject(new Deno.errors.NotSupported("No locks"));
+  try {
+    const large = shardedModel(2 ** 20);
+    await withHub(large, async ({ download }) => {
+      const [one] = await Promise.all([download(), download()]);
+      assert.deepEqual(await contentsOf(one), expectedContents(large));
+    });
+  } finally {
+    Deno.FsFile.prototype.tryLock = tryLock;
+  }
+});
+
+Deno.test("downloadRepository() reads a listing of several pages", async () => {
+  await withHub({ ...model, pageSize: 3 }, async ({ hub, download }) => {
+    assert.deepEqual(await contentsOf(await download()), expectedContents(model));
+    assert.equal(hub.requests.filter(({ path }) => path.includes("/tree/")).length, 4);
+  });
+});
+
+Deno.test("downloadRepository() takes no page of a portal for an answer of the hub", async () => {
+  await using portal = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => new Response("<html>"));
+  const endpoint = `http://127.0.0.1:${portal.addr.port}`;
+  await withHub(model, async ({ download }) => {
+    await assert.rejects(download({}, { HF_ENDPOINT: endpoint }), {
+      name: "SyntaxError",
+      message:
+        /^Cannot read "http:\/\/127.0.0.1:\d+\/api\/models\/me\/model\/revision\/main": line 1, column \d+ is not JSON/,
+    });
+    const folder = await download();
+    assert.equal(await download({}, { HF_ENDPOINT: endpoint }), folder);
+  });
+});
+
 Deno.test("downloadRepository() moves files into the snapshot where it cannot make links", async () => {
   await withHub(model, async ({ hub, home, download, variables }) => {
     const script = fileURLToPath(new URL("testing/download_once.ts", import.meta.url));

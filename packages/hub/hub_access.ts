@@ -9,10 +9,16 @@ import { fileOf } from "./files.ts";
 /** Reads the environment; the process's own unless a test gives another. */
 export type EnvironmentReader = (name: string) => string | undefined;
 
+/** A path of the environment, in which `~` stands for the user's home. */
+export function expandHome(path: string, environment: EnvironmentReader): string {
+  const home = environment("HOME") ?? environment("USERPROFILE");
+  return home === undefined ? path : path.replace(/^~(?=$|[/\\])/, home);
+}
+
 /** The folder of Hugging Face's tools: that of `HF_HOME`, or `.cache/huggingface` of the user's home. */
 export function hubHome(environment: EnvironmentReader): string {
-  const home = environment("HOME") ?? environment("USERPROFILE") ?? "~";
-  return environment("HF_HOME") ?? `${environment("XDG_CACHE_HOME") ?? `${home}/.cache`}/huggingface`;
+  const home = environment("HF_HOME") ?? `${environment("XDG_CACHE_HOME") ?? "~/.cache"}/huggingface`;
+  return expandHome(home, environment);
 }
 
 /** Waits for a number of milliseconds, and throws the signal's reason when it is aborted. */
@@ -77,13 +83,15 @@ export async function readHubAccess(
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
     throw new TypeError(`Cannot use HF_ENDPOINT "${endpoint}": expected an address such as https://huggingface.co`);
   }
-  const path = environment("HF_TOKEN_PATH") ?? `${hubHome(environment)}/token`;
+  const path = expandHome(environment("HF_TOKEN_PATH") ?? `${hubHome(environment)}/token`, environment);
   const given = environment("HF_TOKEN")?.trim();
   // Without a home, as in a browser, there is no file either.
   const kept = given || path.startsWith("~") ? null : (await fileOf(path).text())?.trim();
   const token = given || kept || null;
   const source = token === null ? null : given ? "HF_TOKEN" : `"${path}"`;
-  const isOffline = /^(1|on|yes|true)$/i.test(environment("HF_HUB_OFFLINE") ?? "");
+  const isOffline = /^(1|on|yes|true)$/i.test(
+    environment("HF_HUB_OFFLINE") || environment("TRANSFORMERS_OFFLINE") || "",
+  );
   return new HubAccess(endpoint, token, source, isOffline, wait);
 }
 

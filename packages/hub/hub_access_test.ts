@@ -53,6 +53,7 @@ Deno.test("readHubAccess() finds the token where Hugging Face's tools keep it, a
       `"${home}/other"`,
     ]);
     assert.deepEqual(await sent({ HOME: home }), [undefined, null]);
+    assert.deepEqual(await sent({ HOME: home, HF_HOME: "~" }), ["Bearer hf_kept", `"${home}/token"`]);
   } finally {
     await Deno.remove(home, { recursive: true });
   }

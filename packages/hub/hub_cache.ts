@@ -4,13 +4,13 @@
  */
 import { environmentVariable, isFolder } from "./disk.ts";
 import { fileOf, folderOf } from "./files.ts";
-import { type EnvironmentReader, hubHome } from "./hub_access.ts";
-import { parseHandle, type RepositoryHandle } from "./hub_handle.ts";
+import { type EnvironmentReader, expandHome, hubHome } from "./hub_access.ts";
+import type { RepositoryHandle } from "./hub_handle.ts";
 import { missingFiles, type RepositoryPart } from "./repository_files.ts";
 
 /** The folder of the cache: that of `HF_HUB_CACHE`, or `hub` in the folder of Hugging Face's tools. */
-export function hubCache(environment: EnvironmentReader = environmentVariable): string {
-  return environment("HF_HUB_CACHE") ?? `${hubHome(environment)}/hub`;
+function hubCache(environment: EnvironmentReader): string {
+  return expandHome(environment("HF_HUB_CACHE") ?? `${hubHome(environment)}/hub`, environment);
 }
 
 /** The folder of the cache that holds a repository's files. */
@@ -33,11 +33,10 @@ export interface CachedSnapshot {
 
 /** The snapshot of a revision in a repository's folder, whole or not; `null` when there is none. */
 export async function cachedSnapshot(
-  handle: string | RepositoryHandle,
+  { repository, revision }: RepositoryHandle,
   part: RepositoryPart,
   environment: EnvironmentReader = environmentVariable,
 ): Promise<CachedSnapshot | null> {
-  const { repository, revision } = typeof handle === "string" ? parseHandle(handle)! : handle;
   const home = repositoryFolder(repository, environment);
   const commit = isCommit(revision) ? revision : (await fileOf(`${home}/refs/${revision}`).text())?.trim();
   if (commit === undefined || !/^[\w.-]+$/.test(commit)) return null;

@@ -52,8 +52,8 @@ export {
   torchDtypeOf,
 } from "./hf_config.ts";
 export type { EnvironmentReader, Wait } from "./hub_access.ts";
-export { type CachedSnapshot, cachedSnapshot, hubCache, repositoryFolder } from "./hub_cache.ts";
-export { formatHandle, parseHandle, type RepositoryHandle } from "./hub_handle.ts";
+export { type CachedSnapshot, cachedSnapshot, repositoryFolder } from "./hub_cache.ts";
+export { parseHandle, type RepositoryHandle } from "./hub_handle.ts";
 export type { RepositoryFile } from "./hub_listing.ts";
 export { checkJson, parseJson, readJson, readText } from "./json_file.ts";
 export {

@@ -16,6 +16,8 @@ export interface ServedRepository {
   readonly commit?: string;
   /** Sizes that it claims for files, where they are not the true ones. */
   readonly sizes?: Readonly<Record<string, number>>;
+  /** How many files a page of its listing has; all unless given. */
+  readonly pageSize?: number;
   /** Branches and tags beside `main`, which lead to the same commit. */
   readonly revisions?: readonly string[];
 }
@@ -182,7 +184,7 @@ export function serveHub(
         siblings,
       });
     }
-    if (action === "tree") return Response.json(treeOf(repository, url.searchParams.get("recursive") === "true"));
+    if (action === "tree") return sendTree(repository, url);
     if (repository.gated && !isKnown) {
       return refuse(401, "GatedRepo", `Access to model ${name} is restricted. You must have access to it.`);
     }
@@ -217,6 +219,16 @@ const dropped = new Error("Dropped as ordered");
 function onError(error: unknown): Response {
   if (error !== dropped) console.error(error);
   return new Response(null, { status: 500 });
+}
+
+/** Sends a page of the listing, with a link to the next one. */
+function sendTree(repository: ServedRepository, url: URL): Response {
+  const tree = treeOf(repository, url.searchParams.get("recursive") === "true");
+  const begin = Number(url.searchParams.get("cursor") ?? 0);
+  const end = begin + (repository.pageSize ?? tree.length);
+  const next = new URL(url);
+  next.searchParams.set("cursor", String(end));
+  return Response.json(tree.slice(begin, end), end < tree.length ? { headers: { link: `<${next}>; rel="next"` } } : {});
 }
 
 /** The listing of a repository's files, those in folders only when all are asked for. */

@@ -55,13 +55,12 @@ async function findOwn(name: string, environment: EnvironmentReader): Promise<Fo
  */
 export async function findPreset(
   name: string,
-  options: Pick<DownloadOptions, "environment" | "part"> = {},
+  { environment = environmentVariable }: Pick<DownloadOptions, "environment"> = {},
 ): Promise<FoundPreset> {
-  const { environment = environmentVariable, part = "model" } = options;
   const own = await findOwn(name, environment);
   if (own.folder !== null) return own;
   const handle = handleOf(name)!;
-  const cached = await cachedSnapshot(handle, part, environment);
+  const cached = await cachedSnapshot(handle, "model", environment);
   return {
     folder: cached === null || cached.missing.length > 0 ? null : cached.folder,
     lookedIn: [...own.lookedIn, repositoryFolder(handle.repository, environment)],
