@@ -46,7 +46,7 @@ function trainingOf({ plan, training, environment, config }: RunRecord): CardSec
     ],
     ["Trained parameters", `${formatCount(model.trainable)} (${share} %)`],
     ["Examples", dataText(train)],
-    ["Steps", `${formatCount(training.steps.length)} of ${formatCount(batch)} examples`],
+    ["Steps", `${formatCount(training.steps.length)}, of ${formatCount(batch)} examples each`],
     [
       "Optimizer",
       `AdamW, learning rate ${

@@ -91,7 +91,7 @@ function readBy(read: (text: string) => unknown) {
 }
 
 const push = z.strictObject({
-  to: z.string().superRefine(readBy(repositoryToPush)).nullable().default(null).describe(
+  to: z.string().min(1).superRefine(readBy(repositoryToPush)).nullable().default(null).describe(
     "The repository on the Hugging Face Hub that the results are pushed to, as hf://me/my-gemma; it is made where there is none. " +
       "The token is that of HF_TOKEN.",
   ),

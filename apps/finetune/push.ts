@@ -38,13 +38,19 @@ export async function checkTarget(config: Config, signal: AbortSignal): Promise<
 /** What a plan says of where the results are pushed to. */
 export function describeTarget(
   target: PushTarget | null,
-  { push }: Config,
+  config: Config,
 ): (readonly [label: string, value: string])[] {
   if (target === null) return [];
-  const state = target.visibility === null
-    ? `a ${push.visibility} repository, to be made`
-    : `a ${target.visibility} repository`;
-  return [["Push to", `${target.url} · ${state}`]];
+  const { url, visibility } = target;
+  const state = visibility === null
+    ? `a ${config.push.visibility} repository, to be made`
+    : `a ${visibility} repository`;
+  return [
+    ["Push to", `${url} · ${state}`],
+    ...(baseHandle(config) === null
+      ? [["", "its base model is not named; --baseModel hf://google/gemma-2-9b, say, names it"] as const]
+      : []),
+  ];
 }
 
 /** Makes the repository that results are pushed to before anything is trained, which also proves that the token may. */

@@ -57,7 +57,7 @@ export function isOwnCard(text: string): boolean {
 
 /** The licences of well-known base models, which what is made of them inherits, in the hub's words. */
 const licences: readonly (readonly [base: RegExp, licence: string])[] = [
-  [/^google\/(gemma|gemma-2|gemma-1\.1|codegemma|codegemma-1\.1|paligemma2?)-/, "gemma"],
+  [/^google\/(gemma-(1\.1-)?[27]b|gemma-2-|codegemma-|shieldgemma-|paligemma2?-)/, "gemma"],
   [/^meta-llama\/(Meta-)?Llama-3\.1-/, "llama3.1"],
   [/^meta-llama\/Llama-3\.2-/, "llama3.2"],
   [/^meta-llama\/Llama-3\.3-/, "llama3.3"],

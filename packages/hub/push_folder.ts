@@ -3,7 +3,7 @@ import { z } from "zod";
 import { openCheckpoint } from "./checkpoint.ts";
 import { isFolder } from "./disk.ts";
 import type { Folder } from "./files.ts";
-import { parseJson, readJson } from "./json_file.ts";
+import { readJson } from "./json_file.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { UploadFile } from "./upload_commit.ts";
 
@@ -69,20 +69,16 @@ export async function readPushedFolder(folder: Folder, baseModel: string | null)
     );
     return { kind, baseModel, modelType: model_type ?? null, files };
   }
-  const { path } = folder.file(adapterConfig);
-  const config = z.looseObject({ base_model_name_or_path: z.string().nullish() }).parse(
-    parseJson(path, await folder.file(adapterConfig).text() ?? ""),
-  );
-  const named = config.base_model_name_or_path ?? null;
-  if (named !== null && await isRepository(named)) return { kind, baseModel: named, modelType: null, files };
-  const content = new Blob([JSON.stringify({ ...config, base_model_name_or_path: baseModel }, null, 2) + "\n"]);
+  const config = await readJson(folder.file(adapterConfig), z.record(z.string(), z.unknown()));
+  const { base_model_name_or_path: named = null } = config;
+  if (typeof named === "string" && await isRepository(named)) return { kind, baseModel: named, modelType: null, files };
+  const text = JSON.stringify({ ...config, base_model_name_or_path: baseModel }, null, 2) + "\n";
+  const renamed = { path: adapterConfig, content: new Blob([text]) };
   return {
     kind,
     baseModel,
     modelType: null,
-    files: files.map((file) =>
-      file.path === adapterConfig && named !== baseModel ? { path: file.path, content } : file
-    ),
+    files: files.map((file) => file.path === adapterConfig && named !== baseModel ? renamed : file),
   };
 }
 
