@@ -160,19 +160,22 @@ interface Plan {
 async function interpret(engine: Engine, { graph, steps, given }: Plan, inputs: readonly Value[]): Promise<Value[]> {
   const values = new Map<Tensor, Value>();
   const isInput = new Set(graph.inputs);
-  /** Whether only the step uses a tensor's memory, and the buffer that was donated. */
-  const isFree = (tensor: Tensor, last: readonly Tensor[]) => {
+  /** Whether only one operand of the step uses a tensor's memory, and the buffer that was donated. */
+  const isFree = (tensor: Tensor, { operands, last }: PlannedStep) => {
     const { dataId, parts } = values.get(tensor)!;
     if (!last.includes(tensor) || parts !== undefined || (isInput.has(tensor) && !given.has(tensor))) return false;
+    // A program must not write to what it reads through another binding.
+    if (operands.indexOf(tensor) !== operands.lastIndexOf(tensor)) return false;
     return engine.store.refCount(dataId) === (given.has(tensor) ? 2 : 1);
   };
   graph.inputs.forEach((input, i) => values.set(input, retain(engine, inputs[i]!)));
   try {
     let since = performance.now();
-    for (const { operands, results, run, last, needed } of steps) {
+    for (const step of steps) {
+      const { operands, results, run, last, needed } = step;
       const found = inWorkspace(
         engine,
-        { needs: (i) => needed[i]!, mayOverwrite: (i) => isFree(operands[i]!, last) },
+        { needs: (i) => needed[i]!, mayOverwrite: (i) => isFree(operands[i]!, step) },
         (workspace) => run(workspace, operands.map((operand) => values.get(operand)!)),
       );
       results.forEach((result, i) => values.set(result, found[i]!));

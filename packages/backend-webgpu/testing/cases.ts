@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  adamWUpdate,
   apply,
   attention,
   type AttentionAttrs,
@@ -18,6 +19,7 @@ import {
   randomKey,
   rmsNorm,
   sizeOf,
+  type Tensor,
   type TensorType,
   trace,
 } from "@tessera/core";
@@ -212,6 +214,25 @@ function pieceCase(): ProgramCase {
   return { name, programs: "gpu", graph, inputs: inputsOf(graph, 90), tolerance: 1e-3, maxBindingBytes: 5000 };
 }
 
+function repeatedCase(): ProgramCase {
+  const types = { x: float(4, 3), rate: float(), places: ints(4), starts: ints(4) };
+  const graph = trace("repeated", types, ({ x, rate, places, starts }) => {
+    // Values that nothing else needs, so that they could be written over.
+    const [a, b, c] = [0.5, 0.25, 0.125].map((scale) => x.mul(scale).square()) as [Tensor, Tensor, Tensor];
+    const step = { gradient: a, learningRate: rate, momentumCorrection: rate, velocityCorrection: rate };
+    const rule = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
+    return {
+      ...adamWUpdate({ weight: a, momentum: a, velocity: a }, step, rule),
+      added: apply("scatterAdd", [b, places, b], { axis: 0 }),
+      updated: apply("updateSlice", [c, c, starts], { axis: 1 }),
+    };
+  });
+  const name = "A value that a step reads through several operands is not written over";
+  const inputs = inputsOf(graph, 3).with(1, hostTensor("float32", [], Float32Array.of(0.1)))
+    .with(3, hostTensor("int32", [4], new Int32Array(4)));
+  return { name, programs: "gpu", graph, inputs };
+}
+
 /** Every case. */
 export const programCases: readonly ProgramCase[] = [
   ...products.map(([spec, a, b]) => productCase("gpu", spec, a, b, 1)),
@@ -225,6 +246,7 @@ export const programCases: readonly ProgramCase[] = [
   rowCase("processor"),
   reductionCase(),
   pieceCase(),
+  repeatedCase(),
 ];
 
 /** Requires that a backend computes what tfjs's plain JavaScript kernels do from the definitions. */
