@@ -1,6 +1,6 @@
 /** Programs on sizes that take several tiles, groups of threads and loops, which the samples of the conformance suite are too small for. */
 import assert from "node:assert/strict";
-import { apply, einsum, type Graph, hostTensor, trace } from "@tessera/core";
+import { apply, einsum, type Graph, hostTensor, sizeOf, trace } from "@tessera/core";
 import { runOnce } from "@tessera/runtime/testing";
 import { webgpuBackend } from "./backend.ts";
 import type { Value } from "./engine.ts";
@@ -30,6 +30,21 @@ await withGpu(async () => {
       const small = await webgpuBackend({ programs, maxBindingBytes });
       await assertAgrees(small, one);
       small.dispose();
+    });
+  }
+
+  const many: readonly (readonly [string, "gpu" | "processor", number[], number[]])[] = [
+    ["bi,bi->b", "gpu", [70_000, 3], [70_000, 3]],
+    ["bij,bjk->bik", "gpu", [66_000, 9, 1], [66_000, 1, 9]],
+    ["bij,bjk->bik", "processor", [66_000, 1, 4], [66_000, 4, 4]],
+  ];
+  for (const [spec, programs, a, b] of many) {
+    Deno.test(`einsum "${spec}" of more products than groups fit along an axis, for a ${programs}`, async () => {
+      const graph = trace("many", { a: float(...a), b: float(...b) }, (x) => ({ y: einsum(spec, x.a, x.b) }));
+      const inputs = graph.inputs.map(({ shape }, i) =>
+        hostTensor("float32", shape, Float32Array.from({ length: sizeOf(shape) }, (_, at) => (at * (7 + i)) % 13 - 6))
+      );
+      await assertAgrees(programs === "gpu" ? gpu : processor, { name: spec, programs, graph, inputs });
     });
   }
 

@@ -12,7 +12,7 @@ import { elementAt, elementProgram } from "./element.ts";
 import { packedCode } from "./packed.ts";
 import { stridedIndex, stridesOf } from "./index_map.ts";
 import { type Factor, type FactorSide, groupsOf, type Product, type Share, type Side, sideOf } from "./product.ts";
-import { literal, type Program } from "./program.ts";
+import { gridOf, literal, type Program } from "./program.ts";
 
 /** WGSL for where in a side the element stands that a group's number chooses. */
 function place(index: string, group: string, side: Side, lengths: ReadonlyMap<string, number>): string {
@@ -187,6 +187,8 @@ function tiledProgram(product: Product): Program {
   const per = few ? 4 : 8;
   const tile = side * per;
   const vectors = per / 4;
+  const [across, down] = [Math.ceil(columns / tile), Math.ceil(rows / tile)];
+  const { groups: grid, group } = gridOf(across * down * batches);
   const fill = (name: "A" | "B", operand: Side, start: string) => {
     // Neighbouring threads read neighbouring elements where there are any.
     const along = isContiguous(groups.inner, operand, groups.lengths);
@@ -202,7 +204,7 @@ function tiledProgram(product: Product): Program {
   const cells = range(per).flatMap((i) => range(vectors).map((v) => ({ i, v, sum: `sum${i}_${v}` })));
   return {
     ...targetOf("matmul", product),
-    groups: [Math.ceil(columns / tile), Math.ceil(rows / tile), batches],
+    groups: grid,
     groupSize: [side * side, 1, 1],
     code: `${accessCode(product)}
 fn cellA(batch : i32, row : i32, k : i32) -> f32 {
@@ -221,9 +223,11 @@ fn write(batch : i32, row : i32, column : i32, sum : vec4<f32>) {
   }
 }
 fn main() {
-  let batch = i32(workgroupId.z);
-  let row0 = i32(workgroupId.y) * ${tile};
-  let column0 = i32(workgroupId.x) * ${tile};
+  let group = ${group};
+  let batch = group / ${across * down};
+  // A group beyond the last has no lines.
+  let row0 = select(${rows}, group / ${across} % ${down} * ${tile}, batch < ${batches});
+  let column0 = select(${columns}, group % ${across} * ${tile}, batch < ${batches});
   let x = i32(localIndex) % ${side};
   let y = i32(localIndex) / ${side};
   ${cells.map(({ sum }) => `var ${sum} = vec4<f32>(0.0);`).join("\n  ")}
@@ -272,18 +276,20 @@ function thinProgram(product: Product): Program {
     ? `let part = i32(localIndex) % ${parts}; let lane = i32(localIndex) / ${parts};`
     : `let lane = i32(localIndex) % ${across}; let part = i32(localIndex) / ${across};`;
   const lines = Math.ceil(columns / across);
-  const wide = Math.min(lines, 2 ** 15);
+  const { groups: grid, group } = gridOf(lines * batches);
   const each = (body: (row: number) => string) => Array.from({ length: rows }, (_, row) => body(row)).join("\n");
   return {
     ...targetOf("thin matmul", product),
-    groups: [wide, Math.ceil(lines / wide), batches],
+    groups: grid,
     groupSize: [across * parts, 1, 1],
     code: `${accessCode(product)}
 var<workgroup> sums : array<f32, ${across * parts * rows}>;
 fn main() {
-  let batch = i32(workgroupId.z);
+  let group = ${group};
+  let batch = group / ${lines};
   ${where}
-  let column = (i32(workgroupId.y) * ${wide} + i32(workgroupId.x)) * ${across} + lane;
+  // A group beyond the last has no columns.
+  let column = select(${columns}, group % ${lines} * ${across} + lane, batch < ${batches});
   ${each((row) => `var sum${row} = 0.0;`)}
   if (column < ${columns}) {
     for (var k = part; k < ${inner}; k += ${parts}) {

@@ -10,7 +10,7 @@
 import type { Value } from "../engine.ts";
 import { stridedIndex } from "./index_map.ts";
 import type { Product, Side } from "./product.ts";
-import type { Program, Uniform } from "./program.ts";
+import { gridOf, type Program, type Uniform } from "./program.ts";
 
 /** The rows and columns of a block, and of one where there are enough results to be worth longer compiling. */
 const [small, large] = [8, 16];
@@ -102,6 +102,9 @@ export function blockProgram(product: Product): Program | null {
 
   const blocks = Math.ceil(rows / size) * Math.ceil(columns / size);
   const threads = Math.max(8, Math.min(mostThreads, 2 ** Math.floor(Math.log2(blocks / busyGroups))));
+  const [perBatch, batches] = [Math.ceil(blocks / threads), count(groups.batch)];
+  const { groups: grid } = gridOf(perBatch * batches);
+  for (const [name, value] of Object.entries({ perBatch, batches, wide: grid[0] })) number(name, value);
   /** WGSL that reads what a step of four contracted elements takes of a factor. */
   const reads = (side: "a" | "b", along: GroupName) =>
     along === "inner"
@@ -150,8 +153,10 @@ export function blockProgram(product: Product): Program | null {
       )
     );
   const body = `fn main() {
-  let batch = i32(workgroupId.z);
-  let block = i32(workgroupId.x) * ${threads} + i32(localIndex);
+  let group = i32(workgroupId.y) * uniforms.wide + i32(workgroupId.x);
+  let batch = group / uniforms.perBatch;
+  if (batch >= uniforms.batches) { return; }
+  let block = group % uniforms.perBatch * ${threads} + i32(localIndex);
   let rows0 = block / uniforms.across * ${size};
   let columns0 = block % uniforms.across * ${size};
   let aBatch = ${place("a", "batch", "batch")};
@@ -173,7 +178,7 @@ export function blockProgram(product: Product): Program | null {
     inputs: inputs.map((input) => ({ ...input, vectors: true })),
     output,
     writesVectors: toOut === "columns" || toOut === "rows",
-    groups: [Math.ceil(blocks / threads), 1, count(groups.batch)],
+    groups: grid,
     groupSize: [threads, 1, 1],
     uniforms,
     code: body,

@@ -114,6 +114,21 @@ fn main(@builtin(global_invocation_id) id : vec3<u32>, @builtin(num_workgroups) 
 }`;
 }
 
+/** The most groups of a row of a grid. */
+const widestGrid = 2 ** 15;
+
+/**
+ * Some groups of threads, in rows, since WebGPU promises only 65,535 along an axis; and WGSL for a group's number, which for the last
+ * few is beyond the count.
+ */
+export function gridOf(count: number): { readonly groups: readonly [number, number, number]; readonly group: string } {
+  const wide = Math.min(count, widestGrid);
+  return {
+    groups: [wide, Math.ceil(count / wide), 1],
+    group: `(i32(workgroupId.y) * ${wide} + i32(workgroupId.x))`,
+  };
+}
+
 /** A number as WGSL reads it back exactly. */
 export function literal(value: number, type: "f32" | "i32" = "f32"): string {
   if (type === "i32") return value === -(2 ** 31) ? "(-2147483647 - 1)" : `${value}`;

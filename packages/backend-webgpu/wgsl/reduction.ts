@@ -4,7 +4,7 @@ import { sizeOf, type TensorType } from "@tessera/core";
 import type { Value } from "../engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
 import { stridedIndex, stridesOf } from "./index_map.ts";
-import { literal, type Program } from "./program.ts";
+import { gridOf, literal, type Program } from "./program.ts";
 
 /** What combines two elements, and what changes none. */
 const combinations = {
@@ -52,16 +52,16 @@ export function reductionProgram(name: ReductionName, x: Value, axes: readonly n
 }`,
     });
   }
-  const lines = Math.min(results, 2 ** 15);
+  const { groups, group } = gridOf(results);
   return {
     name: `${name} shared`,
     inputs,
     output,
-    groups: [lines, Math.ceil(results / lines), 1],
+    groups,
     groupSize: [groupThreads, 1, 1],
     code: `var<workgroup> parts : array<${type}, ${groupThreads}>;
 fn main() {
-  let index = i32(workgroupId.y) * ${lines} + i32(workgroupId.x);
+  let index = ${group};
   let start = ${start};
   var total = ${neutral[type]};
   if (index < ${results}) {
@@ -83,7 +83,7 @@ export function cumSumProgram(x: Value, axis: number): Program {
   const { dtype, shape } = x;
   const [length, inner] = [shape[axis]!, sizeOf(shape.slice(axis + 1))];
   const results = sizeOf(shape) / length;
-  const lines = Math.min(results, 2 ** 15);
+  const { groups, group } = gridOf(results);
   const share = Math.ceil(length / groupThreads);
   const type = elementTypes[dtype] as "f32" | "i32";
   const zero = combinations.sum.start[type];
@@ -91,11 +91,11 @@ export function cumSumProgram(x: Value, axis: number): Program {
     name: "cumSum",
     inputs: [{ name: "x", value: x }],
     output: { dtype, shape },
-    groups: [lines, Math.ceil(results / lines), 1],
+    groups,
     groupSize: [groupThreads, 1, 1],
     code: `var<workgroup> parts : array<${type}, ${groupThreads}>;
 fn main() {
-  let index = i32(workgroupId.y) * ${lines} + i32(workgroupId.x);
+  let index = ${group};
   let start = index / ${inner} * ${length * inner} + index % ${inner};
   let first = i32(localIndex) * ${share};
   let last = select(first, min(first + ${share}, ${length}), index < ${results});
@@ -117,19 +117,19 @@ fn main() {
 export function argMaxProgram(x: Value, axis: number, output: TensorType): Program {
   const [length, inner] = [x.shape[axis]!, sizeOf(x.shape.slice(axis + 1))];
   const results = sizeOf(output.shape);
-  const lines = Math.min(results, 2 ** 15);
+  const { groups, group } = gridOf(results);
   const type = elementTypes[x.dtype] as "f32" | "i32";
   const lowest = combinations.max.start[type];
   return {
     name: "argMax",
     inputs: [{ name: "x", value: x }],
     output,
-    groups: [lines, Math.ceil(results / lines), 1],
+    groups,
     groupSize: [groupThreads, 1, 1],
     code: `var<workgroup> largest : array<${type}, ${groupThreads}>;
 var<workgroup> places : array<i32, ${groupThreads}>;
 fn main() {
-  let index = i32(workgroupId.y) * ${lines} + i32(workgroupId.x);
+  let index = ${group};
   let start = index / ${inner} * ${length * inner} + index % ${inner};
   var best = ${lowest};
   var place = ${length};

@@ -6,7 +6,7 @@ import { elementAt, elementProgram } from "./element.ts";
 import { stridesOf } from "./index_map.ts";
 import { mathCode } from "./math.ts";
 import { packedCode } from "./packed.ts";
-import { literal, type Program, type ProgramInput } from "./program.ts";
+import { gridOf, literal, type Program, type ProgramInput } from "./program.ts";
 
 /** The threads of a group, and about how many elements of a row each takes; short rows share a group. */
 const [threads, elementsPerThread] = [128, 16];
@@ -32,7 +32,7 @@ interface RowProgram {
 function rowProgram({ name, inputs, output, rows, width, functions = "", code }: RowProgram): Program {
   const lanes = lanesOf(width);
   const lines = Math.ceil(rows / (threads / lanes));
-  const wide = Math.min(lines, 2 ** 15);
+  const { groups, group } = gridOf(lines);
   const reduction = (name: string, combine: (a: string, b: string) => string) =>
     `fn ${name}(x : f32) -> f32 {
   parts[localIndex] = x;
@@ -50,14 +50,14 @@ function rowProgram({ name, inputs, output, rows, width, functions = "", code }:
     name,
     inputs,
     output,
-    groups: [wide, Math.ceil(lines / wide), 1],
+    groups,
     groupSize: [threads, 1, 1],
     code: `${packedCode}${functions}
 var<workgroup> parts : array<f32, ${threads}>;
 ${reduction("sumOf", (a, b) => `${a} + ${b}`)}
 ${reduction("maxOf", (a, b) => `max(${a}, ${b})`)}
 fn main() {
-  let line = (i32(workgroupId.y) * ${wide} + i32(workgroupId.x)) * ${threads / lanes} + i32(localIndex) / ${lanes};
+  let line = ${group} * ${threads / lanes} + i32(localIndex) / ${lanes};
   let here = line < ${rows};
   let row = min(line, ${rows - 1});
   let start = row * ${width};
