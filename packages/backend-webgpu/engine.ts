@@ -28,10 +28,25 @@ export function partsOf(value: Value): { readonly part: Value; readonly start: n
   });
 }
 
+/** Programs count elements by an i32, and there may be two codes to a byte. A row of groups can reach beyond the end. */
+const mostElements = 2 ** 31 - 2 ** 24;
+
+/** The most words of a tensor that a program can bind and count. */
+export function mostWords(dtype: DType, bindingBytes: number): number {
+  const perWord = dtype === "uint8" ? 8 : elementsPerWord(dtype);
+  return Math.min(Math.floor(bindingBytes / 4), Math.floor(mostElements / perWord));
+}
+
+/** Tells whether a program can bind a tensor as a whole. */
+export function fitsBinding(type: TensorType, bindingBytes: number): boolean {
+  return wordsOf(type) <= mostWords(type.dtype, bindingBytes);
+}
+
 /** How many rows of axis 0 a piece has that a program can bind; `null` when all fit, or when a single row does not. */
 export function rowsPerPart(type: TensorType, bindingBytes: number): number | null {
-  if (wordsOf(type) * 4 <= bindingBytes || type.shape.length === 0) return null;
-  const rows = Math.floor(bindingBytes / (sizeOf(type.shape.slice(1)) * 4 / elementsPerWord(type.dtype)));
+  if (fitsBinding(type, bindingBytes) || type.shape.length === 0) return null;
+  const { dtype, shape } = type;
+  const rows = Math.floor(mostWords(dtype, bindingBytes) * elementsPerWord(dtype) / sizeOf(shape.slice(1)));
   return rows >= 1 ? rows : null;
 }
 

@@ -3,7 +3,7 @@
 import type { Graph, OpName, Tensor } from "@tessera/core";
 import type { Excess } from "@tessera/runtime";
 import type { Step } from "../executable.ts";
-import { rowsPerPart, wordsOf } from "../engine.ts";
+import { fitsBinding, mostWords, rowsPerPart, wordsOf } from "../engine.ts";
 
 /** Ops whose programs read an operand, by its position, in pieces along its first axis. */
 const inPieces: Partial<Readonly<Record<OpName, readonly number[]>>> = {
@@ -18,9 +18,11 @@ const inPieces: Partial<Readonly<Record<OpName, readonly number[]>>> = {
  */
 export function excessOf(graph: Graph, steps: readonly Step[], bindingBytes: number): Excess | null {
   const names = new Map(graph.inputs.map((input, i) => [input, `input "${graph.inputNames[i]}"`]));
-  const isLarge = (value: Tensor) => wordsOf(value.type) * 4 > bindingBytes;
+  const isLarge = (value: Tensor) => !fitsBinding(value.type, bindingBytes);
   for (const { operands, results, op } of steps) {
-    const whole = operands.filter((_, i) => !inPieces[op as OpName]?.includes(i));
+    const [first, ...others] = operands.filter((operand, i) => inPieces[op as OpName]?.includes(i) && isLarge(operand));
+    // A program goes through the pieces of one operand only.
+    const whole = [...operands.filter((operand) => operand !== first), ...others];
     const found = [...whole, ...results].find(isLarge) ??
       operands.find((operand) =>
         isLarge(operand) && (!names.has(operand) || rowsPerPart(operand.type, bindingBytes) === null)
@@ -28,7 +30,7 @@ export function excessOf(graph: Graph, steps: readonly Step[], bindingBytes: num
     if (found === undefined) continue;
     const { type } = found;
     const what = names.get(found) ?? `a result of ${op ?? "elementwise ops"}`;
-    return { what, type, bytes: wordsOf(type) * 4, limitBytes: bindingBytes };
+    return { what, type, bytes: wordsOf(type) * 4, limitBytes: 4 * mostWords(type.dtype, bindingBytes) };
   }
   return null;
 }
