@@ -22,7 +22,13 @@ import {
   transposeProgram,
   updateSliceProgram,
 } from "../wgsl/movement.ts";
-import { argMaxProgram, cumSumProgram, type ReductionName, reductionProgram } from "../wgsl/reduction.ts";
+import {
+  argMaxProgram,
+  cumSumProgram,
+  partsOfReduction,
+  type ReductionName,
+  reductionProgram,
+} from "../wgsl/reduction.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import { empty } from "./movement.ts";
 import { byProgram, productInParts, runProgram } from "./programs.ts";
@@ -86,7 +92,12 @@ function reduction(name: ReductionName): Rule<ReductionName, Workspace, Value> {
     if (axes.length === 0) return [x];
     if (sizeOf(type.shape) === 0) return [empty(workspace, type.dtype, type.shape)];
     if (sizeOf(x.shape) === 0) return tfjsLowering[name](workspace, [x], node.attrs as never, node);
-    return [runProgram(workspace, reductionProgram(name, x, axes, type))];
+    const results = sizeOf(type.shape);
+    const parts = partsOfReduction(sizeOf(x.shape) / results, results);
+    if (parts === 1) return [runProgram(workspace, reductionProgram(name, x, axes, type))];
+    const partial = { dtype: type.dtype, shape: [results, parts] };
+    const some = runProgram(workspace, reductionProgram(name, x, axes, partial, parts));
+    return [runProgram(workspace, reductionProgram(name, some, [1], type))];
   };
 }
 

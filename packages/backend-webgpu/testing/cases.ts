@@ -180,6 +180,8 @@ function reductionCase(): ProgramCase {
       rows: y.sum(1),
       columns: y.max(0),
       all: y.min([0, 1]),
+      few: y.reshape([1050, 4, 5]).sum([0, 2]),
+      whole: y.sum(),
       first: apply("argMax", [y], { axis: 1 }),
       later: apply("argMax", [y], { axis: 0 }),
       running: apply("cumSum", [y], { axis: 1 }),

@@ -25,21 +25,37 @@ export type ReductionName = keyof typeof combinations;
 /** Where a group of threads shares the work on one result, it has this many. */
 const groupThreads = 64;
 
-/** A reduction of a tensor over axes. */
-export function reductionProgram(name: ReductionName, x: Value, axes: readonly number[], output: TensorType): Program {
+/** From how many elements on a result is made of parts, about how many elements a part has, and how many groups are enough. */
+const [longReduction, longPart, busyGroups] = [2 ** 14, 2 ** 12, 2 ** 10];
+
+/** In how many parts each result of a reduction is computed, so that no thread works long while the others of a GPU wait. */
+export function partsOfReduction(count: number, results: number): number {
+  if (count < longReduction) return 1;
+  return Math.max(1, Math.min(Math.ceil(count / longPart), Math.floor(busyGroups / results)));
+}
+
+/** A reduction of a tensor over axes; with several parts, the results of each part, one after the other for each result. */
+export function reductionProgram(
+  name: ReductionName,
+  x: Value,
+  axes: readonly number[],
+  output: TensorType,
+  parts = 1,
+): Program {
   const strides = stridesOf(x.shape);
   const kept = x.shape.flatMap((_, axis) => axes.includes(axis) ? [] : [axis]);
   const pick = (list: readonly number[]) => axes.map((axis) => list[axis]!);
   const reduced = pick(x.shape);
   const [count, results] = [sizeOf(reduced), sizeOf(output.shape)];
-  const start = stridedIndex("index", kept.map((axis) => x.shape[axis]!), kept.map((axis) => strides[axis]!));
+  const place = parts === 1 ? "index" : `(index / ${parts})`;
+  const start = stridedIndex(place, kept.map((axis) => x.shape[axis]!), kept.map((axis) => strides[axis]!));
   const step = stridedIndex("i", reduced, pick(strides));
   const type = elementTypes[x.dtype] as "f32" | "i32";
   const { start: neutral, combine } = combinations[name];
   const inputs = [{ name: "x", value: x }];
   const at = elementAt("x", x.dtype, `start + ${step}`);
   // Many results keep all threads busy by themselves; few long ones are shared.
-  if (count <= groupThreads || results >= 2 ** 16) {
+  if (parts === 1 && (count <= groupThreads || results >= 2 ** 16)) {
     return elementProgram({
       name,
       inputs,
@@ -53,6 +69,7 @@ export function reductionProgram(name: ReductionName, x: Value, axes: readonly n
     });
   }
   const { groups, group } = gridOf(results);
+  const first = parts === 1 ? "i32(localIndex)" : `index % ${parts} * ${groupThreads} + i32(localIndex)`;
   return {
     name: `${name} shared`,
     inputs,
@@ -65,7 +82,7 @@ fn main() {
   let start = ${start};
   var total = ${neutral[type]};
   if (index < ${results}) {
-    for (var i = i32(localIndex); i < ${count}; i += ${groupThreads}) { total = ${combine("total", at)}; }
+    for (var i = ${first}; i < ${count}; i += ${groupThreads * parts}) { total = ${combine("total", at)}; }
   }
   parts[localIndex] = total;
   workgroupBarrier();
