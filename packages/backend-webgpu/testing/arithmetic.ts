@@ -74,10 +74,16 @@ export const functions: Readonly<Record<string, Scalar>> = {
   sign: (x: number) => Math.sign(x),
   floor: (x: number) => Math.floor(x),
   round: roundToEven,
-  exp: (x: number) => fround(Math.exp(x)),
+  exp(x: number) {
+    const y = fround(Math.exp(x));
+    // WGSL lets a compiler assume that this does not happen.
+    if (y === Infinity && x < Infinity) throw new RangeError(`The exponential of ${x} overflows`);
+    return y;
+  },
   log: (x: number) => fround(Math.log(x)),
   sqrt: (x: number) => fround(Math.sqrt(x)),
-  pow: (x: number, y: number) => fround(x ** y),
+  // As exact as WGSL promises.
+  pow: (x: number, y: number) => fround(2 ** fround(y * fround(Math.log2(x)))),
   fma: (x: number, y: number, z: number) => fround(x * y + z),
   min: (x: number, y: number) => Math.min(x, y),
   max: (x: number, y: number) => Math.max(x, y),

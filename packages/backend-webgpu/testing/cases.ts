@@ -10,6 +10,7 @@ import {
   einsum,
   foldIn,
   fromFloat32,
+  gelu,
   gradients,
   type Graph,
   type HostTensor,
@@ -18,6 +19,7 @@ import {
   quantizedEinsum,
   randomKey,
   rmsNorm,
+  silu,
   sizeOf,
   type Tensor,
   type TensorType,
@@ -216,6 +218,20 @@ function pieceCase(): ProgramCase {
   return { name, programs: "gpu", graph, inputs: inputsOf(graph, 90), tolerance: 1e-3, maxBindingBytes: 5000 };
 }
 
+function steepCase(programs: Programs): ProgramCase {
+  const types = { x: float(4, 8), n: ints(5) };
+  const graph = trace("steep", types, ({ x, n }) => ({
+    sigmoid: apply("sigmoid", [x], {}),
+    tanh: x.tanh(),
+    silu: silu(x),
+    gelu: gelu(x),
+    power: n.pow(n),
+  }));
+  const x = Float32Array.from({ length: 32 }, (_, i) => (i - 16) ** 3 / 8);
+  const inputs = [hostTensor("float32", [4, 8], x), hostTensor("int32", [5], Int32Array.of(2, 5, 7, 9, -3))];
+  return { name: `Functions of large numbers do not overflow, for a ${programs}`, programs, graph, inputs };
+}
+
 function repeatedCase(): ProgramCase {
   const types = { x: float(4, 3), rate: float(), places: ints(4), starts: ints(4) };
   const graph = trace("repeated", types, ({ x, rate, places, starts }) => {
@@ -249,6 +265,8 @@ export const programCases: readonly ProgramCase[] = [
   reductionCase(),
   pieceCase(),
   repeatedCase(),
+  steepCase("gpu"),
+  steepCase("processor"),
 ];
 
 /** Requires that a backend computes what tfjs's plain JavaScript kernels do from the definitions. */

@@ -66,8 +66,11 @@ export function uniformsOf(lengths: Lengths, { window }: AttentionAttrs, depth: 
   return Object.entries(numbers).map(([name, value]) => ({ name, type: "int32", value }));
 }
 
-/** A score so low that its exponential is zero beside any other, as in the definition, and one lower than all. */
-export const [hidden, absent] = [literal(-1e30), literal(-3e38)];
+/**
+ * A score so low that its exponential is zero beside any other, as in the definition, and one lower than all, which does not overflow
+ * in the other base in which a GPU computes exponentials.
+ */
+export const [hidden, absent] = [literal(-1e30), literal(-1e38)];
 
 /** WGSL that reads sources, `queryAt(row, d)`, finds the places of rows and keys, and turns four products into scores. */
 export function accessCode(lengths: Lengths, sources: Sources, { softCap, scale }: AttentionAttrs): string {

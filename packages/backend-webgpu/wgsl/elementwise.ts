@@ -45,14 +45,13 @@ const expressions: { readonly [K in keyof Elementwise]: Expression } = {
   sin: ([x]) => `turn(${x}, 0)`,
   cos: ([x]) => `turn(${x}, 1)`,
   tanh: call("safeTanh"),
-  sigmoid: ([x]) => `(1.0 / (1.0 + exp(-${x})))`,
+  sigmoid: call("safeSigmoid"),
   not: ([x]) => `(!${x})`,
   add: infix("+"),
   sub: infix("-"),
   mul: infix("*"),
   div: infix("/"),
-  pow: (operands, from) =>
-    from === "int32" ? `i32(round(power(f32(${operands[0]}), f32(${operands[1]}))))` : `power(${operands})`,
+  pow: (operands, from) => `${from === "int32" ? "integerPower" : "power"}(${operands})`,
   maximum: call("max"),
   minimum: call("min"),
   equal: infix("=="),
@@ -185,7 +184,7 @@ export function vectorProgram(group: Group, values: readonly Value[]): Program |
     code: `${vectorMathCode}
 fn main(index : i32) {
   if (index >= uniforms.count) { return; }
-  ${lines.join("\n  ").replaceAll("safeTanh(", "safeTanh4(")}
+  ${lines.join("\n  ").replaceAll(/safe\w+(?=\()/g, "$&4")}
   result[index] = ${result};
 }`,
   };
