@@ -79,6 +79,17 @@ Deno.test("requestHub() sends the token to the hub, and not to where it redirect
   });
 });
 
+Deno.test("requestHub() keeps the token where the hub redirects to itself", async () => {
+  await withHub(async (hub) => {
+    const { access } = await accessTo(hub, { HF_TOKEN: hub.token });
+    assert.equal(await (await requestHub(access, path, request)).text(), "{}");
+    assert.deepEqual(hub.requests.map(({ path, authorization }) => [path.slice(0, 18), authorization]), [
+      ["/me/open/resolve/m", `Bearer ${hub.token}`],
+      ["/api/resolve-cache", `Bearer ${hub.token}`],
+    ]);
+  });
+});
+
 Deno.test("requestHub() tries again while the hub is busy, as long as it is asked to wait", async () => {
   await withHub(async (hub) => {
     const { access, waits } = await accessTo(hub);

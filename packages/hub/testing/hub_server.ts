@@ -153,7 +153,9 @@ export function serveHub(
   });
 
   const hub = listen("hub", async (request, url, fault) => {
-    const path = decodeURIComponent(url.pathname);
+    const asked = decodeURIComponent(url.pathname);
+    // Small files of public repositories are served from there.
+    const path = asked.replace(/^\/api\/resolve-cache\/models\/([^/]+\/[^/]+)\//, "/$1/resolve/");
     const [, name, rest] = /^\/(?:api\/models\/)?([^/]+\/[^/]+)\/(.*)$/.exec(path) ?? [];
     const repository = all.get(name ?? "");
     const isKnown = request.headers.get("authorization") === `Bearer ${token}`;
@@ -193,7 +195,12 @@ export function serveHub(
     if (content === undefined) return refuse(404, "EntryNotFound", "Entry not found");
     const file = fileOf(filePath, content);
     if (!file.isLarge) {
-      return sendFile(request, file, { "x-repo-commit": commit, "x-linked-size": String(file.bytes.length) }, fault);
+      const isDirect = asked !== path || repository.gated || repository.private || fault !== undefined;
+      const location = `/api/resolve-cache/models/${name}/${commit}/${filePath}`;
+      const headers = { "x-repo-commit": commit, "x-linked-size": String(file.bytes.length) };
+      return isDirect
+        ? sendFile(request, file, headers, fault)
+        : new Response(null, { status: 307, headers: { location } });
     }
     const headers = {
       location: `http://127.0.0.1:${cdn.addr.port}/${encodeURIComponent(name!)}/${filePath}?signature=x`,
