@@ -1,9 +1,9 @@
 /** Sharing what a run has made, on the Hugging Face Hub: checked before training, done when the results are on the disk. */
 import {
   checkPush,
-  createRepository,
   formatBytes,
   parseHandle,
+  prepareRepository,
   presets,
   type Progress,
   type PushKind,
@@ -53,9 +53,9 @@ export function describeTarget(
   ];
 }
 
-/** Makes the repository that results are pushed to before anything is trained, which also proves that the token may. */
+/** Makes sure, before anything is trained, that there is a repository that the results may be pushed to. */
 export async function prepareTarget(target: PushTarget | null, { push }: Config, signal: AbortSignal): Promise<void> {
-  if (target !== null) await createRepository(target, { visibility: push.visibility, signal });
+  if (target !== null) await prepareRepository(target, { visibility: push.visibility, signal });
 }
 
 /** The base model of a job as a handle; `null` where it is a folder that nothing is known of. */

@@ -70,7 +70,18 @@ Deno.test("runJob() pushes the adapter that it saved, with what was measured, an
     for (const [name, text] of files) {
       assert(!text.includes(folder) && !text.includes("Say 8"), `${name} has a path or a prompt of this machine`);
     }
-    assert.equal(record!.saved.kind, "adapter");
+    const backend = await openBackend("cpu", { threads: 1 });
+    const lm = await CausalLM.fromPreset(join(folder, "model"), { backend });
+    await lm.loadAdapter("hf://me/mine", { reporter: null });
+    const prompts = record!.generations.map(({ prompt }) => prompt);
+    const answers = await lm.generate(prompts, { maxNewTokens: 4, stripPrompt: true });
+    assert.deepEqual(
+      answers,
+      record!.generations.map(({ after }) => after),
+      "what is loaded from the hub answers the same",
+    );
+    await lm.dispose();
+    backend.dispose();
     const printed = console.lines.join("\n");
     assert.match(printed, /Push to +http:\/\/127\.0\.0\.1:\d+\/me\/mine · a private repository, to be made/);
     assert.match(printed, /Pushed, .* of weights: http:.*\/me\/mine \(private\)/);
@@ -113,6 +124,19 @@ Deno.test("runJob() makes the repository before it trains, which an organisation
     });
     assert.deepEqual([labels, namesIn(folder)], [[], ["heldout.jsonl", "model", "train.jsonl"]]);
   }));
+
+Deno.test("runJob() asks before it trains whether it may write to a repository that is there", () =>
+  withHub(
+    { repositories: { "me/fixed": { files: { ".gitattributes": "" } } }, fixed: ["me/fixed"] },
+    async (_, folder) => {
+      const labels: string[] = [];
+      const console = recordingConsole((label) => labels.push(label));
+      await assert.rejects(run(folder, pushTo("hf://me/fixed"), { console }), {
+        message: /Cannot push to me\/fixed: the hub forbids/,
+      });
+      assert.deepEqual([labels, namesIn(folder)], [[], ["heldout.jsonl", "model", "train.jsonl"]]);
+    },
+  ));
 
 Deno.test("runJob() that only plans makes no repository", () =>
   withHub({}, async (hub, folder) => {

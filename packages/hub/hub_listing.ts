@@ -60,6 +60,12 @@ export async function listRepository(
   return { commit, files };
 }
 
-async function readAnswer<S extends z.ZodType>(response: Response, schema: S): Promise<z.output<S>> {
+/**
+ * The JSON of an answer, checked against a schema.
+ *
+ * @throws {SyntaxError} when it is no JSON, as from a proxy that asks for a login.
+ * @throws {TypeError} when a field is missing or of the wrong kind.
+ */
+export async function readAnswer<S extends z.ZodType>(response: Response, schema: S): Promise<z.output<S>> {
   return checkJson(response.url, parseJson(response.url, await response.text()), schema);
 }

@@ -72,7 +72,7 @@ export { type Pushed, type PushOptions, pushToHub } from "./push.ts";
 export type { PushKind } from "./push_folder.ts";
 export {
   checkPush,
-  createRepository,
+  prepareRepository,
   type PushAccess,
   type PushTarget,
   repositoryToPush,

@@ -9,7 +9,7 @@ import { requestHub } from "./hub_access.ts";
 import { parseHandle } from "./hub_handle.ts";
 import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";
 import { isWeightsFile, type PushedFolder, readPushedFolder } from "./push_folder.ts";
-import { checkPush, createRepository, type PushAccess, type PushTarget, type Visibility } from "./push_target.ts";
+import { checkPush, prepareRepository, type PushAccess, type PushTarget, type Visibility } from "./push_target.ts";
 import { commitFiles, type UploadFile, type UploadProgress } from "./upload_commit.ts";
 
 /** How results are pushed. */
@@ -57,7 +57,7 @@ export async function pushToHub(handle: string, from: string | Folder, options: 
     options.baseModel === undefined ? null : baseOf(options.baseModel),
   );
   const found = await checkPush(handle, content.kind, options);
-  const target = await createRepository(found, { visibility, ...whenever });
+  const target = await prepareRepository(found, { visibility, ...whenever });
   const files = [...content.files, ...await cardFor(target, content, options)];
   const names = new Set(files.map(({ path }) => path));
   const done = await commitFiles(files, {

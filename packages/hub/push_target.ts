@@ -12,9 +12,9 @@ import {
   requestHub,
   type Wait,
 } from "./hub_access.ts";
-import { listRepository, type RepositoryFile } from "./hub_listing.ts";
-import { checkJson } from "./json_file.ts";
+import { listRepository, readAnswer, type RepositoryFile } from "./hub_listing.ts";
 import { kindOf, type PushKind } from "./push_folder.ts";
+import { askModes } from "./upload_commit.ts";
 
 /** Who can see a repository. */
 export type Visibility = "private" | "public";
@@ -94,7 +94,7 @@ export async function checkPush(handle: string, kind: PushKind, options: PushAcc
       `Cannot ${purpose}: the hub does not know the token of ${tokenSource}; set HF_TOKEN to ${ownToken}`,
     );
   }
-  const user = checkJson("the answer about the token", await who.json(), account);
+  const user = await readAnswer(who, account);
   if (user.auth?.accessToken?.role === "read") {
     throw new Error(`Cannot ${purpose}: the token of ${tokenSource} may only read; set HF_TOKEN to ${ownToken}`);
   }
@@ -129,7 +129,7 @@ async function visibilityOf(
 ): Promise<Visibility | null> {
   const response = await requestHub(access, `/api/models/${repository}`, { ...about, understood: [401, 404] });
   if (response.ok) {
-    const info = checkJson(`the answer about ${repository}`, await response.json(), z.object({ private: z.boolean() }));
+    const info = await readAnswer(response, z.object({ private: z.boolean() }));
     return info.private ? "private" : "public";
   }
   await response.body?.cancel();
@@ -156,15 +156,25 @@ function checkOwner(repository: string, { name, orgs }: z.output<typeof account>
 }
 
 /**
- * Makes the repository of a target unless it is there.
+ * Makes the repository of a target, or asks the hub whether files may go to the one that is there: before any work is done for it.
  *
  * @throws {Error} when the hub refuses, or makes a public repository where a private one was asked for.
  */
-export async function createRepository(
+export async function prepareRepository(
+  target: PushTarget,
+  options: { readonly visibility: Visibility; readonly signal?: AbortSignal },
+): Promise<PushTarget> {
+  if (target.visibility === null) return await createRepository(target, options);
+  const { access, repository } = target;
+  const given = options.signal === undefined ? {} : { signal: options.signal };
+  await askModes([{ path: "README.md", size: 1, sample: "IA==" }], { access, repository, ...given });
+  return target;
+}
+
+async function createRepository(
   target: PushTarget,
   { visibility, signal }: { readonly visibility: Visibility; readonly signal?: AbortSignal },
 ): Promise<PushTarget> {
-  if (target.visibility !== null) return target;
   const { repository, access } = target;
   const [organization, name] = repository.split("/");
   const purpose = `make the repository ${repository}`;

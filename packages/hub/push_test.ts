@@ -6,7 +6,10 @@ import { type Files, withFolder } from "./testdata/temp_folder.ts";
 import { serveUploadHub, type UploadHub, type UploadHubOptions } from "./testing/upload_hub.ts";
 
 /** Where the hub is, and the token; nothing is waited for. */
-function accessTo(hub: UploadHub, variables: Readonly<Record<string, string>> = {}): PushOptions {
+function accessTo(
+  hub: Pick<UploadHub, "endpoint" | "token">,
+  variables: Readonly<Record<string, string>> = {},
+): PushOptions {
   const environment: Readonly<Record<string, string>> = {
     HF_ENDPOINT: hub.endpoint,
     HF_TOKEN: hub.token,
@@ -301,6 +304,34 @@ Deno.test("pushToHub() refuses what is no handle, and names that the hub does no
       });
     }
     assert.deepEqual(hub.requests, []);
+  }));
+
+Deno.test("pushToHub() is refused by a repository that the token may not write to, before a byte is sent", () =>
+  withAdapter(async (folder) => {
+    const files = { ".gitattributes": "" };
+    await using hub = serveUploadHub({
+      role: "fineGrained",
+      repositories: { "me/fixed": { files } },
+      fixed: ["me/fixed"],
+    });
+    await assert.rejects(pushTo(hub, folder, "hf://me/fixed"), {
+      message:
+        /^Cannot push to me\/fixed: the hub forbids it \(You may not write here\); the token is that of HF_TOKEN: set/,
+    });
+    assert.deepEqual([hub.commits, hub.stored], [[], []]);
+  }));
+
+Deno.test("pushToHub() says what it got where a proxy answers in the place of the hub", () =>
+  withAdapter(async (folder) => {
+    await using proxy = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      () => new Response("<html>Log in"),
+    );
+    const access = accessTo({ endpoint: `http://127.0.0.1:${proxy.addr.port}`, token: "hf_token" });
+    await assert.rejects(pushToHub("hf://me/mine", folder, access), {
+      name: "SyntaxError",
+      message: /^Cannot read "http:\/\/127.0.0.1:\d+\/api\/whoami-v2": line 1, .* is not JSON/,
+    });
   }));
 
 const refusals: readonly (readonly [

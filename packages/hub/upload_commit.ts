@@ -5,8 +5,7 @@
  */
 import { z } from "zod";
 import { requestHub } from "./hub_access.ts";
-import type { RepositoryFile } from "./hub_listing.ts";
-import { checkJson } from "./json_file.ts";
+import { readAnswer, type RepositoryFile } from "./hub_listing.ts";
 import { sha256 } from "./sha256.ts";
 import { type LargeFile, requestActions, type UploadContext, uploadObject } from "./upload_objects.ts";
 
@@ -87,29 +86,48 @@ export async function commitFiles(
   return { commit, changed: [...changed, ...removed], sentBytes };
 }
 
+/** What the hub is told of a file that is to come. */
+interface FileSample {
+  /** Its path. */
+  readonly path: string;
+  /** Its size, in bytes. */
+  readonly size: number;
+  /** How it begins, in base64. */
+  readonly sample: string;
+}
+
 const modes = z.object({ files: z.array(z.object({ path: z.string(), uploadMode: z.enum(["lfs", "regular"]) })) });
 const sampleBytes = 512;
 
-/** Asks which files the hub wants apart from the repository; it knows by their names, their sizes and how they begin. */
-async function chooseLarge(
-  files: readonly UploadFile[],
+/**
+ * Asks which files the hub wants apart from the repository, by their paths; nothing is changed, but it takes the right to write.
+ *
+ * @throws {Error} when the hub refuses.
+ */
+export async function askModes(
+  files: readonly FileSample[],
   { access, repository, signal }: UploadContext,
-): Promise<Set<UploadFile>> {
-  const about = await Promise.all(files.map(async ({ path, content }) => ({
+): Promise<Set<string>> {
+  const response = await requestHub(access, `/api/models/${repository}/preupload/main`, {
+    purpose: `push to ${repository}`,
+    repository,
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ files }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const answer = await readAnswer(response, modes);
+  return new Set(answer.files.filter(({ uploadMode }) => uploadMode === "lfs").map(({ path }) => path));
+}
+
+/** The files that the hub wants apart; it knows by their names, their sizes and how they begin. */
+async function chooseLarge(files: readonly UploadFile[], context: UploadContext): Promise<Set<UploadFile>> {
+  const samples = await Promise.all(files.map(async ({ path, content }) => ({
     path,
     size: content.size,
     sample: (await content.slice(0, sampleBytes).bytes()).toBase64(),
   })));
-  const response = await requestHub(access, `/api/models/${repository}/preupload/main`, {
-    purpose: `upload to ${repository}`,
-    repository,
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ files: about }),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const answer = checkJson(`the answer about the files of ${repository}`, await response.json(), modes);
-  const large = new Set(answer.files.filter(({ uploadMode }) => uploadMode === "lfs").map(({ path }) => path));
+  const large = await askModes(samples, context);
   // Git LFS has no empty files.
   return new Set(files.filter(({ path, content }) => content.size > 0 && large.has(path)));
 }
@@ -161,7 +179,7 @@ async function sendCommit(lines: readonly unknown[], { access, repository, signa
     body: lines.map((line) => JSON.stringify(line)).join("\n"),
     ...(signal === undefined ? {} : { signal }),
   });
-  return checkJson(`the answer to the commit to ${repository}`, await response.json(), committed).commitOid;
+  return (await readAnswer(response, committed)).commitOid;
 }
 
 /** The name that git gives to the content of a file. */

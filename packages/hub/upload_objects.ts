@@ -8,7 +8,7 @@
 import { z } from "zod";
 import { countedBlob } from "./disk.ts";
 import { type HubAccess, requestHub } from "./hub_access.ts";
-import { checkJson } from "./json_file.ts";
+import { readAnswer } from "./hub_listing.ts";
 
 /** A file that is to be sent, whose digest is known. */
 export interface LargeFile {
@@ -72,7 +72,7 @@ export async function requestActions(
       tries,
       ...(signal === undefined ? {} : { signal }),
     });
-    const { objects } = checkJson(`the answer about large files of ${repository}`, await response.json(), answer);
+    const { objects } = await readAnswer(response, answer);
     for (const { oid, actions, error } of objects) {
       const file = batch.find(({ sha256 }) => sha256 === oid);
       if (file === undefined) continue;

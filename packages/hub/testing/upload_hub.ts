@@ -21,6 +21,8 @@ export interface UploadHubOptions {
   readonly isForgetful?: boolean;
   /** Organisations in which no repository may be made. */
   readonly closed?: readonly string[];
+  /** Repositories that the token may not write to. */
+  readonly fixed?: readonly string[];
   /** Whether repositories are public, whatever is asked for. */
   readonly isOpen?: boolean;
 }
@@ -55,7 +57,15 @@ export interface UploadHub extends HubServer {
 
 /** Starts a hub that takes uploads, for the account `me`. */
 export function serveUploadHub(options: UploadHubOptions = {}): UploadHub {
-  const { role = "write", organisations = {}, partBytes, isForgetful = false, closed = [], isOpen = false } = options;
+  const {
+    role = "write",
+    organisations = {},
+    partBytes,
+    isForgetful = false,
+    closed = [],
+    fixed = [],
+    isOpen = false,
+  } = options;
   const objects = new Map<string, Uint8Array<ArrayBuffer>>();
   const known = new Set<string>();
   const parts = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -155,6 +165,7 @@ export function serveUploadHub(options: UploadHubOptions = {}): UploadHub {
     const served = hub.repositories.get(repository);
     if (served === undefined) return null;
     if (action === undefined) return Response.json({ id: repository, private: served.private ?? false });
+    if (fixed.includes(repository)) return Response.json({ error: "You may not write here" }, { status: 403 });
     if (action === "/preupload/main") return preupload(await request.json());
     if (action === "/commit/main") return commit(repository, served, await request.text());
     const { objects: asked } = await request.json() as { objects: { oid: string; size: number }[] };
