@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
-import { adamW, createDataset, hardware, planTraining } from "tessera";
+import { adamW, CausalLM, createDataset, type Distribution, hardware, planTraining } from "tessera";
 import { testModelsOn } from "./support/gpu_models.ts";
-import { countingRows, examplesOf, tinyModel, withFolder } from "./support/models.ts";
+import { distributions, meshOf } from "./support/meshes.ts";
+import { countingRows, examplesOf, largestDifference, tinyModel, withFolder } from "./support/models.ts";
 import { trainOnBoth } from "./support/quantized.ts";
 import { assertTrainsAsProcessor } from "./support/same_training.ts";
 
@@ -31,6 +32,26 @@ await withGpu(async () => {
               assert(Math.abs(x - expected![i]!) <= 1e-3, `${i}: ${x}, expected ${expected![i]}`)
             );
           }
+        });
+      });
+    }
+
+    for (const quantize of ["int8", "int4"] as const) {
+      Deno.test(`${quantize} on a 2×2 mesh has the logits of one device on ${name}`, async () => {
+        await withFolder(async (folder) => {
+          const made = tinyModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 512 });
+          await made.saveToPreset(folder);
+          made.dispose();
+          const score = async (distribution: Distribution | null) => {
+            const lm = await CausalLM.fromPreset(folder, { backend, distribution, quantize });
+            const logits = await lm.score({ tokenIds: countingRows([12, 12], 36) });
+            lm.dispose();
+            return logits;
+          };
+          const expected = await score(null);
+          const found = await score(distributions["the published map"]!(meshOf(backend, 2, 2)));
+          const difference = largestDifference(found, expected);
+          assert(difference <= 1e-4, `off by ${difference}`);
         });
       });
     }

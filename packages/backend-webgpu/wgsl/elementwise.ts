@@ -51,7 +51,7 @@ const expressions: { readonly [K in keyof Elementwise]: Expression } = {
   sub: infix("-"),
   mul: infix("*"),
   div: infix("/"),
-  pow: (operands, from) => `${from === "int32" ? "integerPower" : "power"}(${operands})`,
+  pow: (operands, from) => `${elementTypes[from] === "i32" ? "integerPower" : "power"}(${operands})`,
   maximum: call("max"),
   minimum: call("min"),
   equal: infix("=="),
@@ -197,7 +197,10 @@ export function groupProgram(group: Group, values: readonly Value[]): Program {
   const { lines, result } = statements(
     group,
     (input, to) => load(names.get(input)!, input.type, to),
-    (value, type) => type === "bool" ? `${value !== 0}` : literal(value, type === "int32" ? "i32" : "f32"),
+    (value, type) => {
+      const own = elementTypes[type];
+      return own === "bool" ? `${value !== 0}` : literal(value, own);
+    },
   );
   return elementProgram({
     name: group.nodes.map((node) => node.op).join(" "),

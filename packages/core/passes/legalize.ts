@@ -12,21 +12,30 @@ export interface DTypeSupport {
   readonly moves: ReadonlySet<OpName>;
 }
 
+/** Composites of which an operand is uint8 by definition: it is read as what it is. */
+const takesCodes: ReadonlySet<OpName> = new Set<OpName>(["dequantize", "quantizedEinsum"]);
+
 /**
- * A graph whose nodes touch an unsupported float dtype only to cast it or to move it. Such a node computes in float32 and
- * rounds its result, which is what hardware without wider accumulators would give at best.
+ * A graph whose nodes touch an unsupported dtype only to cast it or to move it. Such a node computes in float32 and rounds its
+ * result, which is what hardware without wider accumulators would give at best; for uint8 it computes in int32.
  */
 export function legalize(graph: Graph, { computes, moves }: DTypeSupport): Graph {
-  const illegal = (dtype: DType) => isFloat(dtype) && !computes.has(dtype);
+  const legal = (dtype: DType): DType => {
+    if (computes.has(dtype)) return dtype;
+    return isFloat(dtype) ? "float32" : dtype === "uint8" ? "int32" : dtype;
+  };
   return rewrite(graph, (node, operands) => {
     if (node.op === "cast" || moves.has(node.op)) return null;
-    const creates = operands.length === 0 && illegal(node.results[0]!.dtype);
-    if (creates) {
-      const [wide] = emit(node.op, [], { ...node.attrs, dtype: "float32" });
-      return [wide!.cast(node.results[0]!.dtype)];
+    const { dtype } = node.results[0]!;
+    if (operands.length === 0) {
+      if (legal(dtype) === dtype) return null;
+      const [wide] = emit(node.op, [], { ...node.attrs, dtype: legal(dtype) });
+      return [wide!.cast(dtype)];
     }
-    if (!operands.some((operand) => illegal(operand.dtype))) return null;
-    const widened = operands.map((operand) => illegal(operand.dtype) ? operand.cast("float32") : operand);
+    const widened = operands.map((operand) =>
+      operand.dtype === "uint8" && takesCodes.has(node.op) ? operand : operand.cast(legal(operand.dtype))
+    );
+    if (widened.every((operand, i) => operand === operands[i])) return null;
     const results = emit(node.op, widened, node.attrs);
     return results.map((result, i) => result.cast(node.results[i]!.dtype));
   });

@@ -4,9 +4,9 @@ import { rmsNorm, softmax } from "../composites/normalization.ts";
 import { hostTensor, type TensorType } from "../dtype.ts";
 import { gradients } from "../gradient.ts";
 import { evaluate } from "../reference/evaluate.ts";
-import type { Graph, Tensor } from "../tensor.ts";
 import { assertAllClose, sampleOperands, samples, tolerances } from "../testing.ts";
-import { constant, full, trace } from "../trace.ts";
+import { apply, type Graph, type Tensor } from "../tensor.ts";
+import { constant, full, trace, where } from "../trace.ts";
 import { verify } from "../verify.ts";
 import { cancelTransposes } from "./cancel_transposes.ts";
 import { eliminateCommonSubexpressions } from "./common_subexpressions.ts";
@@ -154,6 +154,37 @@ Deno.test("legalize() computes unsupported dtypes in float32 and rounds results"
     "cast float32[6]",
   ]);
   assert.deepEqual(opsOf(legalize(graphOf((x) => x.gather(x.argMax(0))), float32)), ["argMax", "gather"]);
+});
+
+Deno.test("legalize() computes unsupported integers in int32, and leaves codes to those that read them", () => {
+  const float32 = { computes: new Set(["float32", "int32", "bool"] as const), moves: new Set(["gather"] as const) };
+  const type: TensorType = { shape: [4, 2], dtype: "uint8" };
+  const masked = graphOf(
+    (x) => where(full([4, 1], 1, "bool"), x.gather(full([4], 2, "int32")), full([], 7, "uint8")),
+    type,
+  );
+  const legal = verify(legalize(masked, float32));
+  assert.deepEqual(legal.nodes.map((node) => `${node.op} ${node.results[0]}`), [
+    "full bool[4,1]",
+    "full int32[4]",
+    "gather uint8[4,2]",
+    "full int32[]",
+    "cast uint8[]",
+    "cast int32[4,2]",
+    "cast int32[]",
+    "where int32[4,2]",
+    "cast uint8[4,2]",
+  ]);
+  const codes = hostTensor("uint8", [4, 2], Uint8Array.of(1, 2, 3, 4, 255, 254, 7, 8));
+  assert.deepEqual(evaluate(legal, [codes])[0], evaluate(masked, [codes])[0]);
+  const sample = samples.dequantize[0];
+  const [own, scales] = sampleOperands(sample);
+  const read = trace(
+    "codes",
+    { own: own!, scales: scales! },
+    (o) => ({ y: apply("dequantize", [o.own, o.scales], sample.attrs) }),
+  );
+  assert.deepEqual(opsOf(legalize(read, float32)), ["dequantize"]);
 });
 
 Deno.test("legalize() keeps composites, which then compute in float32", () => {

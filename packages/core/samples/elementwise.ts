@@ -2,6 +2,7 @@
 import type { Elementwise } from "../ops/elementwise.ts";
 import type { OpName } from "../ops/table.ts";
 import {
+  codes,
   constantSample,
   distinct,
   flags,
@@ -142,6 +143,7 @@ export const elementwiseSamples: SampleTable<Elementwise> = {
     sample("condition broadcasts the branches", [flags([2, 2, 3]), signed([3]), signed([])], {}),
     sample("all scalars", [flags([]), signed([]), signed([])], {}),
     constantSample("int32", [flags([4]), integers([4], -9, 9), integers([4], -9, 9)], {}),
+    constantSample("codes", [flags([3, 1]), codes([3, 5]), codes([])], {}),
   ],
   cast: [
     sample("float32 to bfloat16", [signed([2, 3])], { dtype: "bfloat16" }),

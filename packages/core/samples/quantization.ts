@@ -1,11 +1,6 @@
 /** Sample calls of the quantisation composites. */
 import type { Quantization } from "../composites/quantization.ts";
-import { type OperandSample, positive, sample, type SampleTable, signed } from "./sample.ts";
-
-/** Any bytes. */
-function codes(shape: readonly number[]): OperandSample {
-  return { type: { shape, dtype: "uint8" }, fill: (u) => Array.from(u, (x) => Math.floor(256 * x)) };
-}
+import { codes, type OperandSample, positive, sample, type SampleTable, signed } from "./sample.ts";
 
 /** Scales that leave elements of about one. */
 function scales(shape: readonly number[], bits: 4 | 8): OperandSample {

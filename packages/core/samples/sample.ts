@@ -66,6 +66,11 @@ export function signed(shape: readonly number[], dtype: DType = "float32"): Oper
   return filled(shape, dtype, (u) => Array.from(u, (x) => (x < 0.5 ? -1 : 1) * (0.1 + 1.9 * (2 * x % 1))));
 }
 
+/** Any bytes. */
+export function codes(shape: readonly number[]): OperandSample {
+  return filled(shape, "uint8", (u) => Array.from(u, (x) => Math.floor(256 * x)));
+}
+
 /** Numbers between 0.5 and 2. */
 export function positive(shape: readonly number[], dtype: DType = "float32"): OperandSample {
   return filled(shape, dtype, (u) => Array.from(u, (x) => 0.5 + 1.5 * x));
