@@ -22,9 +22,12 @@ export class DiskBlob extends Blob {
     return this.#end - this.#begin;
   }
 
-  /** The same bytes, with something else to be told of what is read. */
+  /** The same bytes, with one more to be told of what is read. */
   counted(onRead: (done: number) => void): DiskBlob {
-    return new DiskBlob(this.#path, this.#begin, this.#end, onRead);
+    return new DiskBlob(this.#path, this.#begin, this.#end, (done) => {
+      this.#onRead(done);
+      onRead(done);
+    });
   }
 
   override slice(start = 0, end = this.size): DiskBlob {

@@ -3,7 +3,7 @@
  *
  * The environment is that of Hugging Face's own tools: `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_OFFLINE`.
  */
-import { environmentVariable } from "./disk.ts";
+import { countedBlob, environmentVariable } from "./disk.ts";
 import { fileOf } from "./files.ts";
 
 /** Reads the environment; the process's own unless a test gives another. */
@@ -111,7 +111,10 @@ export interface HubRequest {
   readonly understood?: readonly number[];
   /** How often it is tried when the hub is busy or cannot be reached; 4 unless given. */
   readonly tries?: number;
-  /** The milliseconds in which an answer to GET and HEAD must begin; 30,000 unless given. */
+  /**
+   * The milliseconds in which an answer to GET and HEAD must begin, 30,000 unless given; of a file that is sent, those in which some
+   * of it must be taken, 120,000 unless given, and three times as many for the answer.
+   */
   readonly timeout?: number;
   /** Ends it, and the reading of its body. */
   readonly signal?: AbortSignal;
@@ -185,14 +188,26 @@ async function followRedirects(access: HubAccess, url: URL, request: HubRequest)
   }
 }
 
-async function fetchInTime(url: URL, init: RequestInit, { timeout = 30_000, signal }: HubRequest): Promise<Response> {
+async function fetchInTime(url: URL, init: RequestInit, { timeout, signal }: HubRequest): Promise<Response> {
   const controller = new AbortController();
-  const isTimed = init.method === "GET" || init.method === "HEAD";
-  const late = () => controller.abort(new Error(`No answer within ${timeout / 1000} seconds`));
-  const timer = isTimed ? setTimeout(late, timeout) : undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  function limit(milliseconds: number, problem: string): void {
+    clearTimeout(timer);
+    timer = setTimeout(
+      () => controller.abort(new Error(`${problem} within ${milliseconds / 1000} seconds`)),
+      milliseconds,
+    );
+  }
+  if (init.method === "GET" || init.method === "HEAD") limit(timeout ?? 30_000, "No answer");
+  const { body } = init;
+  const idle = timeout ?? 120_000;
+  const sent = body instanceof Blob
+    ? countedBlob(body, (done) => done < body.size ? limit(idle, "Nothing was taken") : limit(3 * idle, "No answer"))
+    : body;
   const signals = [controller.signal, ...(signal === undefined ? [] : [signal])];
   try {
-    return await fetch(url, { ...init, redirect: "manual", signal: AbortSignal.any(signals) });
+    const rest = { redirect: "manual", signal: AbortSignal.any(signals) } as const;
+    return await fetch(url, { ...init, ...(sent === undefined ? {} : { body: sent }), ...rest });
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { type HubAccess, type HubRequest, readHubAccess, requestHub, type Wait } from "./hub_access.ts";
+import { fileOf } from "./files.ts";
+import { withFolder } from "./testdata/temp_folder.ts";
 import { type HubServer, serveHub } from "./testing/hub_server.ts";
 
 /** Runs a test with a hub that has one repository of each kind. */
@@ -196,5 +198,26 @@ Deno.test("requestHub() ends with the signal's reason, also while it waits", asy
     while (hub.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     controller.abort(new Error("enough"));
     await assert.rejects(asked, { message: "enough" });
+  });
+});
+
+Deno.test("requestHub() tries again where a file is not taken any more, and says so", async () => {
+  await withFolder({}, async (folder) => {
+    await Deno.create(`${folder}/large`).then((file) => file.close());
+    await Deno.truncate(`${folder}/large`, 64_000_000);
+    // It takes what the system buffers, and reads nothing.
+    using deaf = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const waits: number[] = [];
+    const wait: Wait = (milliseconds) => {
+      waits.push(milliseconds);
+      return Promise.resolve();
+    };
+    const endpoint = `http://127.0.0.1:${(deaf.addr as Deno.NetAddr).port}`;
+    const access = await readHubAccess((name) => name === "HF_ENDPOINT" ? endpoint : undefined, wait);
+    const body = await fileOf(`${folder}/large`).blob();
+    await assert.rejects(requestHub(access, "/here", { ...request, method: "PUT", body, timeout: 200, tries: 2 }), {
+      message: /cannot be reached \(Nothing was taken within 0\.2 seconds\)/i,
+    });
+    assert.equal(waits.length, 1);
   });
 });
