@@ -97,6 +97,21 @@ Deno.test("fromPreset() fetches no weights when it is to load none", async () =>
   });
 });
 
+Deno.test("fromPreset() refuses a model that it does not know before its weights are downloaded", async () => {
+  const { files } = await tinyRepository();
+  const config = JSON.parse(await Deno.readTextFile(`${tiny}/config.json`));
+  const unknown = JSON.stringify({ ...config, model_type: "gemma9" });
+  await withHub({ "me/gemma9": { files: { ...files, "config.json": unknown } } }, async (hub) => {
+    const loading = CausalLM.fromPreset("hf://me/gemma9", { backend, reporter: null });
+    await assert.rejects(loading, ({ message }: Error) => {
+      assert.match(message, /^Cannot .*"gemma9"/);
+      assert.doesNotMatch(message, /there is none in/);
+      return true;
+    });
+    assert.deepEqual(largeRequests(hub), []);
+  });
+});
+
 Deno.test("loadAdapter() loads an adapter of the Hub, which names its base model there", async () => {
   await withFolder(async (folder) => {
     await withHub({ "me/gemma2-tiny": await tinyRepository() }, async (hub) => {

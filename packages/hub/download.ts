@@ -131,7 +131,7 @@ async function downloadFiles(
   target: Target,
   files: readonly RepositoryFile[],
   { revision, completes }: Pick<Download, "revision" | "completes">,
-  { reporter }: DownloadOptions,
+  { reporter, check }: DownloadOptions,
 ): Promise<void> {
   const { home, repository, commit } = target;
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
@@ -145,12 +145,16 @@ async function downloadFiles(
   reporter?.begin({ repository, revision, commit, folder: home, completes, files, bytes, present });
   const sizes = new Map(files.map((file, i) => [file, here[i]!]));
   let done = present;
+  const onSize = (file: RepositoryFile, size: number) => {
+    done += size - sizes.get(file)!;
+    sizes.set(file, size);
+    reporter?.progress(done, bytes);
+  };
+  const isWeights = ({ name }: RepositoryFile) => name.endsWith(".safetensors");
   try {
-    await place(target, files, (file, size) => {
-      done += size - sizes.get(file)!;
-      sizes.set(file, size);
-      reporter?.progress(done, bytes);
-    });
+    await place(target, files.filter((file) => !isWeights(file)), onSize);
+    await check?.(snapshotFolder(target));
+    await place(target, files.filter(isWeights), onSize);
   } finally {
     reporter?.end();
   }

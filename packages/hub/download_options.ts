@@ -39,6 +39,8 @@ export interface DownloadReporter {
 export interface DownloadOptions {
   /** What is wanted of it; `model` unless given. */
   readonly part?: RepositoryPart;
+  /** Called with the folder when all but the weights is there, before these are downloaded; its error ends the download. */
+  readonly check?: (folder: string) => Promise<unknown>;
   /** Who is told; nobody unless given. */
   readonly reporter?: DownloadReporter | null;
   /** Ends it; what has arrived stays, and the next download goes on behind it. */

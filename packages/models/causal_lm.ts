@@ -126,17 +126,24 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
       initialize(lm.variables, backend, { seed, where });
       return lm;
     }
-    const part = load ? "model" : "text";
-    const folder = folderOf(typeof preset === "string" ? await folderOfPreset(preset, { ...options, part }) : preset);
-    const handle = typeof preset === "string" && folder.path !== preset ? handleOf(preset) : null;
-    const base = handle === null ? {} : { baseModel: handle.repository };
-    const model = buildModel(await readHfConfig(folder), options);
-    const tokenizer = await tokenizerOf(folder);
-    const generation = generationDefaults(await readGenerationConfig(folder));
-    const { variables } = model.backbone;
-    const lm = new CausalLM({ model, backend, tokenizer, generation, preset: folder, ...base, ...follow });
-    if (chosen !== null) checkDistribution(lm, chosen);
-    await checkWeights(lm, backend, chosen);
+    const outline = async (from: string | Folder) => {
+      const folder = folderOf(from);
+      const model = buildModel(await readHfConfig(folder), options);
+      const tokenizer = await tokenizerOf(folder);
+      const generation = generationDefaults(await readGenerationConfig(folder));
+      const handle = typeof preset === "string" && folder.path !== preset ? handleOf(preset) : null;
+      const base = handle === null ? {} : { baseModel: handle.repository };
+      const lm = new CausalLM({ model, backend, tokenizer, generation, preset: folder, ...base, ...follow });
+      if (chosen !== null) checkDistribution(lm, chosen);
+      await checkWeights(lm, backend, chosen);
+      return { folder, model, lm };
+    };
+    // What is refused is refused before weights are downloaded.
+    const hub = { ...options, part: load ? "model" : "text", check: outline } as const;
+    const { folder, model, lm } = await outline(
+      typeof preset === "string" ? await folderOfPreset(preset, hub) : preset,
+    );
+    const { variables } = lm;
     if (load) {
       const checkpoint = await openCheckpoint(folder);
       try {

@@ -78,11 +78,20 @@ export async function folderOfPreset(name: string, options: DownloadOptions = {}
   const { environment = environmentVariable, reporter = showDownloads(), signal } = options;
   const { folder, lookedIn } = await findOwn(name, environment);
   if (folder !== null) return folder;
+  let refusal: unknown = null;
+  const check = async (path: string) => {
+    try {
+      await options.check?.(path);
+    } catch (error) {
+      refusal = error;
+      throw error;
+    }
+  };
   try {
-    return await downloadRepository(handleOf(name)!, { ...options, reporter });
+    return await downloadRepository(handleOf(name)!, { ...options, reporter, check });
   } catch (cause) {
     signal?.throwIfAborted();
-    if (!(cause instanceof Error) || lookedIn.length === 0) throw cause;
+    if (cause === refusal || !(cause instanceof Error) || lookedIn.length === 0) throw cause;
     const places = lookedIn.map((path) => `"${path}"`).join(" and ");
     throw new Error(`${cause.message}; there is none in ${places} either`, { cause });
   }
