@@ -5,11 +5,10 @@ import {
   parseHandle,
   prepareRepository,
   presets,
-  type Progress,
   type PushKind,
   type PushTarget,
   pushToHub,
-  type UploadProgress,
+  showPushes,
 } from "tessera";
 import { type Console, formatFacts } from "@tessera/cli";
 import { join } from "node:path";
@@ -67,24 +66,6 @@ function baseHandle({ preset, push }: Config): string | null {
   return handle === null ? null : `hf://${handle.repository}`;
 }
 
-const labels = { hash: "Reading", upload: "Uploading" } as const;
-
-/** Shows the two parts of a push, one bar after the other. */
-function showProgress(console: Console): { update(progress: UploadProgress): void; done(): void } {
-  let [bar, shown]: [Progress | null, string] = [null, ""];
-  return {
-    update({ phase, done, total }) {
-      if (phase !== shown) {
-        bar?.done();
-        bar = console.progress(labels[phase], total, "bytes");
-        shown = phase;
-      }
-      bar?.update(done);
-    },
-    done: () => bar?.done(),
-  };
-}
-
 /**
  * Pushes the results of a run, where its job says so; gives the command that goes on with it when it is ended by hand, or `null`.
  *
@@ -100,7 +81,6 @@ export async function pushResults(
   const { config, saved, plan } = record;
   const baseModel = baseHandle({ ...config, push });
   const again = `${resumeCommand(output)} --push ${push.to}`;
-  const bars = showProgress(console);
   console.print();
   try {
     const { url, visibility, commit, sentBytes } = await pushToHub(push.to, join(output, outputNames[saved.kind]), {
@@ -111,15 +91,13 @@ export async function pushResults(
         baseName: plan.model.name,
         sections: cardSections(record),
       },
-      onProgress: bars.update,
+      reporter: showPushes(console),
       signal,
     });
-    bars.done();
     const what = commit === null ? "Everything is there already" : `Pushed, ${formatBytes(sentBytes)} of weights`;
     console.print(`${what}: ${console.styles.bold(url)} (${visibility})`);
     return null;
   } catch (error) {
-    bars.done();
     if (signal.aborted) return again;
     if (!(error instanceof Error)) throw error;
     const explained = new Error(`${error.message}\nThe results are in ${output}; try again with: ${again}`, {

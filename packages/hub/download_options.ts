@@ -92,7 +92,8 @@ export function showDownloads(given?: DownloadDisplay): DownloadReporter {
   };
 }
 
-function standardErrorDisplay(): DownloadDisplay {
+/** Standard error as a display. */
+export function standardErrorDisplay(): DownloadDisplay {
   const stream = standardErrorStream();
   return {
     print: (text) => stream.write(`${text}\n`),

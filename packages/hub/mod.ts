@@ -70,6 +70,7 @@ export { didYouMean, listNames } from "./name_hints.ts";
 export { type HfPaliGemmaConfig, type HfSiglipConfig, paliGemmaConfig } from "./pali_gemma_config.ts";
 export { type Pushed, type PushOptions, pushToHub } from "./push.ts";
 export type { PushKind } from "./push_folder.ts";
+export { type PushReporter, showPushes } from "./push_reporter.ts";
 export {
   checkPush,
   prepareRepository,

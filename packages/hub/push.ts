@@ -9,8 +9,9 @@ import { requestHub } from "./hub_access.ts";
 import { parseHandle } from "./hub_handle.ts";
 import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";
 import { isWeightsFile, type PushedFolder, readPushedFolder } from "./push_folder.ts";
+import { type PushReporter, showPushes } from "./push_reporter.ts";
 import { checkPush, prepareRepository, type PushAccess, type PushTarget, type Visibility } from "./push_target.ts";
-import { commitFiles, type UploadFile, type UploadProgress } from "./upload_commit.ts";
+import { commitFiles, type UploadFile } from "./upload_commit.ts";
 
 /** How results are pushed. */
 export interface PushOptions extends PushAccess {
@@ -20,8 +21,8 @@ export interface PushOptions extends PushAccess {
   readonly baseModel?: string;
   /** What the model card says beside what the files say. */
   readonly card?: ModelCardDetails;
-  /** Called as the work goes on. */
-  readonly onProgress?: (progress: UploadProgress) => void;
+  /** Who is told of it; standard error unless given, nobody when `null`. */
+  readonly reporter?: PushReporter | null;
 }
 
 /** What a push came to. */
@@ -50,7 +51,7 @@ export interface Pushed {
  * repository is then as it was.
  */
 export async function pushToHub(handle: string, from: string | Folder, options: PushOptions = {}): Promise<Pushed> {
-  const { visibility = "private", onProgress, signal } = options;
+  const { visibility = "private", reporter = defaultReporter(), signal } = options;
   const whenever = signal === undefined ? {} : { signal };
   const content = await readPushedFolder(
     folderOf(from),
@@ -60,16 +61,25 @@ export async function pushToHub(handle: string, from: string | Folder, options: 
   const target = await prepareRepository(found, { visibility, ...whenever });
   const files = [...content.files, ...await cardFor(target, content, options)];
   const names = new Set(files.map(({ path }) => path));
-  const done = await commitFiles(files, {
-    summary: content.kind === "adapter" ? "Upload adapter" : "Upload model",
-    // Shards of an earlier model would be taken for parts of this one.
-    removed: content.kind === "model"
-      ? [...target.files.keys()].filter((path) => isWeightsFile(path) && !names.has(path))
-      : [],
-    remote: target.files,
-    ...(onProgress === undefined ? {} : { onProgress }),
-  }, { access: target.access, repository: target.repository, ...whenever });
-  return { url: target.url, visibility: target.visibility ?? visibility, ...done };
+  try {
+    const done = await commitFiles(files, {
+      summary: content.kind === "adapter" ? "Upload adapter" : "Upload model",
+      // Shards of an earlier model would be taken for parts of this one.
+      removed: content.kind === "model"
+        ? [...target.files.keys()].filter((path) => isWeightsFile(path) && !names.has(path))
+        : [],
+      remote: target.files,
+      onProgress: (progress) => reporter?.progress(progress),
+    }, { access: target.access, repository: target.repository, ...whenever });
+    return { url: target.url, visibility: target.visibility ?? visibility, ...done };
+  } finally {
+    reporter?.end();
+  }
+}
+
+/** Standard error, which a page does not have. */
+function defaultReporter(): PushReporter | null {
+  return "process" in globalThis ? showPushes() : null;
 }
 
 /** The repository of a base model, from its handle. */

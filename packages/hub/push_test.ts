@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { blobFolder } from "./blob_folder.ts";
 import { type PushOptions, pushToHub } from "./push.ts";
+import { showPushes } from "./push_reporter.ts";
 import { writeCheckpoint, writeSafetensors } from "./safetensors_writer.ts";
 import { type Files, withFolder } from "./testdata/temp_folder.ts";
 import { serveUploadHub, type UploadHub, type UploadHubOptions } from "./testing/upload_hub.ts";
@@ -16,7 +17,7 @@ function accessTo(
     HOME: "/nobody",
     ...variables,
   };
-  return { environment: (name) => environment[name], wait: () => Promise.resolve() };
+  return { environment: (name) => environment[name], wait: () => Promise.resolve(), reporter: null };
 }
 
 function tensor(name: string, length: number, fill: number) {
@@ -95,15 +96,18 @@ Deno.test("pushToHub() sends a model of several files, in parts where the hub wa
       const seen: string[] = [];
       const { changed } = await pushTo(hub, folder, "hf://me/whole", {
         visibility: "public",
-        onProgress: ({ phase, done, total }) => {
-          assert(done <= total);
-          seen.push(`${phase} ${done === total ? "done" : ""}`);
+        reporter: {
+          progress: ({ phase, done, total }) => {
+            assert(done <= total);
+            seen.push(`${phase} ${done === total ? "done" : ""}`);
+          },
+          end: () => seen.push("end"),
         },
       });
       assert.equal(changed.length, 7);
       assert.equal(hub.repositories.get("me/whole")!.private, false);
       await assertPushed(hub, "me/whole", folder);
-      assert(seen.includes("hash done") && seen.at(-1) === "upload done", seen.join());
+      assert(seen.includes("hash done") && seen.at(-2) === "upload done" && seen.at(-1) === "end", seen.join());
       assert(hub.stored.length >= 3 && partBytes !== 1000 || hub.stored.length > 12);
     }
   }));
@@ -170,9 +174,12 @@ Deno.test("pushToHub() tells how far it is, never more than there is, where a tr
     const done: number[] = [];
     let size = 0;
     await pushTo(hub, folder, "hf://me/mine", {
-      onProgress: (progress) => {
-        if (progress.phase === "upload") done.push(progress.done);
-        size = progress.total;
+      reporter: {
+        progress: (progress) => {
+          if (progress.phase === "upload") done.push(progress.done);
+          size = progress.total;
+        },
+        end: () => {},
       },
     });
     assert.equal(done.at(-1), size);
@@ -443,8 +450,11 @@ Deno.test("pushToHub() sends the token to the hub alone, and ends when it is tol
     const controller = new AbortController();
     const options: PushOptions = {
       signal: controller.signal,
-      onProgress: ({ phase }) => {
-        if (phase === "upload") controller.abort(new Error("Ended by hand"));
+      reporter: {
+        progress: ({ phase }) => {
+          if (phase === "upload") controller.abort(new Error("Ended by hand"));
+        },
+        end: () => {},
       },
     };
     await assert.rejects(pushTo(hub, folder, "hf://me/mine", options), { message: "Ended by hand" });
@@ -453,3 +463,20 @@ Deno.test("pushToHub() sends the token to the hub alone, and ends when it is tol
     await pushTo(hub, folder);
     assert.equal(hub.commits.length, 1);
   }));
+
+Deno.test("showPushes() shows a bar for each part of the work, and ends the last one", () => {
+  const shown: string[] = [];
+  const reporter = showPushes({
+    progress: (label, total, unit) => ({
+      update: (done) => shown.push(`${label} ${done}/${total} ${unit}`),
+      print: () => {},
+      done: () => shown.push(`${label} ends`),
+    }),
+  });
+  reporter.progress({ phase: "hash", done: 5, total: 9 });
+  reporter.progress({ phase: "hash", done: 9, total: 9 });
+  reporter.progress({ phase: "upload", done: 4, total: 9 });
+  reporter.end();
+  const uploaded = ["Uploading 4/9 bytes", "Uploading ends"];
+  assert.deepEqual(shown, ["Reading 5/9 bytes", "Reading 9/9 bytes", "Reading ends", ...uploaded]);
+});

@@ -36,7 +36,7 @@ export interface CommitOptions {
   /** The files that are there, by name. */
   readonly remote: ReadonlyMap<string, RepositoryFile>;
   /** Called as the work goes on. */
-  readonly onProgress?: (progress: UploadProgress) => void;
+  readonly onProgress: (progress: UploadProgress) => void;
 }
 
 /** What an upload came to. */
@@ -56,7 +56,7 @@ export interface Committed {
  */
 export async function commitFiles(
   files: readonly UploadFile[],
-  { summary, removed, remote, onProgress = () => {} }: CommitOptions,
+  { summary, removed, remote, onProgress }: CommitOptions,
   context: UploadContext,
 ): Promise<Committed> {
   const large = await chooseLarge(files, context);

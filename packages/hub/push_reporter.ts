@@ -1,0 +1,34 @@
+/** How a push is shown. */
+import type { Progress } from "@tessera/core";
+import { type DownloadDisplay, standardErrorDisplay } from "./download_options.ts";
+import type { UploadProgress } from "./upload_commit.ts";
+
+/** Who is told of a push. */
+export interface PushReporter {
+  /** Called as the work goes on; not at all where there are no large files. */
+  progress(state: UploadProgress): void;
+  /** Called when it is over, also when it failed. */
+  end(): void;
+}
+
+const labels: Readonly<Record<UploadProgress["phase"], string>> = { hash: "Reading", upload: "Uploading" };
+
+/** Shows pushes on a display, a bar for each part of the work; on standard error unless one is given. */
+export function showPushes(display: Pick<DownloadDisplay, "progress"> = standardErrorDisplay()): PushReporter {
+  let bar: Progress | null = null;
+  let shown: UploadProgress["phase"] | null = null;
+  return {
+    progress({ phase, done, total }) {
+      if (phase !== shown) {
+        bar?.done();
+        bar = display.progress(labels[phase], total, "bytes");
+        shown = phase;
+      }
+      bar?.update(done);
+    },
+    end() {
+      bar?.done();
+      [bar, shown] = [null, null];
+    },
+  };
+}
