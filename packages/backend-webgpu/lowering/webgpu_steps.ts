@@ -1,6 +1,6 @@
 /** A graph as the programs that a GPU runs. */
 
-import type { Graph, Lowering, Node, OpName, Tensor } from "@tessera/core";
+import { type Graph, isFloat, type Lowering, type Node, type OpName, type Tensor } from "@tessera/core";
 import { isPacked, type Value } from "../engine.ts";
 import { nodeStep, type Step } from "../executable.ts";
 import { groupProgram } from "../wgsl/elementwise.ts";
@@ -44,9 +44,9 @@ export function webgpuSteps(graph: Graph, table: Lowering<Workspace, Value>, mak
   });
 }
 
-/** A packed tensor in place of the float32 one that it was widened to: these programs widen what they read by themselves. */
+/** A tensor of packed floats in place of the float32 one that it was widened to: these programs widen what they read by themselves. */
 function packedSource(x: Tensor, producers: ReadonlyMap<Tensor, Node>): Tensor {
   const producer = producers.get(x);
   const source = producer?.op === "cast" ? producer.operands[0]! : x;
-  return x.dtype === "float32" && isPacked(source.dtype) ? source : x;
+  return x.dtype === "float32" && isPacked(source.dtype) && isFloat(source.dtype) ? source : x;
 }

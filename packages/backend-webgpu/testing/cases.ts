@@ -8,6 +8,7 @@ import {
   type AttentionAttrs,
   crossEntropy,
   einsum,
+  emit,
   foldIn,
   fromFloat32,
   gelu,
@@ -21,8 +22,10 @@ import {
   rmsNorm,
   silu,
   sizeOf,
+  softmax,
   type Tensor,
   type TensorType,
+  toFloat32,
   trace,
 } from "@tessera/core";
 import { assertAllClose } from "@tessera/core/testing";
@@ -251,6 +254,46 @@ function repeatedCase(): ProgramCase {
   return { name, programs: "gpu", graph, inputs };
 }
 
+function directReductionCase(): ProgramCase {
+  const graph = trace("reductions", { x: float(70, 300) }, ({ x }) => ({
+    rows: x.sum(1),
+    columns: x.max(0),
+    least: x.min([0, 1]),
+    whole: x.sum(),
+    shares: softmax(x),
+  }));
+  return { name: "Reductions of inputs", programs: "gpu", graph, inputs: inputsOf(graph) };
+}
+
+/** The same with inputs of half the width, which are widened where they are read. */
+function ofHalves(one: ProgramCase, dtype: "float16" | "bfloat16"): ProgramCase {
+  const { inputNames, nodes, outputNames, outputs } = one.graph;
+  const inputs = one.inputs.map((x) => x.dtype === "float32" ? fromFloat32(dtype, x.shape, toFloat32(x)) : x);
+  const types: Record<string, TensorType> = Object.fromEntries(
+    inputs.map(({ dtype, shape }, i) => [inputNames[i]!, { dtype, shape }]),
+  );
+  const graph = trace(one.graph.name, types, (x) => {
+    const values = new Map(one.graph.inputs.map((input, i) => [input, x[inputNames[i]!]!.cast(input.dtype)]));
+    for (const { op, operands, results, attrs } of nodes) {
+      const found = emit(op, operands.map((operand) => values.get(operand)!), attrs);
+      results.forEach((result, i) => values.set(result, found[i]!));
+    }
+    return Object.fromEntries(outputs.map((output, i) => [outputNames[i]!, values.get(output)!]));
+  });
+  return { ...one, name: `${one.name}, in ${dtype}`, graph, inputs };
+}
+
+/** Cases whose programs widen what they read. */
+const widened: readonly ProgramCase[] = [
+  directReductionCase(),
+  productCase("gpu", ...products[2]!, 1),
+  productCase("processor", ...blocks[2]!, 1),
+  ...(["gpu", "processor"] as const).flatMap((programs) => [
+    attentionCase(programs, "with a prefix", attentionCases["with a prefix"]!),
+    rowCase(programs),
+  ]),
+];
+
 /** Every case. */
 export const programCases: readonly ProgramCase[] = [
   ...products.map(([spec, a, b]) => productCase("gpu", spec, a, b, 1)),
@@ -263,6 +306,7 @@ export const programCases: readonly ProgramCase[] = [
   rowCase("gpu"),
   rowCase("processor"),
   reductionCase(),
+  ...widened.flatMap((one) => [ofHalves(one, "float16"), ofHalves(one, "bfloat16")]),
   pieceCase(),
   repeatedCase(),
   steepCase("gpu"),

@@ -4,6 +4,7 @@ import { sizeOf, type TensorType } from "@tessera/core";
 import type { Value } from "../engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
 import { stridedIndex, stridesOf } from "./index_map.ts";
+import { packedCode } from "./packed.ts";
 import { gridOf, literal, type Program } from "./program.ts";
 
 /** What combines two elements, and what changes none. */
@@ -76,7 +77,7 @@ export function reductionProgram(
     output,
     groups,
     groupSize: [groupThreads, 1, 1],
-    code: `var<workgroup> parts : array<${type}, ${groupThreads}>;
+    code: `${packedCode}var<workgroup> parts : array<${type}, ${groupThreads}>;
 fn main() {
   let index = ${group};
   let start = ${start};
