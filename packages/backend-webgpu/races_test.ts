@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { conformance } from "@tessera/runtime/testing";
 import { assertAgrees, programCases } from "./testing/cases.ts";
-import { SharedArray } from "./testing/memory.ts";
+import { outlineArray, SharedArray } from "./testing/memory.ts";
 import { runThreads } from "./testing/run_threads.ts";
 import { slowBackend } from "./testing/slow_backend.ts";
 import { translate } from "./testing/translate.ts";
@@ -88,3 +88,19 @@ for (const [mistake, [main, message]] of Object.entries(mistakes)) {
     assert.throws(() => run(`${shared}\nfn main() { ${main} }`), message);
   });
 }
+
+Deno.test("Without data, places beyond an i32 or an array are found in the last round of a loop", () => {
+  const check = (main: string) =>
+    runThreads({
+      translation: translate(`fn main(index : i32) { ${main} }`, { result: "i32" }, {}),
+      arrays: { result: outlineArray("result", 2 ** 30, 1) },
+      uniforms: {},
+      groups: [65535, 1, 1],
+      groupSize: 64,
+      outline: true,
+    });
+  check("for (var i = index; i < 1073741824; i += 4194240) { result[i] = 1; }");
+  assert.throws(() => check("for (var i = 0; i <= 1073741824; i += 1073741824) { result[i] = 1; }"), /is outside/);
+  assert.throws(() => check("for (var i = index; i < 1073741824; i++) { result[i * 3 / 3] = 1; }"), /is no i32/);
+  assert.throws(() => check("result[index * 513 / 513] = 1;"), /is no i32/);
+});

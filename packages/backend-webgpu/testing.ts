@@ -1,8 +1,11 @@
 /**
- * Tests that need a GPU, or a software driver in its place.
+ * Tests that need a GPU, or a software driver in its place, and tests of programs that need neither.
  *
  * @module
  */
+
+export { checkPrograms } from "./testing/slow_backend.ts";
+export type { SlowOptions } from "./testing/slow_backend.ts";
 
 const adapter = await globalThis.navigator?.gpu?.requestAdapter() ?? null;
 

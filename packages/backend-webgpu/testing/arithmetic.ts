@@ -43,9 +43,9 @@ export const operators: Readonly<Record<string, Readonly<Record<string, string>>
   },
   i32: {
     ...comparisons,
-    "+": "a + b | 0",
-    "-": "a - b | 0",
-    "*": "Math.imul(a, b)",
+    "+": "rt.whole(a + b)",
+    "-": "rt.whole(a - b)",
+    "*": "rt.product(a, b)",
     "/": "a / (b || 1) | 0",
     "%": "a % (b || 1) | 0",
     "&": "a & b",

@@ -5,6 +5,31 @@ import type { Cell } from "./arithmetic.ts";
 /** What words are read as. */
 export type Words = Float32Array | Int32Array;
 
+/** An array as programs use it. */
+export interface ProgramArray {
+  /** The words, where there are any. */
+  readonly words: Words;
+  /** How many elements it has. */
+  readonly length: number;
+  /** The element at a place, for a thread. */
+  read(at: number, thread: number): Cell;
+  /** Writes an element, for a thread. */
+  write(at: number, value: Cell, thread: number): void;
+  /** Writes a component of an element, for a thread. */
+  writePart(at: number, part: number, value: number, thread: number): void;
+}
+
+function checkPlace(name: string, at: number, length: number): void {
+  if (!(at >= 0 && at < length)) throw new RangeError(`${name}[${at}] is outside: it has ${length} elements`);
+}
+
+/** An array of any length that holds nothing but zeros, and only knows which places are outside. */
+export function outlineArray(name: string, length: number, width: number): ProgramArray {
+  const zero = width === 1 ? 0 : new Array<number>(width).fill(0);
+  const check = (at: number) => checkPlace(name, at, length);
+  return { words: new Int32Array(), length, read: (at) => (check(at), zero), write: check, writePart: check };
+}
+
 /** In place of one reader, when there were several. */
 const several = -1;
 
@@ -12,7 +37,7 @@ const several = -1;
  * An array in the memory of a group of threads, or of all of them, that knows who used each element since they all waited for
  * each other. An element that is a vector is one place: writing a component may write all of them (gpuweb issue 2112).
  */
-export class SharedArray {
+export class SharedArray implements ProgramArray {
   /** The words. */
   readonly words: Words;
   /** How many elements it has. */
@@ -57,7 +82,7 @@ export class SharedArray {
 
   /** The element at a place, for a thread. */
   read(at: number, thread: number): Cell {
-    this.#check(at);
+    checkPlace(this.#name, at, this.length);
     if (this.#filled !== null && this.#filled[at] !== this.#group) {
       throw new Error(`Thread ${thread} reads ${this.#name}[${at}], which nobody wrote`);
     }
@@ -91,17 +116,11 @@ export class SharedArray {
   }
 
   #use(at: number, thread: number): void {
-    this.#check(at);
+    checkPlace(this.#name, at, this.length);
     if (this.#wrote[at] === this.#now && this.#writer[at] !== thread) this.#refuse("writes", at, thread);
     if (this.#read[at] === this.#now && this.#reader[at] !== thread) this.#refuse("writes", at, thread);
     [this.#wrote[at], this.#writer[at]] = [this.#now, thread];
     if (this.#filled !== null) this.#filled[at] = this.#group;
-  }
-
-  #check(at: number): void {
-    if (!(at >= 0 && at < this.length)) {
-      throw new Error(`${this.#name}[${at}] is outside: it has ${this.length} elements`);
-    }
   }
 
   #refuse(use: "reads" | "writes", at: number, thread: number): never {

@@ -4,6 +4,7 @@ import { type DType, hostArray, sizeOf, type TensorType } from "@tessera/core";
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 import type { DataId } from "@tensorflow/tfjs-core";
 import {
+  fitsBinding,
   isPacked,
   packWords,
   retain,
@@ -16,8 +17,8 @@ import {
 } from "../engine.ts";
 import type { WebgpuEngine } from "../webgpu_engine.ts";
 import { castProgram } from "../wgsl/element.ts";
-import { type Program, type ProgramInput, updateGroups, type UpdateProgram } from "../wgsl/program.ts";
-import { SharedArray, type Words } from "./memory.ts";
+import { type Program, type ProgramInput, type UpdateProgram } from "../wgsl/program.ts";
+import { outlineArray, type ProgramArray, SharedArray, type Words } from "./memory.ts";
 import { runThreads } from "./run_threads.ts";
 import { translate, type Translation } from "./translate.ts";
 
@@ -27,23 +28,55 @@ const mostBuffers = 8;
 /** What memory holds that nobody wrote. */
 const garbage = 0x5bad5bad;
 
-/** Starts an engine on which programs read and write at most so many bytes of one tensor. */
-export function slowEngine(bindingBytes = 2 ** 27): WebgpuEngine {
+/** The groups that tfjs makes of a number of them. */
+function flatGroups(count: number): readonly [number, number, number] {
+  const side = Math.ceil(Math.sqrt(count));
+  return count <= 65535 ? [count, 1, 1] : [side, side, 1];
+}
+
+/** How the engine is set up. */
+export interface SlowEngineOptions {
+  /** The most bytes of a tensor that a program reads or writes. */
+  readonly bindingBytes?: number | undefined;
+  /** Whether nothing is computed but places, so that tensors of any size take no memory. */
+  readonly outline?: boolean;
+}
+
+/** The engine, on which there are tensors without content, too. */
+export interface SlowEngine extends WebgpuEngine {
+  /** A tensor without content. */
+  empty(type: TensorType): Value;
+}
+
+/** Starts an engine. */
+export function slowEngine({ bindingBytes = 2 ** 27, outline = false }: SlowEngineOptions = {}): SlowEngine {
   const store = new MathBackendCPU();
   // tfjs would greet on standard error and recommend another package.
   Object.assign(store, { firstUse: false });
   const translations = new Map<string, Translation>();
 
   const wordsAt = (dataId: DataId) => store.data.get(dataId).values as Words;
-  const make = ({ dtype, shape }: TensorType, words: Words): Value => {
+  const checked = new Set<string>();
+  const make = ({ dtype, shape }: TensorType, words?: Words): Value => {
     const { dataId } = store.makeTensorInfo(storedShape({ dtype, shape }), storageOf(dtype), words as never);
     return { dataId, dtype, shape };
   };
-  const copy = (value: Value) => make(value, wordsAt(value.dataId).slice());
+  const copy = (value: Value) => make(value, outline ? undefined : wordsAt(value.dataId).slice());
 
-  function bind({ name, value, vectors }: ProgramInput): SharedArray {
-    if (wordsOf(value) * 4 > bindingBytes) throw new RangeError(`${name} is too large to bind`);
-    return new SharedArray(name, wordsAt(value.dataId), vectors === true ? 4 : 1);
+  /** What a tensor holds that nobody wrote. */
+  function fresh(type: TensorType): Value {
+    if (outline) return make(type);
+    const words = wordsOf(type);
+    const isFloat = storageOf(type.dtype) === "float32";
+    return make(type, isFloat ? new Float32Array(words).fill(NaN) : new Int32Array(words).fill(garbage));
+  }
+
+  function bind({ name, value, vectors }: ProgramInput): ProgramArray {
+    if (!fitsBinding(value, bindingBytes)) throw new RangeError(`${name} is too large to bind`);
+    const width = vectors === true ? 4 : 1;
+    return outline
+      ? outlineArray(name, Math.floor(wordsOf(value) / width), width)
+      : new SharedArray(name, wordsAt(value.dataId), width);
   }
 
   /** WebGPU lets a program read what it writes through the same binding only. */
@@ -70,7 +103,7 @@ export function slowEngine(bindingBytes = 2 ** 27): WebgpuEngine {
     return found;
   }
 
-  const engine: WebgpuEngine = {
+  const engine: SlowEngine = {
     kernels: "cpu",
     store,
     bindingBytes,
@@ -99,14 +132,7 @@ export function slowEngine(bindingBytes = 2 ** 27): WebgpuEngine {
     run({ name, code, inputs, output, into, inPlace, uniforms = [], ...program }: Program) {
       const { groups, groupSize = [64, 1, 1], writesVectors = false } = program;
       const size = groupSize[0] * groupSize[1] * groupSize[2];
-      const fresh = () =>
-        make(
-          output,
-          storageOf(output.dtype) === "float32"
-            ? new Float32Array(wordsOf(output)).fill(NaN)
-            : new Int32Array(wordsOf(output)).fill(garbage),
-        );
-      const result = into === undefined ? fresh() : inPlace === true ? retain(engine, into) : copy(into);
+      const result = into === undefined ? fresh(output) : inPlace === true ? retain(engine, into) : copy(into);
       const target: ProgramInput = {
         name: "result",
         value: { ...output, dataId: result.dataId },
@@ -114,6 +140,10 @@ export function slowEngine(bindingBytes = 2 ** 27): WebgpuEngine {
       };
       try {
         check([result], inputs);
+        const bound = [target, ...inputs].map(({ value }) => `${value.dtype}${value.shape}`);
+        const key = `${code} ${bound} ${groups} ${uniforms.map(({ value }) => value)}`;
+        if (outline && checked.has(key)) return { ...output, dataId: result.dataId };
+        checked.add(key);
         const types = {
           NAN: "f32",
           INFINITY: "f32",
@@ -128,10 +158,12 @@ export function slowEngine(bindingBytes = 2 ** 27): WebgpuEngine {
             INFINITY: Infinity,
             ...Object.fromEntries(uniforms.map(({ name, value }) => [name, value])),
           },
-          groups: groups ?? [Math.ceil((program.threads ?? wordsOf(output)) / size), 1, 1],
+          groups: groups ?? flatGroups(Math.ceil((program.threads ?? wordsOf(output)) / size)),
           groupSize: size,
+          outline,
         });
-        const missing = into === undefined ? arrays.result!.unwritten() : -1;
+        const written = arrays.result;
+        const missing = into === undefined && written instanceof SharedArray ? written.unwritten() : -1;
         if (missing >= 0) throw new Error(`Nobody writes result[${missing}]`);
       } catch (cause) {
         throw new Error(`Cannot run "${name}": ${cause instanceof Error ? cause.message : cause}\n${code}`, { cause });
@@ -148,14 +180,25 @@ export function slowEngine(bindingBytes = 2 ** 27): WebgpuEngine {
           translation: translated(whole, all, {}),
           arrays: Object.fromEntries(all.map((input) => [input.name, bind(input)])),
           uniforms: {},
-          groups: [updateGroups(count), 1, 1],
+          groups: flatGroups(Math.ceil(count / 64)),
           groupSize: 64,
+          outline,
         });
       } catch (cause) {
         throw new Error(`Cannot run "${name}": ${cause instanceof Error ? cause.message : cause}\n${code}`, { cause });
       }
     },
     copy,
+    empty(type) {
+      const { dtype, shape } = type;
+      const rows = rowsPerPart(type, bindingBytes);
+      if (rows === null) return make(type);
+      const parts = Array.from(
+        { length: Math.ceil(shape[0]! / rows) },
+        (_, i) => make({ dtype, shape: [Math.min(rows, shape[0]! - i * rows), ...shape.slice(1)] }),
+      );
+      return { dataId: parts[0]!.dataId, dtype, shape, parts };
+    },
     memory: () => ({ usedBytes: 0, allocatedBytes: 0, peakBytes: 0 }),
     resetPeak: () => {},
     flush: () => Promise.resolve(),

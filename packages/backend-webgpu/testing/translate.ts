@@ -317,6 +317,17 @@ export function translate(
     return target.js;
   }
 
+  /** A loop's next round, by where its limit and its step stand. */
+  function counted(counter: string, limit: number, steps: number): string {
+    const end = at;
+    at = limit;
+    const last = binary(0).js;
+    at = steps + 1;
+    const step = tokens[steps] === "++" ? "1" : binary(0).js;
+    at = end;
+    return `$${counter} = rt.next($${counter}, ${step}, ${last})`;
+  }
+
   function statement(): string {
     if (accept(";")) return "";
     if (peek() === "{") return block();
@@ -336,9 +347,13 @@ export function translate(
       return inScope(() => {
         const start = peek() === ";" ? "" : simple();
         take(";");
+        const [counter, limit] = [peek(), at + 2];
         const condition = binary(0).js;
+        const isCounted = tokens[limit - 1] === "<";
         take(";");
-        const step = peek() === ")" ? "" : simple();
+        const steps = isCounted && peek() === counter && ["+=", "++"].includes(tokens[at + 1]!) ? at + 1 : null;
+        let step = peek() === ")" ? "" : simple();
+        if (steps !== null) step = counted(counter, limit, steps);
         take(")");
         return `for (${start}; ${condition}; ${step}) ${block()}`;
       });
