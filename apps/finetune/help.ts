@@ -53,7 +53,7 @@ ${styles.bold("Examples")}
   ${command} --resume runs/gemma2-tiny
       goes on with a run that was stopped, as if it had not been
   ${command} --resume runs/gemma2-tiny --push hf://me/my-gemma
-      shares the results of a run on the Hugging Face Hub; with a new run, once it is over
+      shares the results of a run that is over on the Hugging Face Hub
   ${command} --config job.json --plan
       shows what a job would do: parameters, memory, tokens, steps
 

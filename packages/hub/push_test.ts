@@ -142,6 +142,17 @@ Deno.test("pushToHub() goes on where a broken one stopped: large files that arri
     await assertPushed(hub, "me/mine", folder);
   }));
 
+Deno.test("pushToHub() says so where somebody else pushes at the same time", () =>
+  withAdapter(async (folder) => {
+    await using hub = serveUploadHub();
+    hub.faults.push({ path: "/commit/main", status: 409 });
+    await assert.rejects(pushTo(hub, folder), {
+      message: "Cannot commit to me/mine: somebody else has changed it meanwhile; push again",
+    });
+    await pushTo(hub, folder);
+    await assertPushed(hub, "me/mine", folder);
+  }));
+
 Deno.test("pushToHub() removes the weights of an earlier model that the new one has no use for", () =>
   withModel(async (three) => {
     await using hub = serveUploadHub();

@@ -177,8 +177,13 @@ async function sendCommit(lines: readonly unknown[], { access, repository, signa
     method: "POST",
     headers: { "content-type": "application/x-ndjson" },
     body: lines.map((line) => JSON.stringify(line)).join("\n"),
+    understood: [409, 412],
     ...(signal === undefined ? {} : { signal }),
   });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new Error(`Cannot commit to ${repository}: somebody else has changed it meanwhile; push again`);
+  }
   return (await readAnswer(response, committed)).commitOid;
 }
 
