@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { einsum, trace } from "@tessera/core";
 import { fitsBinding, rowsPerPart } from "./engine.ts";
 import { slowBackend } from "./testing/slow_backend.ts";
+import { piecesOf } from "./wgsl/program.ts";
 
 /** What a GPU binds that can bind as much as WebGPU's numbers say: 4 GiB. */
 const everything = 2 ** 32 - 4;
@@ -35,4 +36,22 @@ Deno.test("compile() refuses a product of which both operands would be in pieces
   };
   await assert.rejects(compile("vd,vd->v", false), /input "b", float32\[40,40\], takes 6.25 KiB/);
   await assert.rejects(compile("vd,vd->v", true), /input "a", float32\[40,40\], takes 6.25 KiB/);
+});
+
+Deno.test("Long work is in pieces that have every group once", () => {
+  const program = { name: "", code: "", inputs: [], output: { dtype: "float32", shape: [1] } } as const;
+  for (const groups of [[10, 1, 1], [32768, 1, 1], [32768, 7, 1], [1, 1, 1]] as const) {
+    for (const work of [1, 99, 100, 101, 950, 1e9]) {
+      const pieces = piecesOf({ ...program, groups, work }, 100);
+      let next = 0;
+      for (const piece of pieces) {
+        assert.equal(piece.firstGroup, next);
+        next += piece.groups[0] * piece.groups[1] * piece.groups[2];
+      }
+      assert.equal(next, groups[0] * groups[1]);
+      assert.ok(pieces.length <= Math.max(1, Math.ceil(work / 100)));
+    }
+  }
+  // The logits of 512 tokens of Gemma 2 2B.
+  assert.equal(piecesOf({ ...program, groups: [32768, 1, 1], work: 512 * 2304 * 256_000 }).length, 9);
 });

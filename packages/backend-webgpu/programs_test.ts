@@ -3,11 +3,14 @@ import assert from "node:assert/strict";
 import { apply, einsum, type Graph, hostTensor, sizeOf, trace } from "@tessera/core";
 import { runOnce } from "@tessera/runtime/testing";
 import { webgpuBackend } from "./backend.ts";
+import { openDevice } from "./device.ts";
 import type { Value } from "./engine.ts";
 import { withGpu } from "./testing.ts";
 import { assertAgrees, blocks, programCases } from "./testing/cases.ts";
-import { einsumProduct } from "./wgsl/matmul.ts";
+import { webgpuEngine } from "./webgpu_engine.ts";
+import { einsumProduct, einsumProgram } from "./wgsl/matmul.ts";
 import { blockProgram } from "./wgsl/matmul_blocks.ts";
+import { piecesOf } from "./wgsl/program.ts";
 
 const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;
 const ints = (...shape: number[]) => ({ shape, dtype: "int32" }) as const;
@@ -47,6 +50,23 @@ await withGpu(async () => {
       await assertAgrees(programs === "gpu" ? gpu : processor, { name: spec, programs, graph, inputs });
     });
   }
+
+  Deno.test("A product that is long work runs in pieces, with the same result", async () => {
+    const engine = webgpuEngine(await openDevice());
+    const values = (seed: number) => Float32Array.from({ length: 200 * 90 }, (_, i) => (i * seed) % 17 - 8);
+    const [a, b] = [7, 5].map((seed) => engine.upload(hostTensor("float32", [200, 90], values(seed)))) as [
+      Value,
+      Value,
+    ];
+    const program = einsumProgram("mk,nk->mn", a, b, 1);
+    assert.deepEqual(piecesOf(program).length, 1);
+    const long = { ...program, work: 2 ** 37 };
+    assert.ok(piecesOf(long).length >= 4);
+    const found = await engine.read(engine.run(long));
+    assert.deepEqual(found.data, (await engine.read(engine.run(program))).data);
+    assert.notDeepEqual(found.data.slice(-200), new Float32Array(200));
+    engine.dispose();
+  });
 
   Deno.test("int32 is exact beyond what float32 holds", async () => {
     const type = ints(4);

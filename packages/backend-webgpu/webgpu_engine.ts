@@ -18,7 +18,7 @@ import {
 } from "./engine.ts";
 import type { OpenDevice } from "./device.ts";
 import { castProgram } from "./wgsl/element.ts";
-import { type Program, updateCode, updateGroups, type UpdateProgram, webgpuProgram } from "./wgsl/program.ts";
+import { piecesOf, type Program, updateCode, updateGroups, type UpdateProgram, webgpuProgram } from "./wgsl/program.ts";
 
 /** What a backend takes of a GPU's memory, in bytes. */
 export interface GpuMemory {
@@ -125,6 +125,8 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
     const pool = store.bufferManager as unknown as BufferPool;
     const spare = pool.numBytesAllocated - pool.numBytesUsed;
     if (spare <= Math.max(leastSpare, 2 * runBytes)) return;
+    // Commands that others wrote down in the meantime may use what is free by now.
+    submit();
     for (const [key, buffers] of pool.freeBuffers) {
       for (const buffer of buffers) {
         pool.numBytesAllocated -= buffer.size;
@@ -189,7 +191,13 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
       if (data.length === 0) return { dtype, shape, data };
       checkPresence();
       // tfjs's own reading keeps a copy on the host.
-      const bytes = await store.getBufferData(store.tensorMap.get(dataId).resource as never);
+      const bytes = await store.getBufferData(store.tensorMap.get(dataId).resource as never).catch(async (cause) => {
+        // A GPU that is lost says so a moment later.
+        await new Promise((resolve) => setTimeout(resolve));
+        checkPresence();
+        throw cause;
+      });
+      check();
       if (dtype === "float32") data.set(new Float32Array(bytes));
       else data.set(isPacked(dtype) ? unpackWords({ dtype, shape }, bytes).data : new Int32Array(bytes));
       return { dtype, shape, data };
@@ -202,15 +210,20 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
       pending += bytes;
       runBytes += bytes;
       if (pending > submitBytes) submit();
-      const { dataId } = store.runWebGPUProgram(
-        webgpuProgram(program),
-        program.inputs.map(({ value }) => flat(value)),
-        storageOf(dtype),
-        program.uniforms?.map(({ type, value }) => ({ type, data: [value] })),
-        program.into === undefined
-          ? undefined
-          : flat(program.inPlace ? retain(engine, program.into) : copy(program.into)),
-      );
+      const inputs = program.inputs.map(({ value }) => flat(value));
+      let found = program.into === undefined
+        ? undefined
+        : flat(program.inPlace ? retain(engine, program.into) : copy(program.into));
+      for (const { firstGroup, groups } of piecesOf(program)) {
+        if (firstGroup > 0) submit();
+        const piece = program.groups === undefined ? program : { ...program, groups };
+        const uniforms = program.uniforms?.map(({ name, type, value }) => ({
+          type,
+          data: [name === "firstGroup" ? firstGroup : value],
+        }));
+        found = store.runWebGPUProgram(webgpuProgram(piece), inputs, storageOf(dtype), uniforms, found);
+      }
+      const { dataId } = found!;
       peak = Math.max(peak, store.bufferManager.numBytesAllocated);
       return { dataId, dtype, shape };
     },
@@ -224,6 +237,8 @@ export function webgpuEngine({ device, info, owned }: OpenDevice, maxBindingByte
         });
       updates.set(code, pipeline);
       const values = [...program.changed, ...program.inputs].map(({ value }) => value);
+      pending += program.changed.reduce((bytes, { value }) => bytes + 4 * wordsOf(value), 0);
+      if (pending > submitBytes) submit();
       const entries = values.map((value, binding) => {
         store.uploadToGPU(value.dataId);
         return { binding, resource: { buffer: usedBuffer(value.dataId), size: 4 * wordsOf(value) } };

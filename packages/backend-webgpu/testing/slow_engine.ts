@@ -17,7 +17,7 @@ import {
 } from "../engine.ts";
 import type { WebgpuEngine } from "../webgpu_engine.ts";
 import { castProgram } from "../wgsl/element.ts";
-import { type Program, type ProgramInput, type UpdateProgram } from "../wgsl/program.ts";
+import { piecesOf, type Program, type ProgramInput, type UpdateProgram } from "../wgsl/program.ts";
 import { outlineArray, type ProgramArray, SharedArray, type Words } from "./memory.ts";
 import { runThreads } from "./run_threads.ts";
 import { translate, type Translation } from "./translate.ts";
@@ -27,6 +27,9 @@ const mostBuffers = 8;
 
 /** What memory holds that nobody wrote. */
 const garbage = 0x5bad5bad;
+
+/** So few multiplications that programs run in pieces here, too. */
+const fewWork = 2 ** 17;
 
 /** The groups that tfjs makes of a number of them. */
 function flatGroups(count: number): readonly [number, number, number] {
@@ -129,7 +132,8 @@ export function slowEngine({ bindingBytes = 2 ** 27, outline = false }: SlowEngi
     },
     widen: (value) => engine.run(castProgram(value, "float32")),
     narrow: (value, dtype: DType) => engine.run(castProgram(value, dtype)),
-    run({ name, code, inputs, output, into, inPlace, uniforms = [], ...program }: Program) {
+    run(whole: Program) {
+      const { name, code, inputs, output, into, inPlace, uniforms = [], ...program } = whole;
       const { groups, groupSize = [64, 1, 1], writesVectors = false } = program;
       const size = groupSize[0] * groupSize[1] * groupSize[2];
       const result = into === undefined ? fresh(output) : inPlace === true ? retain(engine, into) : copy(into);
@@ -150,18 +154,19 @@ export function slowEngine({ bindingBytes = 2 ** 27, outline = false }: SlowEngi
           ...Object.fromEntries(uniforms.map(({ name, type }) => [name, type === "int32" ? "i32" : "f32"])),
         };
         const arrays = Object.fromEntries([target, ...inputs].map((input) => [input.name, bind(input)]));
-        runThreads({
-          translation: translated(code, [target, ...inputs], types),
-          arrays,
-          uniforms: {
-            NAN: NaN,
-            INFINITY: Infinity,
-            ...Object.fromEntries(uniforms.map(({ name, value }) => [name, value])),
-          },
-          groups: groups ?? flatGroups(Math.ceil((program.threads ?? wordsOf(output)) / size)),
-          groupSize: size,
-          outline,
-        });
+        const translation = translated(code, [target, ...inputs], types);
+        const given = Object.fromEntries(uniforms.map(({ name, value }) => [name, value]));
+        const flat = flatGroups(Math.ceil((program.threads ?? wordsOf(output)) / size));
+        for (const piece of outline ? piecesOf(whole) : piecesOf(whole, fewWork)) {
+          runThreads({
+            translation,
+            arrays,
+            uniforms: { NAN: NaN, INFINITY: Infinity, ...given, firstGroup: piece.firstGroup },
+            groups: groups === undefined ? flat : piece.groups,
+            groupSize: size,
+            outline,
+          });
+        }
         const written = arrays.result;
         const missing = into === undefined && written instanceof SharedArray ? written.unwritten() : -1;
         if (missing >= 0) throw new Error(`Nobody writes result[${missing}]`);

@@ -206,6 +206,8 @@ function tiledProgram(product: Product): Program {
     ...targetOf("matmul", product),
     groups: grid,
     groupSize: [side * side, 1, 1],
+    uniforms: [{ name: "firstGroup", type: "int32", value: 0 }],
+    work: batches * rows * columns * inner,
     code: `${accessCode(product)}
 fn cellA(batch : i32, row : i32, k : i32) -> f32 {
   if (row < ${rows} && k < ${inner}) { return loadA(batch, row, k); }
@@ -223,7 +225,7 @@ fn write(batch : i32, row : i32, column : i32, sum : vec4<f32>) {
   }
 }
 fn main() {
-  let group = ${group};
+  let group = uniforms.firstGroup + ${group};
   let batch = group / ${across * down};
   // A group beyond the last has no lines.
   let row0 = select(${rows}, group / ${across} % ${down} * ${tile}, batch < ${batches});

@@ -51,6 +51,36 @@ export interface Program {
   readonly groups?: readonly [number, number, number];
   /** How many threads a group has along each axis. */
   readonly groupSize?: readonly [number, number, number];
+  /**
+   * How many multiplications it does, where these may be so many that a GPU would be taken for hung: then it runs in pieces, of which each
+   * is told the number of its first group, `uniforms.firstGroup`.
+   */
+  readonly work?: number;
+}
+
+/** A part of a program's groups. */
+export interface Piece {
+  /** How many groups it has along each axis. */
+  readonly groups: readonly [number, number, number];
+  /** The number of its first group. */
+  readonly firstGroup: number;
+}
+
+/**
+ * A program in pieces of about so many multiplications at most; one, where there is no need for more. Systems stop a GPU that works on one
+ * thing for longer than some seconds, and the slowest in use do a few 10^10 multiplications in one.
+ */
+export function piecesOf(program: Program, mostWork: number = 2 ** 35): readonly Piece[] {
+  const { groups, work = 0 } = program;
+  const count = Math.ceil(work / mostWork);
+  if (groups === undefined || count <= 1) return [{ groups: groups ?? [1, 1, 1], firstGroup: 0 }];
+  const [wide, high] = groups;
+  const [lines, perLine] = high > 1 ? [high, wide] : [wide, 1];
+  const each = Math.ceil(lines / count);
+  return Array.from({ length: Math.ceil(lines / each) }, (_, i) => {
+    const own = Math.min(each, lines - i * each);
+    return { groups: high > 1 ? [wide, own, 1] : [own, 1, 1], firstGroup: i * each * perLine };
+  });
 }
 
 const wgslTypes = { int32: "i32", float32: "f32" } as const;
