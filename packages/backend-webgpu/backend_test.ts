@@ -154,6 +154,26 @@ await withGpu(() => {
     device.destroy();
   });
 
+  Deno.test("What is uploaded and dropped while a run on WebGPU ends harms nobody", async () => {
+    const { device } = await openDevice();
+    const backend = await webgpuBackend({ device });
+    const program = await backend.compile(step, { device: backend.devices[0]! });
+    const inputs = [backend.upload(matrix(0)), backend.upload(matrix(1))];
+    // More than is kept for later runs.
+    const drop = () => backend.upload(hostTensor("float32", [18, 2 ** 20], new Float32Array(18 * 2 ** 20))).dispose();
+    drop();
+    const { queue } = device;
+    const done = queue.onSubmittedWorkDone.bind(queue);
+    queue.onSubmittedWorkDone = () => {
+      drop();
+      return done();
+    };
+    for (let i = 0; i < 2; i++) (await program.run(inputs)).forEach((output) => output.dispose());
+    assert.ok(backend.memory().allocatedBytes < 64 * 2 ** 20);
+    backend.dispose();
+    device.destroy();
+  });
+
   Deno.test("A lost device is an error that says how to go on", async () => {
     const { device, info } = await openDevice();
     const backend = await webgpuBackend({ device });
