@@ -1,15 +1,10 @@
 /** Every program, thread by thread: no race, no barrier that some threads miss, nothing read that nobody wrote, no place outside. */
 import assert from "node:assert/strict";
-import { conformance } from "@tessera/runtime/testing";
 import { assertAgrees, programCases } from "./testing/cases.ts";
 import { outlineArray, SharedArray } from "./testing/memory.ts";
 import { runThreads } from "./testing/run_threads.ts";
 import { slowBackend } from "./testing/slow_backend.ts";
 import { translate } from "./testing/translate.ts";
-
-conformance("thread by thread, a GPU's program", () => slowBackend({ programs: "gpu" }), {
-  openDevices: (deviceCount) => slowBackend({ programs: "gpu", deviceCount }),
-});
 
 for (const one of programCases) {
   Deno.test(`${one.name}, thread by thread`, () => assertAgrees(slowBackend(one), one));

@@ -30,6 +30,19 @@ export function outlineArray(name: string, length: number, width: number): Progr
   return { words: new Int32Array(), length, read: (at) => (check(at), zero), write: check, writePart: check };
 }
 
+/** An array that nobody writes, so that it does not matter who reads it. */
+export function constantArray(name: string, words: Words, width: number): ProgramArray {
+  const length = Math.floor(words.length / width);
+  const refuse = (at: number) => {
+    throw new TypeError(`Cannot write ${name}[${at}]: programs only read it`);
+  };
+  const read = (at: number) => {
+    checkPlace(name, at, length);
+    return width === 1 ? words[at]! : [...words.subarray(at * width, (at + 1) * width)];
+  };
+  return { words, length, read, write: refuse, writePart: refuse };
+}
+
 /** In place of one reader, when there were several. */
 const several = -1;
 

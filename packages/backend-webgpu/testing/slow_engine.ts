@@ -18,7 +18,7 @@ import {
 import type { WebgpuEngine } from "../webgpu_engine.ts";
 import { castProgram } from "../wgsl/element.ts";
 import { piecesOf, type Program, type ProgramInput, type UpdateProgram } from "../wgsl/program.ts";
-import { outlineArray, type ProgramArray, SharedArray, type Words } from "./memory.ts";
+import { constantArray, outlineArray, type ProgramArray, SharedArray, type Words } from "./memory.ts";
 import { runThreads } from "./run_threads.ts";
 import { translate, type Translation } from "./translate.ts";
 
@@ -74,12 +74,12 @@ export function slowEngine({ bindingBytes = 2 ** 27, outline = false }: SlowEngi
     return make(type, isFloat ? new Float32Array(words).fill(NaN) : new Int32Array(words).fill(garbage));
   }
 
-  function bind({ name, value, vectors }: ProgramInput): ProgramArray {
+  function bind({ name, value, vectors }: ProgramInput, isWritten = false): ProgramArray {
     if (!fitsBinding(value, bindingBytes)) throw new RangeError(`${name} is too large to bind`);
     const width = vectors === true ? 4 : 1;
-    return outline
-      ? outlineArray(name, Math.floor(wordsOf(value) / width), width)
-      : new SharedArray(name, wordsAt(value.dataId), width);
+    if (outline) return outlineArray(name, Math.floor(wordsOf(value) / width), width);
+    const words = wordsAt(value.dataId);
+    return isWritten ? new SharedArray(name, words, width) : constantArray(name, words, width);
   }
 
   /** WebGPU lets a program read what it writes through the same binding only. */
@@ -153,7 +153,9 @@ export function slowEngine({ bindingBytes = 2 ** 27, outline = false }: SlowEngi
           INFINITY: "f32",
           ...Object.fromEntries(uniforms.map(({ name, type }) => [name, type === "int32" ? "i32" : "f32"])),
         };
-        const arrays = Object.fromEntries([target, ...inputs].map((input) => [input.name, bind(input)]));
+        const arrays = Object.fromEntries(
+          [target, ...inputs].map((input) => [input.name, bind(input, input === target)]),
+        );
         const translation = translated(code, [target, ...inputs], types);
         const given = Object.fromEntries(uniforms.map(({ name, value }) => [name, value]));
         const flat = flatGroups(Math.ceil((program.threads ?? wordsOf(output)) / size));
@@ -183,7 +185,7 @@ export function slowEngine({ bindingBytes = 2 ** 27, outline = false }: SlowEngi
       try {
         runThreads({
           translation: translated(whole, all, {}),
-          arrays: Object.fromEntries(all.map((input) => [input.name, bind(input)])),
+          arrays: Object.fromEntries(all.map((input) => [input.name, bind(input, changed.includes(input))])),
           uniforms: {},
           groups: flatGroups(Math.ceil(count / 64)),
           groupSize: 64,

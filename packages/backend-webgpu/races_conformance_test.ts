@@ -1,0 +1,7 @@
+/** The conformance suite thread by thread, as in `races_test.ts`. */
+import { conformance } from "@tessera/runtime/testing";
+import { slowBackend } from "./testing/slow_backend.ts";
+
+conformance("thread by thread, a GPU's program", () => slowBackend({ programs: "gpu" }), {
+  openDevices: (deviceCount) => slowBackend({ programs: "gpu", deviceCount }),
+});
