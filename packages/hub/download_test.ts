@@ -253,6 +253,11 @@ const refusals: Readonly<
     "adapter",
     'it is a model, no PEFT adapter; load it with fromPreset("hf://me/model")',
   ],
+  "an index that leads out of the snapshot": [
+    { ...text, "..\\x.safetensors": "x", "model.safetensors.index.json": '{"weight_map":{"a":"..\\\\x.safetensors"}}' },
+    "model",
+    'its "model.safetensors.index.json" names "..\\x.safetensors", which it does not have',
+  ],
   "an index that names a shard that is not there": [
     { ...text, "model.safetensors.index.json": '{"weight_map":{"a":"x.safetensors"}}' },
     "model",

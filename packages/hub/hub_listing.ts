@@ -52,7 +52,9 @@ export async function listRepository(
   while (next !== null) {
     const page: Response = await requestHub(access, next, request);
     for (const { type, path: name, size, oid, lfs } of await readAnswer(page, treeSchema)) {
-      if (type === "file") files.set(name, { name, size: lfs?.size ?? size, etag: lfs?.oid ?? oid });
+      if (type === "file" && isPlainName(name)) {
+        files.set(name, { name, size: lfs?.size ?? size, etag: lfs?.oid ?? oid });
+      }
     }
     const [, link] = /<([^>]+)>;\s*rel="next"/.exec(page.headers.get("link") ?? "") ?? [];
     next = link === undefined ? null : new URL(link, page.url);
@@ -68,4 +70,9 @@ export async function listRepository(
  */
 export async function readAnswer<S extends z.ZodType>(response: Response, schema: S): Promise<z.output<S>> {
   return checkJson(response.url, parseJson(response.url, await response.text()), schema);
+}
+
+/** Whether a name leads nowhere else than to a file of the folder that it is put into. */
+function isPlainName(name: string): boolean {
+  return /^[^/\\\0]+$/.test(name) && name !== "..";
 }
