@@ -2,7 +2,8 @@
  * Loads and uses a checkpoint in a process of its own, and prints how much memory that took: one JSON line of bytes by what was
  * done, each beyond what the process had before loading.
  *
- * Usage: `memory_use.ts <scenario> <folder>`. Linux only: `RssAnon` is the memory that a process has touched and that is no file's.
+ * Usage: `deno run -A --v8-flags=--expose-gc memory_use.ts <scenario> <folder>`. Linux only: `RssAnon` is the memory that a process
+ * has touched and that is no file's.
  */
 import { adamW, CausalLM, createDataset, DeviceMesh, GemmaBackbone, ModelParallel, openBackend } from "tessera";
 import { countingRows, examplesOf } from "./models.ts";
@@ -19,6 +20,13 @@ function anonymousBytes(): number {
 /** The memory of one kind that this process has touched, in bytes. */
 function residentBytes(kind: "RssAnon" | "RssFile"): number {
   return Number(new RegExp(`^${kind}:\\s+(\\d+) kB$`, "m").exec(Deno.readTextFileSync("/proc/self/status"))![1]) * 1024;
+}
+
+/** What is left of `anonymousBytes` without what JavaScript's heap has not collected yet, or keeps room for. */
+function keptBytes(): number {
+  (globalThis as unknown as { readonly gc: () => void }).gc();
+  const { heapTotal, heapUsed } = Deno.memoryUsage();
+  return anonymousBytes() - (heapTotal - heapUsed);
 }
 
 const start = anonymousBytes();
@@ -54,9 +62,10 @@ const scenarios: Readonly<Record<string, (folder: string) => Promise<CausalLM>>>
   },
   async decode(folder) {
     const lm = await CausalLM.fromPreset(folder, { backend });
-    const at = [30, 130, 300];
+    const before = keptBytes();
+    const at = [30, 130, 400];
     const onToken = (done: number) => {
-      if (at.includes(done)) used[`token ${done}`] = anonymousBytes() - start;
+      if (at.includes(done)) used[`token ${done}`] = keptBytes() - before;
     };
     // Logits are read for every token; the cache is as long as it begins, and then longer.
     await lm.generateTokens(rows, { maxNewTokens: at.at(-1)!, temperature: 1, stopTokenIds: [], onToken });
