@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { adamW, CausalLM, createDataset, openBackend, toFloat32 } from "tessera";
-import { countingRows, examplesOf, tinyModel, withFolder } from "./support/models.ts";
+import { countingRows, examplesOf, tinyModel, withFolder, withSavedModel } from "./support/models.ts";
 
 const backend = await openBackend("cpu");
 const MiB = 2 ** 20;
@@ -111,10 +111,7 @@ onLinux("memory does not grow while tokens are generated", async () => {
 });
 
 Deno.test("training all weights of a loaded checkpoint writes to memory, never to the file", async () => {
-  await withFolder(async (folder) => {
-    const made = tinyModel(backend);
-    await made.saveToPreset(folder);
-    made.dispose();
+  await withSavedModel(backend, {}, async (folder) => {
     const before = await Deno.readFile(`${folder}/model.safetensors`);
     const lm = await CausalLM.fromPreset(folder, { backend });
     const values = await Promise.all(lm.variables.map(async ({ value }) => toFloat32(await value!.read())));

@@ -17,7 +17,15 @@ import { readGolden } from "./support/pali_goldens.ts";
 import { assertFails } from "./support/failures.ts";
 import { distributions, meshOf } from "./support/meshes.ts";
 import { cosineOf, trainOnBoth } from "./support/quantized.ts";
-import { countingRows, examplesOf, golden, tinyModel, withCheckpoint, withFolder } from "./support/models.ts";
+import {
+  countingRows,
+  examplesOf,
+  golden,
+  tinyModel,
+  withCheckpoint,
+  withFolder,
+  withSavedModel,
+} from "./support/models.ts";
 
 const backend = await openBackend("cpu", { deviceCount: 4 });
 
@@ -124,10 +132,7 @@ for (const quantize of ["int8", "int4"] as const) {
 
 for (const quantize of ["int8", "int4"] as const) {
   Deno.test(`${quantize}: an adapter trains as on the floats that the codes stand for`, async () => {
-    await withFolder(async (folder) => {
-      const made = tinyModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 256 });
-      await made.saveToPreset(folder);
-      made.dispose();
+    await withSavedModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 256 }, async (folder) => {
       // 4 × 24 rows: more than kernels for few rows are taken for.
       const { quantized, floats } = await trainOnBoth(folder, backend, { quantize, length: 24 });
       assert(floats.losses.at(-1)! < floats.losses[0]! - 0.3, `${floats.losses}`);
@@ -143,10 +148,7 @@ for (const quantize of ["int8", "int4"] as const) {
 
 for (const quantize of ["int8", "int4"] as const) {
   Deno.test(`${quantize} on a mesh: scales go with their codes, and logits are as near as on one device`, async () => {
-    await withFolder(async (folder) => {
-      const made = tinyModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 512 });
-      await made.saveToPreset(folder);
-      made.dispose();
+    await withSavedModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 512 }, async (folder) => {
       const run = async (distribution: Distribution | null) => {
         const lm = await CausalLM.fromPreset(folder, { backend, distribution, quantize });
         // Few rows on each device, and many.
@@ -171,10 +173,7 @@ for (const quantize of ["int8", "int4"] as const) {
 }
 
 Deno.test("a mesh that would cut a block of 4-bit codes is refused before anything is loaded", async () => {
-  await withFolder(async (folder) => {
-    const made = tinyModel(backend, { hiddenDim: 64 });
-    await made.saveToPreset(folder);
-    made.dispose();
+  await withSavedModel(backend, { hiddenDim: 64 }, async (folder) => {
     const distribution = distributions["the published map"]!(meshOf(backend, 4, 1));
     const load = (quantize: QuantizationName) => CausalLM.fromPreset(folder, { backend, distribution, quantize });
     await assertFails(() => load("int4"), RangeError, [

@@ -5,7 +5,7 @@ import { withGpu } from "@tessera/backend-webgpu/testing";
 import { adamW, CausalLM, createDataset, type Distribution, hardware, planTraining } from "tessera";
 import { testModelsOn } from "./support/gpu_models.ts";
 import { distributions, meshOf } from "./support/meshes.ts";
-import { countingRows, examplesOf, largestDifference, tinyModel, withFolder } from "./support/models.ts";
+import { countingRows, examplesOf, largestDifference, tinyModel, withSavedModel } from "./support/models.ts";
 import { trainOnBoth } from "./support/quantized.ts";
 import { assertTrainsAsProcessor } from "./support/same_training.ts";
 
@@ -21,10 +21,7 @@ await withGpu(async () => {
 
     for (const quantize of ["int8", "int4"] as const) {
       Deno.test(`An adapter trains on ${quantize} as on the floats that the codes stand for on ${name}`, async () => {
-        await withFolder(async (folder) => {
-          const made = tinyModel(backend, { hiddenDim: 64, vocabularySize: 64 });
-          await made.saveToPreset(folder);
-          made.dispose();
+        await withSavedModel(backend, { hiddenDim: 64, vocabularySize: 64 }, async (folder) => {
           const { quantized, floats } = await trainOnBoth(folder, backend, { quantize, length: 12 });
           assert(floats.losses.at(-1)! < floats.losses[0]! - 0.1, `${floats.losses}`);
           for (const [found, expected] of [[quantized.losses, floats.losses], [quantized.factors, floats.factors]]) {
@@ -38,10 +35,7 @@ await withGpu(async () => {
 
     for (const quantize of ["int8", "int4"] as const) {
       Deno.test(`${quantize} on a 2×2 mesh has the logits of one device on ${name}`, async () => {
-        await withFolder(async (folder) => {
-          const made = tinyModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 512 });
-          await made.saveToPreset(folder);
-          made.dispose();
+        await withSavedModel(backend, { hiddenDim: 64, headDim: 32, intermediateDim: 512 }, async (folder) => {
           const score = async (distribution: Distribution | null) => {
             const lm = await CausalLM.fromPreset(folder, { backend, distribution, quantize });
             const logits = await lm.score({ tokenIds: countingRows([12, 12], 36) });

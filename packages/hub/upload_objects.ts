@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { countedBlob } from "./disk.ts";
-import { type HubAccess, requestHub } from "./hub_access.ts";
+import { type HubAccess, type HubRequest, requestHub } from "./hub_access.ts";
 import { readAnswer } from "./hub_listing.ts";
 
 /** A file that is to be sent, whose digest is known. */
@@ -153,20 +153,16 @@ async function send(
 async function put(
   href: string,
   content: Blob,
-  { path }: LargeFile,
-  { access, repository, signal }: UploadContext,
+  file: LargeFile,
+  context: UploadContext,
   onSent: (bytes: number) => void,
   understood: readonly number[],
 ): Promise<Response> {
-  const response = await requestHub(access, new URL(href), {
-    purpose: `upload "${path}" to ${repository}`,
-    repository,
+  // A try that follows another counts from the beginning.
+  const response = await requestFor(href, file, context, {
     method: "PUT",
-    // A try that follows another counts from the beginning.
     body: countedBlob(content, onSent),
     understood,
-    tries,
-    ...(signal === undefined ? {} : { signal }),
   });
   await response.body?.cancel();
   if (response.ok) onSent(content.size);
@@ -176,15 +172,24 @@ async function put(
 async function post(
   href: string,
   body: string,
+  file: LargeFile,
+  context: UploadContext,
+): Promise<Response> {
+  const headers = { "accept": lfsJson, "content-type": lfsJson };
+  return await requestFor(href, file, context, { method: "POST", headers, body });
+}
+
+/** A request for a file to an address that the hub has given. */
+async function requestFor(
+  href: string,
   { path }: LargeFile,
   { access, repository, signal }: UploadContext,
+  request: Pick<HubRequest, "method" | "headers" | "body" | "understood">,
 ): Promise<Response> {
   return await requestHub(access, new URL(href), {
+    ...request,
     purpose: `upload "${path}" to ${repository}`,
     repository,
-    method: "POST",
-    headers: { "accept": lfsJson, "content-type": lfsJson },
-    body,
     tries,
     ...(signal === undefined ? {} : { signal }),
   });

@@ -4,17 +4,8 @@
  * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
  */
 import type { HostTensor, Tensor } from "@tessera/core";
-import { layerOf, loadWeights, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
-import {
-  type ChatMessage,
-  type Folder,
-  folderOf,
-  openCheckpoint,
-  parseHandle,
-  readGenerationConfig,
-  readHfConfig,
-  type Tokenizer,
-} from "@tessera/hub";
+import { layerOf, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
+import { type ChatMessage, type Folder, folderOf, parseHandle, type Tokenizer } from "@tessera/hub";
 import {
   enableLora,
   loadAdapter,
@@ -48,7 +39,7 @@ import {
   type TrainableModel,
   Trainer,
 } from "@tessera/train";
-import { buildModel, type TextConfig } from "./architectures.ts";
+import type { TextConfig } from "./architectures.ts";
 import type { Backbone, ImageInputs } from "./backbone.ts";
 import type {
   CausalLMParts,
@@ -59,12 +50,13 @@ import type {
   HubOptions,
 } from "./causal_lm_options.ts";
 import { checkImages, checkTokens } from "./check_inputs.ts";
-import { checkDistribution, checkWeights, distribute } from "./distribute.ts";
+import { distribute } from "./distribute.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "./generation_defaults.ts";
-import { copyTextFiles, tokenizerOf, writeConfig } from "./preset_files.ts";
-import { findPreset, folderOfPreset } from "./presets/find_folder.ts";
-import { buildPreset, handleOf, isBuiltIn, type PresetName } from "./presets/presets.ts";
+import { loadPreset } from "./load_preset.ts";
+import { copyTextFiles, writeConfig } from "./preset_files.ts";
+import { folderOfPreset } from "./presets/find_folder.ts";
+import type { PresetName } from "./presets/presets.ts";
 import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
 import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
 import { TextGenerator } from "./text_generation.ts";
@@ -115,51 +107,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     preset: PresetName | (string & NonNullable<unknown>) | Folder,
     options: FromPresetOptions,
   ): Promise<CausalLM> {
-    const { backend, seed = 0, loadWeights: load = true } = options;
-    const chosen = options.distribution === undefined ? distribution() : options.distribution;
-    const where = chosen ?? backend.devices[0]!;
-    const follow = options.distribution === undefined ? {} : { distribution: options.distribution };
-    if (typeof preset === "string" && !load && isBuiltIn(preset) && (await findPreset(preset)).folder === null) {
-      const model = buildPreset(preset, options);
-      const lm = new CausalLM({ model, backend, tokenizer: null, ...follow });
-      if (chosen !== null) checkDistribution(lm, chosen);
-      initialize(lm.variables, backend, { seed, where });
-      return lm;
-    }
-    const outline = async (from: string | Folder) => {
-      const folder = folderOf(from);
-      const model = buildModel(await readHfConfig(folder), options);
-      const tokenizer = await tokenizerOf(folder);
-      const generation = generationDefaults(await readGenerationConfig(folder));
-      const handle = typeof preset === "string" && folder.path !== preset ? handleOf(preset) : null;
-      const base = handle === null ? {} : { baseModel: handle.repository };
-      const lm = new CausalLM({ model, backend, tokenizer, generation, preset: folder, ...base, ...follow });
-      if (chosen !== null) checkDistribution(lm, chosen);
-      await checkWeights(lm, backend, chosen);
-      return { folder, model, lm };
-    };
-    // What is refused is refused before weights are downloaded.
-    const hub = { ...options, part: load ? "model" : "text", check: outline } as const;
-    const { folder, model, lm } = await outline(
-      typeof preset === "string" ? await folderOfPreset(preset, hub) : preset,
-    );
-    const { variables } = lm;
-    if (load) {
-      const checkpoint = await openCheckpoint(folder);
-      try {
-        const { redundant, copies, rows, names = [] } = model;
-        const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
-        await loadWeights(checkpoint, rows, variables, backend, { redundant, copies, names, where, ...progress });
-      } catch (error) {
-        disposeValues(variables);
-        throw error;
-      } finally {
-        checkpoint.close();
-      }
-    } else {
-      initialize(variables, backend, { seed, where });
-    }
-    return lm;
+    return await loadPreset(preset, options, (parts) => new CausalLM(parts));
   }
 
   /** All variables, those of adapters included. */

@@ -87,6 +87,21 @@ export async function withFolder(run: (folder: string) => Promise<void>): Promis
   }
 }
 
+/** Runs a test with a folder that holds a checkpoint of `tinyModel`, without a tokenizer. */
+export async function withSavedModel(
+  backend: Backend,
+  config: Parameters<typeof tinyModel>[1],
+  run: (folder: string) => Promise<void>,
+  options: Parameters<typeof tinyModel>[2] = {},
+): Promise<void> {
+  await withFolder(async (folder) => {
+    const lm = tinyModel(backend, config, options);
+    await lm.saveToPreset(folder);
+    lm.dispose();
+    await run(folder);
+  });
+}
+
 const tokenizerFolder = new URL("../../packages/hub/testdata/tokenizer/gemma/", import.meta.url);
 
 /** Runs a test with a folder that holds a checkpoint of `tinyModel` and a tokenizer. */
@@ -95,15 +110,12 @@ export async function withCheckpoint(
   run: (folder: string) => Promise<void>,
   options: Parameters<typeof tinyModel>[2] = {},
 ): Promise<void> {
-  await withFolder(async (folder) => {
-    const lm = tinyModel(backend, {}, options);
-    await lm.saveToPreset(folder);
-    lm.dispose();
+  await withSavedModel(backend, {}, async (folder) => {
     for (const file of ["tokenizer.json", "tokenizer_config.json"]) {
       await Deno.copyFile(new URL(file, tokenizerFolder), `${folder}/${file}`);
     }
     await run(folder);
-  });
+  }, options);
 }
 
 /** The folder of a golden, such as `gemma/gemma2_gqa`. */
