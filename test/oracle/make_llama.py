@@ -7,6 +7,7 @@ Writes `test/goldens/llama/<name>/`; `checkpoints.py` says what the files hold a
 
 import torch
 from checkpoints import Checkpoint, make_all, rope
+from rotary_decoders import drawn_large, old, scaled
 from transformers import LlamaConfig, LlamaForCausalLM
 
 # Special tokens stand at the end of the vocabulary, as in Llama 3, and none pads.
@@ -22,18 +23,6 @@ def stretched(factor: float = 8.0, low: float = 1.0, high: float = 4.0, original
     """
     return {"rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
             "original_max_position_embeddings": original, "rope_theta": theta}
-
-
-def scaled(kind: str, theta: float = 500.0, **parameters: object) -> dict:
-    """Another stretched rotary embedding in the spelling of Transformers 5."""
-    return {"rope_type": kind, "rope_theta": theta} | parameters
-
-
-def old(parameters: dict, dtype: str) -> dict:
-    """Rotary embedding's fields and the dtype in the spelling of Transformers 4."""
-    scaling = {name: value for name, value in parameters.items() if name != "rope_theta"}
-    return dict(rope_theta=parameters["rope_theta"], torch_dtype=dtype,
-                rope_scaling=None if scaling["rope_type"] == "default" else scaling)
 
 
 def variations(field: str, **changes: object) -> dict:
@@ -165,14 +154,8 @@ CHECKPOINTS = [
 
 
 def random_model(checkpoint: Checkpoint) -> torch.nn.Module:
-    """A model with weights large enough that its epsilon and its rotary embedding show."""
-    model = LlamaForCausalLM(LlamaConfig(**checkpoint.config, attn_implementation="eager"))
-    generator = torch.Generator().manual_seed(checkpoint.seed)
-    with torch.no_grad():
-        for name, parameter in sorted(model.named_parameters()):
-            values = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(0.9 + 0.3 * values if "norm" in name else values * (0.15 if "embed" in name else 0.25))
-    return model
+    """A random Llama."""
+    return drawn_large(LlamaForCausalLM(LlamaConfig(**checkpoint.config, attn_implementation="eager")), checkpoint.seed)
 
 
 if __name__ == "__main__":
