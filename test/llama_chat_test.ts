@@ -4,7 +4,7 @@ import { adamW, CausalLM, type ChatMessage, initialize, Llama3CausalLM, openBack
 import { withFolder } from "./support/models.ts";
 
 const backend = await openBackend("cpu");
-const tokenizers = new URL("../packages/hub/testdata/tokenizer/", import.meta.url);
+const tokenizers = new URL("../packages/tokenizer/testdata/", import.meta.url);
 
 /** A small Llama 3.1 whose vocabulary is padded to a multiple of 16, as checkpoints have it. */
 async function withChatModel(tokenizer: string, ends: number[], run: (lm: CausalLM) => Promise<void>): Promise<void> {

@@ -21,7 +21,7 @@ const config: PaliGemmaConfig = {
   imageTokenId: tinyConfig.vocabularySize,
 };
 
-const tokenizerFolder = new URL("../packages/hub/testdata/tokenizer/gemma/", import.meta.url);
+const tokenizerFolder = new URL("../packages/tokenizer/testdata/gemma/", import.meta.url);
 
 /** Runs a test with a folder that holds a random PaliGemma and a tokenizer. */
 async function withPaliGemma(run: (folder: string) => Promise<void>, on: Backend = backend): Promise<void> {

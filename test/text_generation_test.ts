@@ -5,7 +5,7 @@ import { assertFails } from "./support/failures.ts";
 import { countingRows, golden, tinyModel, withCheckpoint, withFolder } from "./support/models.ts";
 
 const backend = await openBackend("cpu");
-const tokenizerFolder = new URL("../packages/hub/testdata/tokenizer/gemma/", import.meta.url);
+const tokenizerFolder = new URL("../packages/tokenizer/testdata/gemma/", import.meta.url);
 
 interface Text {
   readonly prompt: string;

@@ -10,15 +10,18 @@ import { isTestFile, listMembers, type Manifest, type Member, readManifest } fro
 
 /** The folders of the workspace, lowest layer first; `*` stands for any one folder. Siblings share a row. */
 export const layers: readonly (readonly string[])[] = [
+  ["packages/text"],
   ["packages/core"],
   ["packages/mesh"],
   ["packages/runtime"],
   ["packages/backend-onnx", "packages/backend-webgpu"],
-  ["packages/nn"],
+  ["packages/files"],
+  ["packages/tokenizer"],
   ["packages/hub"],
+  ["packages/nn"],
+  ["packages/convert"],
   ["packages/vision"],
   ["packages/lora"],
-  ["packages/convert"],
   ["packages/train"],
   ["packages/models"],
   ["packages/tessera"],

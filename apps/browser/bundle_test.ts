@@ -9,12 +9,26 @@ Deno.test("bundle() makes a browser's program of the facade, without Deno, Node 
   for (const [name, text] of files) assert.deepEqual(text.match(foreign), null, name);
   const inputs = Object.keys(metafile.inputs).map((path) => path.replaceAll("\\", "/"));
   for (
-    const name of ["core", "runtime", "nn", "hub", "vision", "lora", "convert", "train", "models", "backend-webgpu"]
+    const name of [
+      "text",
+      "core",
+      "runtime",
+      "files",
+      "tokenizer",
+      "hub",
+      "nn",
+      "vision",
+      "lora",
+      "convert",
+      "train",
+      "models",
+      "backend-webgpu",
+    ]
   ) {
     assert(inputs.some((path) => path.includes(`packages/${name}/`)), `${name} is in the bundle`);
   }
   const unwanted = inputs.filter((path) =>
-    /backend-onnx|onnxruntime|polyfill|hub\/(disk|disk_blob|file_bytes|sha256)\.ts/.test(path)
+    /backend-onnx|onnxruntime|polyfill|(files|hub)\/(disk|disk_blob|file_bytes|sha256|download)\.ts/.test(path)
   );
   assert.deepEqual(unwanted, []);
   for (const { imports } of Object.values(metafile.outputs)) {

@@ -1,5 +1,5 @@
 /** Where a run prints to: progress and text for people, and, when asked for, one JSON object for programs. */
-import { type Progress, progress, type ProgressStream, standardErrorStream } from "@tessera/core";
+import { type Progress, progress, type ProgressStream, standardErrorStream } from "@tessera/text";
 import { makeStyles, type Styles } from "./terminal.ts";
 
 /** Where a run prints to. */

@@ -3,7 +3,7 @@
  * of that name, so that flags and configuration never drift apart.
  */
 import { z } from "zod";
-import { nearestName } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */
 export class UsageError extends Error {

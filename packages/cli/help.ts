@@ -1,5 +1,5 @@
 /** Lists of flags for a help text. */
-import { displayWidth } from "@tessera/core";
+import { displayWidth } from "@tessera/text";
 import type { Flag, Switch } from "./flags.ts";
 import { wrap } from "./terminal.ts";
 

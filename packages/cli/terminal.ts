@@ -1,5 +1,5 @@
 /** What a person reads in a terminal: sections and facts, as wide as the terminal and coloured where it can be. */
-import { displayWidth } from "@tessera/core";
+import { displayWidth } from "@tessera/text";
 
 /** Ways to set text apart, which do nothing where colours are not wanted. */
 export interface Styles {

@@ -3,7 +3,8 @@
  *
  * Formats: https://huggingface.co/docs/transformers/model_doc/gemma and …/gemma2.
  */
-import type { HfGemmaConfig, LayerType } from "@tessera/hub";
+import type { HfGemmaConfig } from "./gemma_config.ts";
+import type { LayerType } from "./hf_config.ts";
 import type { TensorRow } from "./rows.ts";
 import { type TextFields, textFieldsToHf } from "./text_fields.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { gemmaConfig } from "@tessera/hub";
+import { gemmaConfig } from "./gemma_config.ts";
 import { gemmaAttentionScale, type GemmaConfig, gemmaFromHf, gemmaLayerTypes, gemmaToHf } from "./gemma.ts";
 
 const text = { maxPositionEmbeddings: 8192, bosTokenId: 2, eosTokenIds: [1], padTokenId: 0, dtype: "bfloat16" };

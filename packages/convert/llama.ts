@@ -3,7 +3,7 @@
  *
  * Format: https://huggingface.co/docs/transformers/model_doc/llama3.
  */
-import type { HfLlamaConfig } from "@tessera/hub";
+import type { HfLlamaConfig } from "./llama_config.ts";
 import { type LlamaRopeFields, ropeFromHf, ropeToHf } from "./llama_rope.ts";
 import type { TensorRow } from "./rows.ts";
 import { type TextFields, textFieldsToHf } from "./text_fields.ts";

@@ -3,7 +3,7 @@
  *
  * The stretching of Llama 3.1 has Keras's fields; the others, which fine-tunes for longer texts have, are one field.
  */
-import type { HfLlamaRope } from "@tessera/hub";
+import type { HfLlamaRope } from "./llama_config.ts";
 
 /** A rotary embedding that is stretched in another way than Llama 3.1's. */
 export type LlamaRopeScaling = LinearRope | DynamicRope | YarnRope;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { llamaConfig } from "@tessera/hub";
+import { llamaConfig } from "./llama_config.ts";
 import { type LlamaConfig, llamaFromHf, llamaHeadDim, llamaRedundant, llamaToHf } from "./llama.ts";
 
 const text = {

@@ -5,11 +5,11 @@ import {
   fromFloat32,
   type HostTensor,
   isFloat,
-  nearestName,
   sameShape,
   toFloat32,
 } from "@tessera/core";
-import type { Checkpoint } from "@tessera/hub";
+import { nearestName } from "@tessera/text";
+import type { Checkpoint } from "@tessera/files";
 import { loadQuantized, putBlocks, type Variable, type Where } from "@tessera/nn";
 import { type Backend, cutBlock } from "@tessera/runtime";
 import { type NameRule, pair, type Pairing, tableName, type TensorRow } from "./rows.ts";

@@ -3,7 +3,7 @@
  *
  * Format: https://huggingface.co/docs/transformers/model_doc/paligemma.
  */
-import type { HfPaliGemmaConfig } from "@tessera/hub";
+import type { HfPaliGemmaConfig } from "./pali_gemma_config.ts";
 import { gemma2Rows, type GemmaConfig, gemmaFromHf, gemmaRedundant, gemmaRows, gemmaToHf } from "./gemma.ts";
 import type { NameRule, TensorRow } from "./rows.ts";
 import type { TextFields } from "./text_fields.ts";

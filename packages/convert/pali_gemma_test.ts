@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { paliGemmaConfig } from "@tessera/hub";
+import { paliGemmaConfig } from "./pali_gemma_config.ts";
 import {
   paliGemma2Rows,
   type PaliGemmaConfig,

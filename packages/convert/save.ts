@@ -1,6 +1,6 @@
 /** Saving variables as a checkpoint that Transformers loads, one tensor at a time. */
 import { type FloatDType, fromFloat32, isFloat, toFloat32 } from "@tessera/core";
-import { type Folder, type TensorSource, writeCheckpoint } from "@tessera/hub";
+import { type Folder, type TensorSource, writeCheckpoint } from "@tessera/files";
 import type { Variable } from "@tessera/nn";
 import { pair, type TensorRow } from "./rows.ts";
 

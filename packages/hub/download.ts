@@ -6,17 +6,14 @@
  */
 import { dirname } from "node:path";
 import { statfs } from "node:fs/promises";
-import { formatBytes } from "@tessera/core";
+import { formatBytes, listNames } from "@tessera/text";
 import { blobPath, downloadBlob, incompletePath, sizeOfFile } from "./blob_download.ts";
-import { indexName, readIndex } from "./checkpoint.ts";
-import { environmentVariable, isFolder } from "./disk.ts";
+import { environmentVariable, fileOf, folderOf, indexName, isFolder, readIndex, writeText } from "@tessera/files";
 import type { Download, DownloadOptions } from "./download_options.ts";
-import { fileOf, folderOf, writeText } from "./files.ts";
 import { type HubAccess, readHubAccess } from "./hub_access.ts";
 import { cachedSnapshot, isCommit, repositoryFolder } from "./hub_cache.ts";
 import { formatHandle, parseHandle, type RepositoryHandle } from "./hub_handle.ts";
 import { listRepository, type RepositoryFile, type RepositoryListing } from "./hub_listing.ts";
-import { listNames } from "./name_hints.ts";
 import { filesOfPart } from "./repository_files.ts";
 
 /** How many files are downloaded at a time. */

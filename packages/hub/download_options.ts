@@ -1,6 +1,5 @@
 /** How a repository is downloaded, and how that is shown. */
-import { formatBytes, type Progress, progress, standardErrorStream } from "@tessera/core";
-import { listNames } from "./name_hints.ts";
+import { formatBytes, listNames, type Progress, progress, standardErrorStream } from "@tessera/text";
 import type { EnvironmentReader, Wait } from "./hub_access.ts";
 import type { RepositoryFile } from "./hub_listing.ts";
 import type { RepositoryPart } from "./repository_files.ts";

@@ -3,8 +3,7 @@
  *
  * The environment is that of Hugging Face's own tools: `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_OFFLINE`.
  */
-import { countedBlob, environmentVariable } from "./disk.ts";
-import { fileOf } from "./files.ts";
+import { countedBlob, environmentVariable, fileOf } from "@tessera/files";
 
 /** Reads the environment; the process's own unless a test gives another. */
 export type EnvironmentReader = (name: string) => string | undefined;

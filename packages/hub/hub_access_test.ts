@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type HubAccess, type HubRequest, readHubAccess, requestHub, type Wait } from "./hub_access.ts";
-import { fileOf } from "./files.ts";
-import { withFolder } from "./testdata/temp_folder.ts";
+import { fileOf } from "@tessera/files";
+import { withFolder } from "@tessera/files/testing";
 import { type HubServer, serveHub } from "./testing/hub_server.ts";
 
 /** Runs a test with a hub that has one repository of each kind. */

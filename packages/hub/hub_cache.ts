@@ -2,8 +2,7 @@
  * The cache that Hugging Face's tools share: for each repository a folder `models--owner--name`, in it `blobs` named by their
  * checksums, `snapshots/<commit>` with a link for each file, and `refs/<revision>` with the commit of a branch or tag.
  */
-import { environmentVariable, isFolder } from "./disk.ts";
-import { fileOf, folderOf } from "./files.ts";
+import { environmentVariable, fileOf, folderOf, isFolder } from "@tessera/files";
 import { type EnvironmentReader, expandHome, hubHome } from "./hub_access.ts";
 import type { RepositoryHandle } from "./hub_handle.ts";
 import { missingFiles, type RepositoryPart } from "./repository_files.ts";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type HubAccess, type HubRequest, requestHub } from "./hub_access.ts";
 import type { RepositoryHandle } from "./hub_handle.ts";
-import { checkJson, parseJson } from "./json_file.ts";
+import { checkJson, parseJson } from "@tessera/files";
 
 /** A file of a repository. */
 export interface RepositoryFile {

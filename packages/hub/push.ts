@@ -4,7 +4,7 @@
  * Everything that can be refused is, before anything is sent; then large files go one by one, read from the disk as they are sent, and
  * one commit puts all of it in its place.
  */
-import { type Folder, folderOf } from "./files.ts";
+import { type Folder, folderOf } from "@tessera/files";
 import { requestHub } from "./hub_access.ts";
 import { parseHandle } from "./hub_handle.ts";
 import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";

@@ -1,10 +1,6 @@
 /** What a folder holds that is to be pushed: an adapter or a whole model, complete, and its files as they go to the hub. */
 import { z } from "zod";
-import { openCheckpoint } from "./checkpoint.ts";
-import { isFolder } from "./disk.ts";
-import type { Folder } from "./files.ts";
-import { readJson } from "./json_file.ts";
-import { openSafetensors } from "./safetensors.ts";
+import { type Folder, isFolder, openCheckpoint, openSafetensors, readJson } from "@tessera/files";
 import type { UploadFile } from "./upload_commit.ts";
 
 /** What can be pushed: an adapter, or a whole model. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { withFolder } from "./testdata/temp_folder.ts";
+import { withFolder } from "@tessera/files/testing";
 import { serveUploadHub } from "./testing/upload_hub.ts";
 
 /** The most memory that a process holds which pushes a model with weights of a size, most of them a hole in the file. */

@@ -1,5 +1,5 @@
 /** How a push is shown. */
-import type { Progress } from "@tessera/core";
+import type { Progress } from "@tessera/text";
 import { type DownloadDisplay, standardErrorDisplay } from "./download_options.ts";
 import type { UploadProgress } from "./upload_commit.ts";
 

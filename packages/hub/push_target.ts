@@ -3,7 +3,7 @@
  * anybody trains for hours to be refused at the end.
  */
 import { z } from "zod";
-import { nearestName } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 import {
   type EnvironmentReader,
   type HubAccess,

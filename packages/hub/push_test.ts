@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { blobFolder } from "./blob_folder.ts";
+import { blobFolder, writeCheckpoint, writeSafetensors } from "@tessera/files";
 import { type PushOptions, pushToHub } from "./push.ts";
 import { showPushes } from "./push_reporter.ts";
-import { writeCheckpoint, writeSafetensors } from "./safetensors_writer.ts";
-import { type Files, withFolder } from "./testdata/temp_folder.ts";
+import { type Files, withFolder } from "@tessera/files/testing";
 import { serveUploadHub, type UploadHub, type UploadHubOptions } from "./testing/upload_hub.ts";
 
 /** Where the hub is, and the token; nothing is waited for. */

@@ -1,8 +1,7 @@
 /** Which files of a repository Tessera reads, and what is to be said of a repository that lacks them. */
-import { indexName, otherWeights, readIndex, singleName } from "./checkpoint.ts";
-import type { Folder } from "./files.ts";
-import { listNames } from "./name_hints.ts";
-import { noTokenizer } from "./tokenizer.ts";
+import { type Folder, indexName, otherWeights, readIndex, singleName } from "@tessera/files";
+import { listNames } from "@tessera/text";
+import { noTokenizer } from "@tessera/tokenizer";
 
 /** What is wanted of a repository: a model, all of it but its weights, its `config.json` alone, or a PEFT adapter. */
 export type RepositoryPart = "model" | "text" | "config" | "adapter";

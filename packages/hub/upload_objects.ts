@@ -6,7 +6,7 @@
  * - https://github.com/huggingface/huggingface_hub/blob/main/src/huggingface_hub/lfs.py
  */
 import { z } from "zod";
-import { countedBlob } from "./disk.ts";
+import { countedBlob } from "@tessera/files";
 import { type HubAccess, type HubRequest, requestHub } from "./hub_access.ts";
 import { readAnswer } from "./hub_listing.ts";
 

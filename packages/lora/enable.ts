@@ -1,5 +1,5 @@
 /** Attaching adapters to layers, and taking them off again. */
-import { formatCount, nearestName } from "@tessera/core";
+import { formatCount, nearestName } from "@tessera/text";
 import { disposeValues, type EinsumDense, type Variable } from "@tessera/nn";
 import { keras, type LoraAdapter, type LoraLayout, peft } from "./layouts.ts";
 

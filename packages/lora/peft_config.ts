@@ -1,5 +1,5 @@
 /** PEFT's `adapter_config.json`: https://huggingface.co/docs/peft/developer_guides/checkpoint */
-import { type Folder, folderOf, readJson } from "@tessera/hub";
+import { type Folder, folderOf, readJson } from "@tessera/files";
 import { z } from "zod";
 
 /** What an adapter folder says of its adapter. */

@@ -2,7 +2,8 @@
  * PEFT adapter folders: `adapter_config.json` and `adapter_model.safetensors`, whose keys are
  * `base_model.model.<module>.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank].
  */
-import { formatType, type HostTensor, isFloat, nearestName, sameShape, toFloat32 } from "@tessera/core";
+import { formatType, type HostTensor, isFloat, sameShape, toFloat32 } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 import {
   type Folder,
   folderOf,
@@ -10,7 +11,7 @@ import {
   type TensorSource,
   type TensorStore,
   writeSafetensors,
-} from "@tessera/hub";
+} from "@tessera/files";
 import { disposeValues, type EinsumDense, putValue, type Variable, whereOf } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { type Adaptable, attachAdapters, loraAdapters, unloadLora } from "./enable.ts";

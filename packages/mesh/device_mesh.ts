@@ -1,5 +1,5 @@
 /** Device meshes: a grid of devices whose axes have names. */
-import { nearestName } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 import { axisSize, type MeshShape } from "./sharding.ts";
 
 /** Something with a device id, such as a backend's device. */

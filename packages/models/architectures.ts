@@ -2,11 +2,14 @@
 import {
   gemma2Rows,
   type GemmaConfig,
+  gemmaConfig,
   gemmaFromHf,
   gemmaRedundant,
   gemmaRows,
   gemmaToHf,
+  type HfConfig,
   type LlamaConfig,
+  llamaConfig,
   llamaFromHf,
   llamaRedundant,
   llamaRows,
@@ -14,6 +17,7 @@ import {
   type NameRule,
   paliGemma2Rows,
   type PaliGemmaConfig,
+  paliGemmaConfig,
   paliGemmaFromHf,
   paliGemmaNames,
   paliGemmaRedundant,
@@ -21,7 +25,6 @@ import {
   paliGemmaToHf,
   type TensorRow,
 } from "@tessera/convert";
-import { gemmaConfig, type HfConfig, llamaConfig, paliGemmaConfig } from "@tessera/hub";
 import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { GemmaBackbone } from "./gemma.ts";
 import { Llama3Backbone } from "./llama.ts";

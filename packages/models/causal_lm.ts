@@ -5,7 +5,9 @@
  */
 import type { HostTensor, Tensor } from "@tessera/core";
 import { layerOf, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
-import { type ChatMessage, type Folder, folderOf, parseHandle, type Tokenizer } from "@tessera/hub";
+import { type Folder, folderOf } from "@tessera/files";
+import { parseHandle } from "@tessera/hub";
+import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
 import {
   enableLora,
   loadAdapter,

@@ -1,6 +1,8 @@
 /** What the causal language model task takes: how it is made, how it loads, encodes and generates. */
 import type { HostTensor } from "@tessera/core";
-import type { DownloadReporter, Folder, Tokenizer } from "@tessera/hub";
+import type { Folder } from "@tessera/files";
+import type { DownloadReporter } from "@tessera/hub";
+import type { Tokenizer } from "@tessera/tokenizer";
 import type { Distribution } from "@tessera/mesh";
 import type { Backend } from "@tessera/runtime";
 import type { DatasetOptions, EncodeOptions } from "@tessera/train";

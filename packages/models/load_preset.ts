@@ -1,6 +1,6 @@
 /** Making a task of a preset, a handle or a folder: found or downloaded, checked, and only then given its weights. */
-import { loadWeights } from "@tessera/convert";
-import { type Folder, folderOf, openCheckpoint, readGenerationConfig, readHfConfig } from "@tessera/hub";
+import { loadWeights, readGenerationConfig, readHfConfig } from "@tessera/convert";
+import { type Folder, folderOf, openCheckpoint } from "@tessera/files";
 import { distribution } from "@tessera/mesh";
 import { disposeValues, initialize } from "@tessera/nn";
 import { buildModel } from "./architectures.ts";

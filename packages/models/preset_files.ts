@@ -1,5 +1,7 @@
 /** The files of a checkpoint folder beside its weights. */
-import { type Folder, loadTokenizer, textFiles, type Tokenizer, writeText } from "@tessera/hub";
+import { type Folder, writeText } from "@tessera/files";
+import { textFiles } from "@tessera/hub";
+import { loadTokenizer, type Tokenizer } from "@tessera/tokenizer";
 
 /**
  * The tokenizer of a checkpoint folder; `null` when it has none.

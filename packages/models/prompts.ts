@@ -1,6 +1,6 @@
 /** Prompts as people write them, text alone or with a picture, and as tokens. */
 import type { HostTensor } from "@tessera/core";
-import type { Tokenizer } from "@tessera/hub";
+import type { Tokenizer } from "@tessera/tokenizer";
 import { type ImageEncoding, pictureTensor } from "@tessera/train";
 import { type ImageSource, readPicture, squarePixels } from "@tessera/vision";
 import type { ImageInputs } from "./backbone.ts";

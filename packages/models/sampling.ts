@@ -1,5 +1,6 @@
 /** How tokens are chosen: the samplers that there are, their options, and a draw from a row of logits. */
-import { foldIn, nearestName, type RandomKey, randomKey, uniform } from "@tessera/core";
+import { foldIn, type RandomKey, randomKey, uniform } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 import { filterLogits, type FilterSettings, type Logits, maximum } from "./logit_filters.ts";
 
 /** How tokens are chosen, as users say it. */

@@ -1,5 +1,5 @@
 /** Text generation: what users ask for, checked, and what comes out, as text. */
-import { type ChatMessage, textStream, type Tokenizer } from "@tessera/hub";
+import { type ChatMessage, textStream, type Tokenizer } from "@tessera/tokenizer";
 import type { Backend } from "@tessera/runtime";
 import type { TextConfig } from "./architectures.ts";
 import type { Backbone } from "./backbone.ts";

@@ -1,5 +1,5 @@
 /** The table that `summary()` prints: layers, shapes and parameter counts. No weights are needed for it. */
-import { formatBytes, formatCount, formatTable } from "@tessera/core";
+import { formatBytes, formatCount, formatTable } from "@tessera/text";
 import type { Variable } from "./variable.ts";
 
 /** Parameter counts of a model. */

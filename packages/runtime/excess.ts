@@ -1,5 +1,6 @@
 /** Saying what is too large for a device. */
-import { formatBytes, formatType } from "@tessera/core";
+import { formatType } from "@tessera/core";
+import { formatBytes } from "@tessera/text";
 import type { Excess } from "./backend.ts";
 
 /** A tensor that is too large, as a sentence says it: what it is, its type and size, and the limit. */

@@ -1,7 +1,7 @@
 /** Backends by name: what configuration switches between. */
 import type { Backend } from "@tessera/runtime";
 import type { CudaPresence } from "@tessera/backend-onnx";
-import { nearestName } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 import { findCuda, openCuda, openOnnx, processorBackend } from "./native.ts";
 
 /** How a backend is opened. */

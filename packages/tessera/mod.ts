@@ -20,59 +20,105 @@
 export { backendNames, chooseBackend, openBackend } from "./backends.ts";
 export type { BackendChoice, BackendName, BackendOptions } from "./backends.ts";
 export { planTraining, suggestMeshes } from "./plan.ts";
+export { editDistance, nearestName } from "@tessera/text";
+export { formatBytes, formatCount, formatDuration, formatNumber } from "@tessera/text";
+export { displayWidth, fitText, formatTable } from "@tessera/text";
+export type { Column, TableOptions } from "@tessera/text";
+export { progress, renderProgress, standardErrorStream } from "@tessera/text";
+export type { Progress, ProgressFields, ProgressOptions, ProgressState, ProgressStream } from "@tessera/text";
 export * from "@tessera/core";
 export * from "@tessera/mesh";
 export * from "@tessera/runtime";
-export * from "@tessera/nn";
-export * from "@tessera/lora";
-export * from "@tessera/convert";
-export * from "@tessera/models";
-export * from "@tessera/train";
-export * from "@tessera/vision";
 export {
   blobFolder,
   checkJson,
-  checkPush,
-  downloadRepository,
   fetchFolder,
-  loadTokenizer,
   openCheckpoint,
   openSafetensors,
-  parseHandle,
   parseJson,
+  readJson,
+  writeCheckpoint,
+  writeSafetensors,
+} from "@tessera/files";
+export type { BlobFolder, Checkpoint, FileEntry, Folder, NamedBlob, TensorSource, TensorStore } from "@tessera/files";
+export { loadTokenizer } from "@tessera/tokenizer";
+export type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
+export {
+  checkPush,
+  downloadRepository,
+  parseHandle,
   prepareRepository,
   pushToHub,
-  readHfConfig,
-  readJson,
   repositoryToPush,
   showDownloads,
   showPushes,
-  torchDtypeOf,
-  writeCheckpoint,
-  writeSafetensors,
 } from "@tessera/hub";
 export type {
-  BlobFolder,
   CardSection,
-  ChatMessage,
-  Checkpoint,
   Download,
   DownloadOptions,
   DownloadReporter,
   EnvironmentReader,
-  FileEntry,
-  Folder,
-  HfConfig,
   ModelCardDetails,
-  NamedBlob,
   Pushed,
   PushKind,
   PushOptions,
   PushReporter,
   PushTarget,
-  TensorSource,
-  TensorStore,
-  Tokenizer,
   UploadProgress,
   Visibility,
 } from "@tessera/hub";
+export * from "@tessera/nn";
+export {
+  checkCheckpoint,
+  gemma2Rows,
+  gemmaAttentionScale,
+  gemmaFromHf,
+  gemmaLayerTypes,
+  gemmaRedundant,
+  gemmaRows,
+  gemmaToHf,
+  layerOf,
+  llamaFromHf,
+  llamaHeadDim,
+  llamaRedundant,
+  llamaRows,
+  llamaToHf,
+  loadWeights,
+  mergedShape,
+  moduleOf,
+  pair,
+  paliGemma2Rows,
+  paliGemmaFromHf,
+  paliGemmaNames,
+  paliGemmaRedundant,
+  paliGemmaRows,
+  paliGemmaToHf,
+  readHfConfig,
+  saveWeights,
+  tableName,
+  torchDtypeOf,
+  translate,
+} from "@tessera/convert";
+export type {
+  DynamicRope,
+  GemmaConfig,
+  HfConfig,
+  LinearRope,
+  LlamaConfig,
+  LlamaRopeFields,
+  LlamaRopeScaling,
+  LoadOptions,
+  NameRule,
+  Pairing,
+  PaliGemmaConfig,
+  SaveOptions,
+  SiglipConfig,
+  TensorRow,
+  TextFields,
+  YarnRope,
+} from "@tessera/convert";
+export * from "@tessera/vision";
+export * from "@tessera/lora";
+export * from "@tessera/train";
+export * from "@tessera/models";

@@ -6,7 +6,7 @@
  * the peak falls on step `warmupSteps`, from where the decay runs and reaches its end at step `totalSteps`.
  */
 
-import { nearestName } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 
 /** What every schedule has. */
 export interface PeakedSchedule {

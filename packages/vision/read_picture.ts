@@ -1,5 +1,5 @@
 /** From an image file to what a vision tower sees. */
-import { type FileEntry, fileOf } from "@tessera/hub";
+import { type FileEntry, fileOf } from "@tessera/files";
 import { decodeImage, type Picture } from "./decode.ts";
 import { resizeBicubic } from "./resize.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openSafetensors } from "@tessera/hub";
+import { openSafetensors } from "@tessera/files";
 import { readPicture, squarePixels } from "./read_picture.ts";
 import { decodeImage } from "./decode.ts";
 import { readImageHeader } from "./header.ts";

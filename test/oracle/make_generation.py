@@ -7,7 +7,7 @@ Writes `test/goldens/generation/`:
     golden.json           {"made_with", "cases": [{"name", "checkpoint", "prompts", "options", "stops", "answers"}],
                            "texts": [{"prompt", "stops", "tokens", "answer"}]}
     filters.safetensors   logits float32 [rows, vocab], and per setting, named by its JSON, the filtered logits
-    text/                 a checkpoint of the vocabulary of `packages/hub/testdata/tokenizer/gemma`, for `texts`
+    text/                 a checkpoint of the vocabulary of `packages/tokenizer/testdata/gemma`, for `texts`
 
 `options` are those of Tessera, `stops` the end-of-text tokens, and answers leave out the token that ended them. A case is
 written only if the model in float64 gives the same answer, so that none hangs on rounding. Contrastive search, which
@@ -33,7 +33,7 @@ from transformers.generation import (  # noqa: E402
 )
 
 FOLDER = GOLDENS / "generation"
-TOKENIZER = GOLDENS.parents[1] / "packages/hub/testdata/tokenizer/gemma"
+TOKENIZER = GOLDENS.parents[1] / "packages/tokenizer/testdata/gemma"
 CHECKPOINTS = ["gemma/gemma1_mha", "gemma/gemma2_gqa", "gemma/gemma2_mqa_padded", "llama/llama3_gqa"]
 NEW_TOKENS = 20
 PROMPT = 7

@@ -2,7 +2,7 @@
 
     python make_tokenizer.py [name ...]
 
-Writes `packages/hub/testdata/tokenizer/<name>/`: `tokenizer.json` and `tokenizer_config.json` as a checkpoint has them, and
+Writes `packages/tokenizer/testdata/<name>/`: `tokenizer.json` and `tokenizer_config.json` as a checkpoint has them, and
 
     golden.json   {"made_with", "texts": [{"text", "ids", "with_special", "decoded", "without_special"}],
                    "decodes": [{"ids", "text"}], "chats": [{"messages", "add_generation_prompt", "text"}]}
@@ -24,7 +24,7 @@ quiet_transformers()
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 
-FOLDER = Path(__file__).resolve().parents[2] / "packages/hub/testdata/tokenizer"
+FOLDER = Path(__file__).resolve().parents[2] / "packages/tokenizer/testdata"
 
 CORPUS = [
     "The river rose in the night and the bridge was closed before the morning train.",

@@ -102,7 +102,7 @@ export async function withSavedModel(
   });
 }
 
-const tokenizerFolder = new URL("../../packages/hub/testdata/tokenizer/gemma/", import.meta.url);
+const tokenizerFolder = new URL("../../packages/tokenizer/testdata/gemma/", import.meta.url);
 
 /** Runs a test with a folder that holds a checkpoint of `tinyModel` and a tokenizer. */
 export async function withCheckpoint(

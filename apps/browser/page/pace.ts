@@ -1,5 +1,5 @@
 /** How fast work goes, and how long it will take. */
-import { formatDuration } from "@tessera/core";
+import { formatDuration } from "@tessera/text";
 
 /** Measures the pace of work that comes in equal parts; the first part, which prepares the programs, does not count. */
 export class Pace {

@@ -1,5 +1,5 @@
 /** The page: shows what the worker does, and tells it what the user wants. */
-import { formatBytes, formatCount, formatDuration } from "@tessera/core";
+import { formatBytes, formatCount, formatDuration } from "@tessera/text";
 import { finetuning } from "@tessera/finetune/recipe";
 import { adviceFor, isEngineGone } from "./advice.ts";
 import { Answers } from "./answers.ts";

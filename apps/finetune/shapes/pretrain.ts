@@ -9,7 +9,7 @@
  * bytes. Another processor rounds in other places and ends near the same loss.
  */
 import { parseArgs } from "node:util";
-import { folderOf } from "@tessera/hub";
+import { folderOf } from "@tessera/files";
 import {
   adamW,
   CausalLM,

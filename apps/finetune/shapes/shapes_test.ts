@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CausalLM, intersectionOverUnion, openBackend, parseDetections, readPicture } from "tessera";
-import { loadTokenizer } from "@tessera/hub";
+import { loadTokenizer } from "@tessera/tokenizer";
 import { createRandom } from "../tiny/random.ts";
 import { examplesOf } from "./generate.ts";
 import { rasterize } from "./raster.ts";

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { loadTokenizer } from "@tessera/hub";
+import { loadTokenizer } from "@tessera/tokenizer";
 import { generateFiles } from "./generate.ts";
 import { pretrainingText } from "./pretraining.ts";
 import { architecture } from "./recipe.ts";

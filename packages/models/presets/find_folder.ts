@@ -5,13 +5,12 @@
  * `TESSERA_MODELS` names, or `models` in the working folder; then the cache that Hugging Face's own tools share, in the folder
  * that `HF_HUB_CACHE` or `HF_HOME` names, or `.cache/huggingface` of the user's home. What is nowhere is downloaded to that cache.
  */
+import { environmentVariable, isFolder } from "@tessera/files";
 import {
   cachedSnapshot,
   type DownloadOptions,
   downloadRepository,
   type EnvironmentReader,
-  environmentVariable,
-  isFolder,
   repositoryFolder,
   showDownloads,
 } from "@tessera/hub";

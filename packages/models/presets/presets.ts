@@ -1,5 +1,5 @@
 /** All presets, and how one is found by its name. */
-import { nearestName } from "@tessera/core";
+import { nearestName } from "@tessera/text";
 import { parseHandle, type RepositoryHandle } from "@tessera/hub";
 import type { BuildOptions, BuiltModel } from "../architectures.ts";
 import { gemmaPresets } from "./gemma_presets.ts";

@@ -15,7 +15,7 @@ import {
   type TensorSource,
   writeSafetensors,
   writeText,
-} from "@tessera/hub";
+} from "@tessera/files";
 import { z } from "zod";
 import type { History, Progress } from "../history.ts";
 import type { RunSettings } from "./run_settings.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { hostTensor } from "@tessera/core";
-import { blobFolder, type FileEntry, type Folder, folderOf, type TensorSource } from "@tessera/hub";
+import { blobFolder, type FileEntry, type Folder, folderOf, type TensorSource } from "@tessera/files";
 import {
   listCheckpoints,
   openTensors,

@@ -1,6 +1,6 @@
 /** Saving a training now and then, and going on from where it was saved. */
 import { formatType, sameType } from "@tessera/core";
-import { type Folder, folderOf, hostTypeOf, type TensorSource, type TensorStore } from "@tessera/hub";
+import { type Folder, folderOf, hostTypeOf, type TensorSource, type TensorStore } from "@tessera/files";
 import { putBlocks, type Variable, whereOf } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { createPacer } from "../data/pace.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { onnxBackend } from "@tessera/backend-onnx";
 import { type FloatDType, toFloat32 } from "@tessera/core";
-import { blobFolder, openSafetensors } from "@tessera/hub";
+import { blobFolder, openSafetensors } from "@tessera/files";
 import { disposeValues } from "@tessera/nn";
 import { createDataset, type Dataset } from "../data/batches.ts";
 import type { History, StepReport } from "../history.ts";

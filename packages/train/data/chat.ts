@@ -7,7 +7,7 @@
  * its content is reported instead of learned wrongly.
  */
 
-import type { ChatMessage, Tokenizer } from "@tessera/hub";
+import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
 
 /** A stretch of rendered text, encoded on its own so that tokens never span its ends. */
 export interface ChatSegment {

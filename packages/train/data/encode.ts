@@ -5,7 +5,7 @@
  * given the encoded prompt and writes on from there. Long work gives other tasks a turn every few milliseconds.
  */
 
-import type { Tokenizer } from "@tessera/hub";
+import type { Tokenizer } from "@tessera/tokenizer";
 import { type ChatSegment, chatSegments, controlTokens } from "./chat.ts";
 import type { Example } from "./example.ts";
 import { createPacer } from "./pace.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { ChatMessage, Tokenizer } from "@tessera/hub";
+import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
 import { encodeExamples, type EncodeOptions, textChunks } from "./encode.ts";
 import { parseExample } from "./example.ts";
 import { characterTokenizer, turnTemplate } from "./testing.ts";

@@ -6,8 +6,8 @@
  * and what would be right.
  */
 
-import { nearestName } from "@tessera/core";
-import type { ChatMessage } from "@tessera/hub";
+import { nearestName } from "@tessera/text";
+import type { ChatMessage } from "@tessera/tokenizer";
 
 /** A question and the answer to learn. */
 export interface PromptExample {

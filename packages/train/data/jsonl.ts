@@ -5,7 +5,7 @@
  * being UTF-8.
  */
 
-import { type FileEntry, fileOf, pathBeside } from "@tessera/hub";
+import { type FileEntry, fileOf, pathBeside } from "@tessera/files";
 import { type Example, parseExample } from "./example.ts";
 
 const newline = 10;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { blobFolder } from "@tessera/hub";
+import { blobFolder } from "@tessera/files";
 import fc from "fast-check";
 import type { Example } from "./example.ts";
 import { loadExamples, readExamples } from "./jsonl.ts";

@@ -1,4 +1,4 @@
-import type { ChatMessage, Tokenizer } from "@tessera/hub";
+import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
 
 /** The special tokens of a `characterTokenizer`, by id. */
 export const specialTokens = ["<pad>", "<bos>", "<eos>", "<turn>", "<end>"];

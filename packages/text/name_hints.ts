@@ -1,5 +1,5 @@
 /** The ends of error messages: a hint at the likely name, and a short list of names. */
-import { nearestName } from "@tessera/core";
+import { nearestName } from "./nearest.ts";
 
 /** A hint such as `, did you mean "width"?` for the end of an error message, or nothing. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {

@@ -6,8 +6,7 @@
  */
 import { z } from "zod";
 import type { DType, FloatDType } from "@tessera/core";
-import { type Folder, folderOf } from "./files.ts";
-import { checkJson, parseJson, readJson, readTextIfPresent } from "./json_file.ts";
+import { checkJson, type Folder, folderOf, parseJson, readJson, readTextIfPresent } from "@tessera/files";
 
 /** The `config.json` of a checkpoint, before an architecture makes sense of it. */
 export interface HfConfig {

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { sha256 as browserSha256 } from "./browser_sha256.ts";
 import { countedBlob, diskFile } from "./disk.ts";
-import { sha256 } from "./sha256.ts";
-import { withFolder } from "./testdata/temp_folder.ts";
+import { withFolder } from "./testing.ts";
 
 const bytes = Uint8Array.from({ length: 700_000 }, (_, i) => i * i);
 
@@ -58,17 +55,4 @@ Deno.test("a blob of a file that is cut short while it is read is an error, not 
       message: `Cannot read "${path}-none": there is no such file`,
     });
     await assert.rejects(diskFile(path.slice(0, -5)).blob(), { message: /it is not a file$/ });
-  }));
-
-Deno.test("sha256() is the digest of a blob on disk and in memory, in a browser too", () =>
-  withBlob(async (blob) => {
-    const expected = createHash("sha256").update(bytes).digest("hex");
-    for (const content of [blob, new Blob([bytes])]) {
-      for (const digest of [sha256, browserSha256]) {
-        let read = 0;
-        assert.equal(await digest(content, (count) => read += count), expected);
-        assert.equal(read, bytes.length);
-      }
-    }
-    assert.equal(await sha256(new Blob()), createHash("sha256").digest("hex"));
   }));

@@ -9,7 +9,7 @@
 import { z } from "zod";
 import type { FloatDType } from "@tessera/core";
 import { type HfConfig, padTokenId, type Rope, ropeOf, tokenIds, torchDtypeOf } from "./hf_config.ts";
-import { checkJson } from "./json_file.ts";
+import { checkJson } from "@tessera/files";
 
 /** How a Llama stretches its rotary embedding, in the names of `config.json`. */
 export type HfLlamaRope = HfLinearRope | HfDynamicRope | HfYarnRope | HfLlama3Rope;

@@ -5,9 +5,16 @@
 import { ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Engine } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { type ChatMessage, type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
-import { type FileEntry, type Folder, folderOf } from "./files.ts";
-import { checkJson, parseJson, readJson, readTextIfPresent } from "./json_file.ts";
-import { listNames } from "./name_hints.ts";
+import {
+  checkJson,
+  type FileEntry,
+  type Folder,
+  folderOf,
+  parseJson,
+  readJson,
+  readTextIfPresent,
+} from "@tessera/files";
+import { listNames } from "@tessera/text";
 
 /** How a text becomes tokens. */
 export interface EncodeOptions {

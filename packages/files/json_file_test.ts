@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import { checkJson, parseJson, readJson } from "./json_file.ts";
-import { withFolder } from "./testdata/temp_folder.ts";
+import { withFolder } from "./testing.ts";
 
 const schema = z.looseObject({
   vocab_size: z.number(),

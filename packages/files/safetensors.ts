@@ -15,7 +15,7 @@ import {
   type TensorType,
 } from "@tessera/core";
 import { type FileBytes, type FileEntry, fileOf, type OpenOptions } from "./files.ts";
-import { didYouMean } from "./name_hints.ts";
+import { didYouMean } from "@tessera/text";
 import {
   headerLength,
   parseHeader,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
-import { type Files, withFolder } from "./testdata/temp_folder.ts";
+import { type Files, withFolder } from "@tessera/files/testing";
 
 /** What the Python libraries do, as written by `test/oracle/make_tokenizer.py`. */
 interface Golden {
@@ -19,7 +19,7 @@ interface Golden {
   }[];
 }
 
-const testdata = `${import.meta.dirname}/testdata/tokenizer`;
+const testdata = `${import.meta.dirname}/testdata`;
 
 async function readJsonFile(name: string): Promise<Record<string, unknown>> {
   return JSON.parse(await Deno.readTextFile(`${testdata}/${name}`));

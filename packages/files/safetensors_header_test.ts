@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openSafetensors } from "./safetensors.ts";
-import { safetensorsBytes, withFolder } from "./testdata/temp_folder.ts";
+import { safetensorsBytes, withFolder } from "./testing.ts";
 
 const tensor = { dtype: "F32", shape: [2], data_offsets: [0, 8] };
 const data = new Uint8Array(8);

@@ -10,7 +10,7 @@ import { z } from "zod";
 import type { FloatDType } from "@tessera/core";
 import { gemmaConfig, type HfGemmaConfig } from "./gemma_config.ts";
 import { type HfConfig, padTokenId, tokenIds, torchDtypeOf } from "./hf_config.ts";
-import { checkJson } from "./json_file.ts";
+import { checkJson } from "@tessera/files";
 
 /** The configuration of a SigLIP vision tower, with every default filled in. */
 export interface HfSiglipConfig {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openCheckpoint } from "./checkpoint.ts";
-import { safetensorsBytes, withFolder } from "./testdata/temp_folder.ts";
+import { safetensorsBytes, withFolder } from "./testing.ts";
 
 /** A file with one float32 per name: 0, 1, … from `first`. */
 function shard(names: readonly string[], first = 0): Uint8Array {

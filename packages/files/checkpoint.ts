@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { HostTensor } from "@tessera/core";
 import { type Folder, folderOf, type OpenOptions } from "./files.ts";
 import { readJson } from "./json_file.ts";
-import { didYouMean, listNames } from "./name_hints.ts";
+import { didYouMean, listNames } from "@tessera/text";
 import {
   openSafetensors,
   type Range,

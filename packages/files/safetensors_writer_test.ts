@@ -3,7 +3,7 @@ import { type HostTensor, hostTensor } from "@tessera/core";
 import { openCheckpoint } from "./checkpoint.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { type TensorSource, writeCheckpoint, writeSafetensors } from "./safetensors_writer.ts";
-import { withFolder } from "./testdata/temp_folder.ts";
+import { withFolder } from "./testing.ts";
 
 function source(name: string, tensor: HostTensor): TensorSource {
   return { name, type: { dtype: tensor.dtype, shape: tensor.shape }, read: () => tensor };

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { textStream } from "./text_stream.ts";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 
-const testdata = `${import.meta.dirname}/testdata/tokenizer`;
+const testdata = `${import.meta.dirname}/testdata`;
 
 const awkward = [
   "naïve café 日本語とカタカナ",

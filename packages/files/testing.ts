@@ -3,7 +3,7 @@ export type Files = Readonly<Record<string, unknown>>;
 
 /** Runs a test in a folder with these files, and removes the folder. */
 export async function withFolder(files: Files, run: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "tessera-hub-" });
+  const folder = await Deno.makeTempDir({ prefix: "tessera-test-" });
   try {
     for (const [name, content] of Object.entries(files)) {
       const path = `${folder}/${name}`;

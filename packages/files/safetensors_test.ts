@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { bfloat16Bits, type HostTensor, hostTensor, sizeOf } from "@tessera/core";
 import { openSafetensors, type Range, type SafetensorsFile } from "./safetensors.ts";
-import { safetensorsBytes, withFolder } from "./testdata/temp_folder.ts";
+import { safetensorsBytes, withFolder } from "./testing.ts";
 
 /** Every behaviour holds for memory maps and for positioned reads. */
 const ways = [{ name: "mapped", map: true }, { name: "read", map: false }];

@@ -2,9 +2,8 @@
  * Reading JSON files that people edit and tools write: every complaint names the file, and the line or the field.
  */
 import { z } from "zod";
-import { nearestName } from "@tessera/core";
+import { didYouMean, nearestName } from "@tessera/text";
 import { type FileEntry, fileOf } from "./files.ts";
-import { didYouMean } from "./name_hints.ts";
 
 /**
  * A JSON file, checked against a schema.

@@ -18,7 +18,7 @@ import {
   tokenIds,
   torchDtypeOf,
 } from "./hf_config.ts";
-import { checkJson } from "./json_file.ts";
+import { checkJson } from "@tessera/files";
 
 /** The configuration of a Gemma 1 or Gemma 2 checkpoint, with every default filled in. */
 export interface HfGemmaConfig {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { layerTypesOf, readGenerationConfig, readHfConfig, ropeOf, torchDtypeOf } from "./hf_config.ts";
-import { withFolder } from "./testdata/temp_folder.ts";
+import { withFolder } from "@tessera/files/testing";
 
 Deno.test("readHfConfig() keeps every field and names what is missing", async () => {
   const raw = { model_type: "gemma2", architectures: ["X"], extra: 1 };

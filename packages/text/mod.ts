@@ -1,0 +1,13 @@
+/**
+ * What messages and consoles share: nearest names, figures, tables, progress lines and the widths of texts.
+ *
+ * @module
+ */
+export { didYouMean, listNames } from "./name_hints.ts";
+export { editDistance, nearestName } from "./nearest.ts";
+export { formatBytes, formatCount, formatDuration, formatNumber } from "./numbers.ts";
+export { progress, renderProgress, standardErrorStream } from "./progress.ts";
+export type { Progress, ProgressFields, ProgressOptions, ProgressState, ProgressStream } from "./progress.ts";
+export { formatTable } from "./table.ts";
+export type { Column, TableOptions } from "./table.ts";
+export { displayWidth, fitText } from "./width.ts";
