@@ -1,6 +1,6 @@
 /** The programs of real models at real sizes, gone through without data: what some GPU cannot take, or an i32 not count, is found. */
 import assert from "node:assert/strict";
-import { checkPrograms } from "@tessera/backend-webgpu/testing";
+import { checkPrograms } from "@tessera/wgsl-threads";
 import {
   adamW,
   type Backbone,

@@ -15,6 +15,7 @@ export const layers: readonly (readonly string[])[] = [
   ["packages/mesh"],
   ["packages/runtime"],
   ["packages/backend-onnx", "packages/backend-webgpu"],
+  ["packages/wgsl-threads"],
   ["packages/files"],
   ["packages/tokenizer"],
   ["packages/hub"],

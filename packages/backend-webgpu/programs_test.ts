@@ -6,7 +6,7 @@ import { webgpuBackend } from "./backend.ts";
 import { openDevice } from "./device.ts";
 import type { Value } from "./engine.ts";
 import { withGpu } from "./testing.ts";
-import { assertAgrees, blocks, programCases } from "./testing/cases.ts";
+import { assertAgrees, blocks, programCases } from "./testing/program_cases.ts";
 import { webgpuEngine } from "./webgpu_engine.ts";
 import { einsumProduct, einsumProgram } from "./wgsl/matmul.ts";
 import { blockProgram } from "./wgsl/matmul_blocks.ts";

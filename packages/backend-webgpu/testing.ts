@@ -1,13 +1,13 @@
 /**
- * Tests that need a GPU, or a software driver in its place, and tests of programs that need neither.
+ * Tests that need a GPU, or a software driver in its place, and the graphs that programs are tested on, with a GPU and without.
  *
  * @module
  */
 
 import { describeAdapter, isOnProcessor } from "./device.ts";
 
-export { checkPrograms } from "./testing/slow_backend.ts";
-export type { SlowOptions } from "./testing/slow_backend.ts";
+export { assertAgrees, programCases } from "./testing/program_cases.ts";
+export type { ProgramCase, Programs } from "./testing/program_cases.ts";
 
 /** Whether tests on a GPU are what was asked for. */
 const isAskedFor = Deno.env.get("TESSERA_BACKEND") === "webgpu";

@@ -3,9 +3,7 @@
 import type { Graph } from "@tessera/core";
 import type { Backend, CompileOptions, Device } from "@tessera/runtime";
 import { virtualDevices } from "@tessera/runtime/support";
-import { backendOver, webgpuTarget } from "../backend.ts";
-import { TfjsBuffer } from "../buffer.ts";
-import { compileGraph } from "../executable.ts";
+import { backendOver, compileGraph, TfjsBuffer, webgpuTarget } from "@tessera/backend-webgpu/programs";
 import { slowEngine } from "./slow_engine.ts";
 
 /** How it is set up, as `webgpuBackend`. */

@@ -1,5 +1,5 @@
 /**
- * Programs in WGSL as JavaScript in which threads can wait for each other: the part of the language that this package writes,
+ * Programs in WGSL as JavaScript in which threads can wait for each other: the part of the language that the backend writes,
  * in which names are declared before their use.
  */
 

@@ -4,20 +4,23 @@ import { type DType, hostArray, sizeOf, type TensorType } from "@tessera/core";
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 import type { DataId } from "@tensorflow/tfjs-core";
 import {
+  castProgram,
   fitsBinding,
   isPacked,
   packWords,
+  piecesOf,
+  type Program,
+  type ProgramInput,
   retain,
   rowsPerPart,
   storageOf,
   storedShape,
   unpackWords,
+  type UpdateProgram,
   type Value,
+  type WebgpuEngine,
   wordsOf,
-} from "../engine.ts";
-import type { WebgpuEngine } from "../webgpu_engine.ts";
-import { castProgram } from "../wgsl/element.ts";
-import { piecesOf, type Program, type ProgramInput, type UpdateProgram } from "../wgsl/program.ts";
+} from "@tessera/backend-webgpu/programs";
 import { constantArray, outlineArray, type ProgramArray, SharedArray, type Words } from "./memory.ts";
 import { runThreads } from "./run_threads.ts";
 import { translate, type Translation } from "./translate.ts";

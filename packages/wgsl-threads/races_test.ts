@@ -1,10 +1,10 @@
 /** Every program, thread by thread: no race, no barrier that some threads miss, nothing read that nobody wrote, no place outside. */
 import assert from "node:assert/strict";
-import { assertAgrees, programCases } from "./testing/cases.ts";
-import { outlineArray, SharedArray } from "./testing/memory.ts";
-import { runThreads } from "./testing/run_threads.ts";
-import { slowBackend } from "./testing/slow_backend.ts";
-import { translate } from "./testing/translate.ts";
+import { assertAgrees, programCases } from "@tessera/backend-webgpu/testing";
+import { outlineArray, SharedArray } from "./memory.ts";
+import { runThreads } from "./run_threads.ts";
+import { slowBackend } from "./slow_backend.ts";
+import { translate } from "./translate.ts";
 
 for (const one of programCases) {
   Deno.test(`${one.name}, thread by thread`, () => assertAgrees(slowBackend(one), one));
