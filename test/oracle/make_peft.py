@@ -1,8 +1,8 @@
-"""Makes PEFT LoRA adapters over small Gemma 2 and Llama 3 checkpoints, their logits, and the losses of 15 training steps.
+"""Makes PEFT LoRA adapters over small checkpoints, their logits, and the losses of 15 training steps.
 
     python make_peft.py [name ...]
 
-Run `make_gemma.py` and `make_llama.py` first. Writes `test/goldens/peft/<name>/adapter/` (saved by PEFT), `golden.json` (base checkpoint
+Run the scripts that make the bases first. Writes `test/goldens/peft/<name>/adapter/` (saved by PEFT), `golden.json` (base checkpoint
 and hyperparameters) and `golden.safetensors`:
 
     input_ids        int32   [batch, time]
@@ -54,6 +54,13 @@ ADAPTERS = {
     "llama_biased": {
         "base": "llama/llama_biases_bf16_shards_old", "seed": 25, "r": 2, "alpha": 4, "clip_norm": 0.8,
         "targets": ["q_proj", "o_proj", "up_proj"],
+    },
+    "qwen2_all_linear": {
+        "base": "qwen2/qwen25_window_padded", "seed": 26, "r": 2, "alpha": 4, "clip_norm": 0.8, "targets": ALL_LINEAR,
+    },
+    "qwen3_tied": {
+        "base": "qwen3/qwen3_tied", "seed": 27, "r": 3, "alpha": 3, "clip_norm": 0.5,
+        "targets": ["q_proj", "k_proj", "v_proj", "down_proj"],
     },
 }
 

@@ -23,3 +23,18 @@ def drawn_large(model: torch.nn.Module, seed: int) -> torch.nn.Module:
             values = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(0.9 + 0.3 * values if "norm" in name else values * (0.15 if "embed" in name else 0.25))
     return model
+
+
+def assert_parts_matter(name: str, model: torch.nn.Module, ids: torch.Tensor) -> None:
+    """Fails unless every bias, and every normalization inside attention, moves the logits when it does nothing."""
+    with torch.no_grad():
+        before = model(input_ids=ids).logits
+        for part, idle in {"q_proj.bias": 0, "k_proj.bias": 0, "v_proj.bias": 0, "o_proj.bias": 0, "q_norm": 1, "k_norm": 1}.items():
+            held = {key: value for key, value in model.named_parameters() if part in key}
+            values = {key: value.clone() for key, value in held.items()}
+            for value in held.values():
+                value.fill_(idle)
+            moved = float((model(input_ids=ids).logits - before).abs().max())
+            assert not held or moved > 1e-3, f"{name}: {part} moves the logits by {moved} only"
+            for key, value in held.items():
+                value.copy_(values[key])
