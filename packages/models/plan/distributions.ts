@@ -1,7 +1,7 @@
 /** Distributions as people name them: a mesh by its axes, and a layout by a word or by its expressions. */
 import { DataParallel, DeviceMesh, type Distribution, LayoutMap, type LayoutSpec, ModelParallel } from "@tessera/mesh";
 import { layoutOf } from "@tessera/nn";
-import type { Backbone } from "../backbone.ts";
+import type { Backbone } from "../architecture/backbone.ts";
 
 /** The size of each axis of a mesh by its name, such as `{ batch: 2, model: 8 }`. */
 export type MeshAxes = Readonly<Record<string, number>>;

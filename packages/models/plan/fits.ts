@@ -2,7 +2,7 @@
 import type { Distribution } from "@tessera/mesh";
 import type { Backend } from "@tessera/runtime";
 import { checkTraining } from "@tessera/train";
-import { trainable } from "../forward.ts";
+import { trainable } from "../task/forward.ts";
 import type { Training } from "./plan.ts";
 
 /** What is to run it. */

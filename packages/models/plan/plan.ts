@@ -17,9 +17,9 @@ import {
 } from "@tessera/nn";
 import { cutSteps, type MemoryOfRun, memoryOfSteps, type Steps } from "@tessera/runtime";
 import { accumulatorsOf, type Optimizer, traceTrainStep } from "@tessera/train";
-import type { Backbone } from "../backbone.ts";
-import { cacheVariables } from "../cache.ts";
-import { trainable } from "../forward.ts";
+import type { Backbone } from "../architecture/backbone.ts";
+import { cacheVariables } from "../generation/cache.ts";
+import { trainable } from "../task/forward.ts";
 import type { Hardware } from "./hardware.ts";
 import { type Part, type StepTime, stepTime } from "./step_time.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { enableLora } from "@tessera/lora";
 import { virtualDevices } from "@tessera/mesh";
 import { adamW } from "@tessera/train";
-import { GemmaBackbone } from "../gemma.ts";
+import { GemmaBackbone } from "../gemma/gemma.ts";
 import { devicesOf, distributionFor, type MeshAxes, parseMeshAxes } from "./distributions.ts";
 import { hardware } from "./hardware.ts";
 import { planTraining, type Training } from "./plan.ts";

@@ -1,20 +1,32 @@
 /** All presets, and how one is found by its name. */
-import { nearestName } from "@tessera/text";
+import type { BuildOptions, BuiltModel } from "../architecture/architecture.ts";
 import { parseHandle, type RepositoryHandle } from "@tessera/hub";
-import type { BuildOptions, BuiltModel } from "../architectures.ts";
-import { gemmaPresets } from "./gemma_presets.ts";
-import { llamaPresets } from "./llama_presets.ts";
-import { paliGemmaPresets } from "./pali_gemma_presets.ts";
-import type { Preset, PresetTable } from "./preset.ts";
+import { nearestName } from "@tessera/text";
+import { architectures, type PresetName } from "../registry.ts";
 
-const tables = { ...gemmaPresets, ...llamaPresets, ...paliGemmaPresets };
+/** A published model under KerasHub's name, or its repository's. */
+export interface Preset {
+  /** The repository on Hugging Face that holds its files, such as `google/gemma-2-9b`. */
+  readonly repository: string;
+  /** What it is, in a few words, such as `Gemma 2 9B, instruction-tuned`. */
+  readonly title: string;
+  /** The published number of parameters. */
+  readonly parameters: number;
+  /** Makes the model from the dimensions that are built in, without values. */
+  readonly build: (options: BuildOptions) => BuiltModel;
+}
 
-/** The name of a preset, as KerasHub spells it. */
-export type PresetName = keyof typeof tables;
+const tables = Object.fromEntries(
+  architectures.flatMap((architecture) =>
+    Object.entries(architecture.presets).map(([name, { repository, title, parameters, config, text = {} }]) => {
+      const build = (options: BuildOptions) => architecture.build(config, { ...options, text });
+      return [name, { repository, title, parameters, build }];
+    })
+  ),
+) as Record<PresetName, Preset>;
 
-/** Every preset, by its name under KerasHub. */
-export const presets: PresetTable<PresetName> = tables;
-
+/** Every preset, by its name. */
+export const presets: Readonly<Record<PresetName, Preset>> = tables;
 /** Whether a text is the name of a preset. */
 export function isPresetName(name: string): name is PresetName {
   return Object.hasOwn(presets, name);

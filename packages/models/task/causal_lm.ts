@@ -1,0 +1,452 @@
+/**
+ * The task that people use: a backbone, its tokenizer, and what can be done with them.
+ *
+ * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
+ */
+import type { HostTensor, Tensor } from "@tessera/core";
+import { layerOf, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
+import { type Folder, folderOf } from "@tessera/files";
+import { parseHandle } from "@tessera/hub";
+import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
+import {
+  enableLora,
+  loadAdapter,
+  loraAdapters,
+  type LoraOptions,
+  mergeLora,
+  saveAdapter,
+  unloadLora,
+} from "@tessera/lora";
+import { type Distribution, distribution } from "@tessera/mesh";
+import {
+  disposeValues,
+  type EinsumDense,
+  formatShardings,
+  formatSummary,
+  initialize,
+  type Variable,
+} from "@tessera/nn";
+import type { Backend } from "@tessera/runtime";
+import {
+  type CompileSettings,
+  createDataset,
+  type Dataset,
+  encodeExamples,
+  type Evaluation,
+  Evaluator,
+  type FitOptions,
+  type ForwardBatch,
+  type History,
+  loadExamples,
+  type TrainableModel,
+  Trainer,
+} from "@tessera/train";
+import type { TextConfig } from "../architecture/architecture.ts";
+import type { Backbone, ImageInputs } from "../architecture/backbone.ts";
+import type {
+  CausalLMParts,
+  ChatGenerateOptions,
+  DataOptions,
+  FromPresetOptions,
+  GenerateOptions,
+  HubOptions,
+} from "./causal_lm_options.ts";
+import { checkImages, checkTokens } from "../generation/check_inputs.ts";
+import { distribute } from "./distribute.ts";
+import { hiddenStates, trainingStates } from "./forward.ts";
+import { generationDefaults } from "../generation/generation_defaults.ts";
+import { loadPreset } from "./load_preset.ts";
+import { copyTextFiles, writeConfig } from "./preset_files.ts";
+import { folderOfPreset } from "../presets/find_folder.ts";
+import type { PresetName } from "../presets/presets.ts";
+import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
+import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
+import { TextGenerator } from "../generation/text_generation.ts";
+
+/** A causal language model: generates, scores, and is fine-tuned. */
+export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
+  /** The name that messages and tables use. */
+  readonly name: string;
+  /** The architecture, without the head that predicts tokens. */
+  readonly backbone: B;
+  /** What the model runs on. */
+  readonly backend: Backend;
+  /** What the checkpoint's config says of texts. */
+  readonly text: TextConfig;
+  readonly #parts: CausalLMParts;
+  readonly #generator: TextGenerator;
+  readonly #scorer: Scorer;
+  #trainer: Trainer | null = null;
+  #evaluator: Evaluator | null = null;
+  /** The end of the moves before this one. */
+  #moved: Promise<void> = Promise.resolve();
+
+  /** Makes a task from its parts; variables may still be without values. */
+  constructor(parts: CausalLMParts & { readonly model: { readonly backbone: B } }) {
+    this.backbone = parts.model.backbone;
+    this.name = this.backbone.name.replace(/_backbone$/, "_causal_lm");
+    this.backend = parts.backend;
+    this.text = parts.model.text;
+    this.#parts = parts;
+    const { backbone, backend, name, text } = this;
+    const defaults = parts.generation ?? generationDefaults(null);
+    this.#generator = new TextGenerator({ name, backbone, backend, text, tokenizer: parts.tokenizer, defaults });
+    const logits = (hidden: Tensor) => backbone.logits(hidden);
+    this.#scorer = new Scorer({ hidden: (inputs) => hiddenStates(this.backbone, inputs), logits }, backend);
+  }
+
+  /**
+   * Loads a preset of that name, a handle such as `hf://google/gemma-2-9b`, which is downloaded where it is not on this machine, or
+   * a checkpoint folder in Hugging Face's format, whatever its architecture; a browser has folders of picked files,
+   * `blobFolder(files)`.
+   *
+   * With `loadWeights: false` no weights are downloaded, and nothing at all of a preset, which then has no tokenizer.
+   *
+   * @throws {RangeError} when it is neither the name of a preset nor a folder, or when the backend's devices cannot take a weight.
+   * @throws {Error} when a preset's files are not on this machine and cannot be downloaded; when a file is missing or damaged, or when config and weights do not fit together. Nothing stays loaded.
+   */
+  static async fromPreset(
+    preset: PresetName | (string & NonNullable<unknown>) | Folder,
+    options: FromPresetOptions,
+  ): Promise<CausalLM> {
+    return await loadPreset(preset, options, (parts) => new CausalLM(parts));
+  }
+
+  /** All variables, those of adapters included. */
+  get variables(): readonly Variable[] {
+    return this.backbone.variables;
+  }
+
+  /** The layers that an adapter can be attached to. */
+  get denses(): readonly EinsumDense[] {
+    return this.backbone.denses;
+  }
+
+  /** The number of tokens in the vocabulary. */
+  get vocabularySize(): number {
+    return this.backbone.vocabularySize;
+  }
+
+  /** The pictures that the model takes with each prompt; `undefined` when it takes none. */
+  get images(): ImageInputs | undefined {
+    return this.backbone.images;
+  }
+
+  /** What tells checkpoints of its training apart, beside its variables: what it computes in, and its adapters. */
+  get identity(): Readonly<Record<string, unknown>> {
+    const adapters = loraAdapters(this).map(({ layer, adapter: { layout, rank, alpha } }) =>
+      [layer.path, `${layout}, rank ${rank}, alpha ${alpha}`] as const
+    );
+    return { compute: this.backbone.compute, adapters: Object.fromEntries(adapters) };
+  }
+
+  /** The longest text, in tokens. */
+  get contextLength(): number {
+    return this.text.contextLength;
+  }
+
+  /**
+   * Turns text into tokens.
+   *
+   * @throws {Error} when the checkpoint has no tokenizer.
+   */
+  get tokenizer(): Tokenizer {
+    return this.#generator.tokenizer;
+  }
+
+  /** The trainer that `compile` made; `null` before. */
+  get trainer(): Trainer | null {
+    return this.#trainer;
+  }
+
+  /**
+   * The final hidden states [batch, time, hidden] of tokens [batch, time], within a program that is being traced. A model that
+   * takes pictures reads what stands before the first token that counts as a prefix.
+   */
+  hidden(batch: ForwardBatch): Tensor {
+    return trainingStates(this.backbone, batch);
+  }
+
+  /** The logits [batch, time, vocabulary] of hidden states, within a program that is being traced. */
+  logits(hidden: Tensor): Tensor {
+    return this.backbone.logits(hidden);
+  }
+
+  /** The table of variables and parameter counts. */
+  summary(options: { readonly width?: number } = {}): string {
+    return formatSummary(this.name, this.variables, options);
+  }
+
+  /**
+   * Where the variables lie, a line each: those of the model, or of one layer, and those of the optimizer once it has made them,
+   * at the first `fit` or with `await lm.trainer.build()`.
+   *
+   * @throws {Error} when no distribution is set.
+   */
+  printSharding(options: { readonly layer?: string } = {}): string {
+    const wanted = this.#wantedDistribution();
+    if (wanted === null) {
+      throw new Error(
+        `Cannot print how "${this.name}" is sharded: no distribution is set; call setDistribution() first`,
+      );
+    }
+    const { layer } = options;
+    const isShown = ({ path }: Variable) => layer === undefined || path.startsWith(`${layer}/`);
+    const slots = this.#trainer?.settings.optimizer.variables ?? [];
+    const isSlotShown = ({ follows }: Variable) => layer === undefined || follows !== null && isShown(follows.variable);
+    return formatShardings([...this.variables.filter(isShown), ...slots.filter(isSlotShown)], wanted);
+  }
+
+  /**
+   * Freezes the model and attaches a trainable low-rank adapter to each targeted layer.
+   *
+   * @throws {RangeError} when the rank or alpha is out of range.
+   * @throws {Error} when the targets match no layer, or when there are adapters already.
+   */
+  enableLora(options: LoraOptions & { readonly seed?: number }): void {
+    enableLora(this, options);
+    // A model that has no values yet gets those of its adapters together with its own.
+    const loaded = loraAdapters(this).filter(({ layer }) => layer.kernel.value !== null);
+    try {
+      initialize(loaded.flatMap(({ adapter }) => adapter.variables), this.backend, { seed: options.seed ?? 0 });
+    } catch (error) {
+      unloadLora(this);
+      throw error;
+    }
+    this.#dropPrograms();
+  }
+
+  /** Folds the adapters into the weights. Throws when there are none. */
+  async mergeLora(): Promise<void> {
+    await this.#distribute();
+    await mergeLora(this, this.backend);
+    this.#dropPrograms();
+  }
+
+  /** Takes the adapters off; the model is as it was before `enableLora`. */
+  unloadLora(): void {
+    unloadLora(this);
+    this.#dropPrograms();
+  }
+
+  /** Saves the adapters as a PEFT adapter folder. Throws when there are none, or when their layout is Keras's. */
+  async saveAdapter(folder: string | Folder): Promise<void> {
+    const { preset, baseModel = preset?.path } = this.#parts;
+    await saveAdapter(folder, this, this.#moduleNames(), baseModel === undefined ? {} : { baseModel });
+  }
+
+  /**
+   * Loads a PEFT adapter folder in place of the adapters that there are, or an adapter of the Hub, such as `hf://owner/adapter`,
+   * which is downloaded where it is not on this machine. Throws when it does not fit the model.
+   */
+  async loadAdapter(from: string | Folder, options: HubOptions = {}): Promise<void> {
+    const isHandle = typeof from === "string" && parseHandle(from) !== null;
+    const folder = isHandle ? await folderOfPreset(from, { ...options, part: "adapter" }) : from;
+    await this.#distribute();
+    await loadAdapter(folder, this, this.#moduleNames(), this.backend);
+    this.#dropPrograms();
+  }
+
+  /**
+   * Writes a checkpoint folder that Transformers loads: `config.json`, weights, and the tokenizer's files.
+   *
+   * @throws {Error} when there are adapters, which a checkpoint does not hold: merge them or save them as an adapter.
+   */
+  async saveToPreset(to: string | Folder, options: SaveOptions = {}): Promise<void> {
+    const folder = folderOf(to);
+    if (loraAdapters(this).length > 0) {
+      throw new Error(
+        `Cannot save "${this.name}" to "${folder.path}": it has LoRA adapters; call mergeLora() first, or saveAdapter() to save them alone`,
+      );
+    }
+    const { model, preset } = this.#parts;
+    const config = model.toHf(options.dtype ?? this.backbone.variableDType);
+    await saveWeights(folder, model.rows, this.variables, options);
+    await writeConfig(folder, config);
+    if (preset !== undefined) await copyTextFiles(preset, folder);
+  }
+
+  /** Says how the model is to be trained, and forgets how it was before. */
+  compile(settings: CompileSettings): void {
+    this.#trainer?.dispose();
+    this.#trainer = new Trainer(this, this.backend, settings);
+  }
+
+  /** Reads and encodes records, or a JSONL file of them, and sorts them into batches. */
+  async dataset(source: Parameters<typeof loadExamples>[0], options: DataOptions): Promise<Dataset> {
+    const { maxLength = this.contextLength, overflow, chat, ...rest } = options;
+    if (maxLength > this.contextLength) {
+      throw new RangeError(
+        `Cannot encode examples of ${maxLength} tokens for "${this.name}": its context holds ${this.contextLength}; lower maxLength`,
+      );
+    }
+    const encoded = await encodeExamples(await loadExamples(source), this.tokenizer, {
+      maxLength,
+      ...(overflow === undefined ? {} : { overflow }),
+      ...(chat === undefined ? {} : { chat }),
+      ...(this.images === undefined ? {} : { images: imageEncoding(this.images) }),
+    });
+    return createDataset(encoded.examples, { padId: this.tokenizer.padId ?? 0, maxLength, ...rest });
+  }
+
+  /**
+   * Trains on a data set; with `checkpoint` it is saved now and then, and goes on after it was stopped.
+   *
+   * @throws {Error} when `compile` was not called, when nothing is trainable, when there is a checkpoint that training cannot go
+   * on from, or when the loss stops being a number.
+   */
+  async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
+    const trainer = this.#compiled("fit");
+    await this.#distribute();
+    return await trainer.fit(dataset, options);
+  }
+
+  /** The loss and accuracy over a data set. Works before `compile`, too. */
+  async evaluate(dataset: Dataset, options: Parameters<Evaluator["evaluate"]>[1] = {}): Promise<Evaluation> {
+    await this.#distribute();
+    this.#evaluator ??= new Evaluator(this, this.backend);
+    return await this.#evaluator.evaluate(dataset, options);
+  }
+
+  /**
+   * Continues prompts: one text for one prompt, a list for a list. A model that takes pictures takes `{ image, prompt }`.
+   *
+   * @throws {RangeError} when a prompt leaves no room in the context, or an option is unknown or out of range.
+   */
+  async generate(prompt: Prompt, options?: GenerateOptions): Promise<string>;
+  async generate(prompts: readonly Prompt[], options?: GenerateOptions): Promise<string[]>;
+  async generate(prompts: Prompt | readonly Prompt[], options: GenerateOptions = {}): Promise<string | string[]> {
+    const isList = Array.isArray(prompts);
+    const encoded = await encodePrompts(isList ? prompts as readonly Prompt[] : [prompts as Prompt], this);
+    await this.#distribute();
+    const texts = await this.#generator.generate(encoded.prompts, { ...options, ...imagesOf(encoded) });
+    return isList ? texts : texts[0]!;
+  }
+
+  /**
+   * Continues prompts given as tokens; gives the new tokens only, without the one that ended them, but with those of a stop string.
+   *
+   * @throws {RangeError} when a prompt is empty or leaves no room in the context, or an option is unknown or out of range.
+   */
+  async generateTokens(prompts: readonly (readonly number[])[], options: GenerateOptions = {}): Promise<number[][]> {
+    await this.#distribute();
+    return await this.#generator.generateTokens(prompts, options);
+  }
+
+  /**
+   * Continues a prompt and gives the text as it comes, in pieces that never break a character and that together are what
+   * `generate` gives. To end the loop ends generation. A search that settles its answer at the end gives it then.
+   *
+   * @throws what `generate` throws, when the first piece is asked for.
+   */
+  async *stream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<string, void> {
+    const encoded = await encodePrompts([prompt], this);
+    await this.#distribute();
+    yield* this.#generator.stream(encoded.prompts[0]!, { ...options, ...imagesOf(encoded) });
+  }
+
+  /**
+   * Answers a conversation, or a text, which stands for a user's message; the checkpoint's own template makes it the prompt.
+   *
+   * @throws {Error} when the checkpoint has no chat template, or its template refuses the messages.
+   * @throws what `generate` throws.
+   */
+  async chat(messages: readonly ChatMessage[] | string, options: ChatGenerateOptions = {}): Promise<string> {
+    const prompt = this.#generator.encodeChat(messages, options);
+    await this.#distribute();
+    const [answer] = await this.#generator.generate([prompt], { ...options, stripPrompt: true });
+    return answer!;
+  }
+
+  /**
+   * Answers a conversation and gives the text as it comes, as `stream` does.
+   *
+   * @throws what `chat` throws, when the first piece is asked for.
+   */
+  async *streamChat(
+    messages: readonly ChatMessage[] | string,
+    options: ChatGenerateOptions = {},
+  ): AsyncGenerator<string, void> {
+    const prompt = this.#generator.encodeChat(messages, options);
+    await this.#distribute();
+    yield* this.#generator.stream(prompt, { ...options, stripPrompt: true });
+  }
+
+  /**
+   * The logits of every token, float32 [batch, time, vocabulary], or, by `mode: "loss"`, the negative log-probability of every
+   * token given those before it, float32 [batch, time]: 0 for the first token and for padding.
+   *
+   * @throws {RangeError} when a token is not in the vocabulary, a row is longer than the context, or a row's image tokens are not
+   * those of its pictures, at its beginning.
+   * @throws {TypeError} when there are pictures and the model takes none, or they are of another size.
+   */
+  async score(inputs: ScoreInputs & { readonly mode?: ScoreMode }): Promise<HostTensor<"float32">> {
+    const { tokenIds, mode = "logits" } = inputs;
+    const tokens = "data" in tokenIds ? tokenIds : tokenTensor(tokenIds);
+    const time = tokens.shape[1]!;
+    if (time > this.contextLength) {
+      throw new RangeError(`Cannot score ${time} tokens with "${this.name}": its context holds ${this.contextLength}`);
+    }
+    checkTokens(tokens.data, this);
+    const rows = Array.from(
+      { length: tokens.shape[0]! },
+      (_, row) => tokens.data.subarray(row * time, (row + 1) * time),
+    );
+    checkImages(inputs.images, rows, this);
+    await this.#distribute();
+    return await this.#scorer.score({ ...inputs, tokenIds: tokens }, mode);
+  }
+
+  /** Frees weights, slots, caches and programs. */
+  dispose(): void {
+    this.#dropPrograms();
+    this.#trainer?.dispose();
+    this.#evaluator?.dispose();
+    disposeValues(this.variables);
+  }
+
+  #wantedDistribution(): Distribution | null {
+    const { distribution: given } = this.#parts;
+    return given === undefined ? distribution() : given;
+  }
+
+  /** Puts the model where the distribution wants it, because that may have been set after the model was loaded. */
+  async #distribute(): Promise<void> {
+    const result = this.#moved.then(async () => {
+      if (await distribute(this, this.backend, this.#wantedDistribution())) this.#dropPrograms();
+    });
+    this.#moved = result.catch(() => {});
+    await result;
+  }
+
+  #compiled(what: string): Trainer {
+    if (this.#trainer === null) {
+      throw new Error(
+        `Cannot ${what} "${this.name}": call compile({ optimizer: adamW({ learningRate: 1e-4 }) }) first`,
+      );
+    }
+    return this.#trainer;
+  }
+
+  #moduleNames() {
+    const { rows, names = [] } = this.#parts.model;
+    return {
+      moduleOf: (path: string) => moduleOf(rows, path),
+      layerOf: (module: string) => layerOf(rows, tableName(module, names)),
+    };
+  }
+
+  /** Programs were compiled for the variables of before; the next call compiles new ones. */
+  #dropPrograms(): void {
+    this.#generator.dispose();
+    this.#scorer.dispose();
+    this.#evaluator?.dispose();
+    this.#evaluator = null;
+    this.#trainer?.dropPrograms();
+  }
+}
+
+/** The pictures of prompts as an option of generation. */
+function imagesOf({ images }: EncodedPrompts): Pick<GenerateOptions, "images"> {
+  return images === undefined ? {} : { images };
+}

@@ -1,0 +1,87 @@
+/** What the causal language model task takes: how it is made, how it loads, encodes and generates. */
+import type { HostTensor } from "@tessera/core";
+import type { Folder } from "@tessera/files";
+import type { DownloadReporter } from "@tessera/hub";
+import type { Tokenizer } from "@tessera/tokenizer";
+import type { Distribution } from "@tessera/mesh";
+import type { Backend } from "@tessera/runtime";
+import type { DatasetOptions, EncodeOptions } from "@tessera/train";
+import type { BuildOptions, BuiltModel } from "../architecture/architecture.ts";
+import type { GenerationDefaults } from "../generation/generation_defaults.ts";
+import type { SamplingOptions } from "../generation/sampling.ts";
+
+/** How what is not on this machine is downloaded from the Hugging Face Hub. */
+export interface HubOptions {
+  /** Who is told of downloads; standard error unless given, nobody when `null`. */
+  readonly reporter?: DownloadReporter | null;
+  /** Ends a download, which the next one goes on with. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a checkpoint is loaded. */
+export interface FromPresetOptions extends BuildOptions, HubOptions {
+  /** What the model runs on. */
+  readonly backend: Backend;
+  /** Whether to load the weights; if not, they are initialised from `seed`. True unless given. */
+  readonly loadWeights?: boolean;
+  /** The seed of weights that are not loaded; 0 unless given. */
+  readonly seed?: number;
+  /** The mesh that the model lies on and how; the one that `setDistribution` sets unless given, `null` for one device. */
+  readonly distribution?: Distribution | null;
+  /** Called after each tensor with the number loaded so far and the number in all. */
+  readonly onProgress?: (loaded: number, total: number) => void;
+}
+
+/** What a task is made from. */
+export interface CausalLMParts {
+  /** The architecture, and its correspondence to checkpoints. */
+  readonly model: BuiltModel;
+  /** What the model runs on. */
+  readonly backend: Backend;
+  /** Turns text into tokens; `null` when the checkpoint has none, so that only tokens can be given. */
+  readonly tokenizer: Tokenizer | null;
+  /** How it generates unless it is told otherwise. */
+  readonly generation?: GenerationDefaults;
+  /** The mesh that the model lies on and how; the one that is set when it is used unless given, `null` for one device. */
+  readonly distribution?: Distribution | null;
+  /** The folder that it was loaded from. */
+  readonly preset?: Folder;
+  /** What its adapters name as their base model: a repository of the Hub; the folder's path unless given. */
+  readonly baseModel?: string;
+}
+
+/** How text is generated. What is left out is as the checkpoint's `generation_config.json` says, and otherwise as said here. */
+export interface GenerateOptions extends SamplingOptions {
+  /** The most tokens to add to each prompt; what the context has room for, but at most 256, unless given. */
+  readonly maxNewTokens?: number;
+  /** The most tokens of prompt and answer together; the model's context unless given. */
+  readonly maxLength?: number;
+  /** Tokens that end a text; those that end texts and turns by the checkpoint unless given, none when empty. */
+  readonly stopTokenIds?: readonly number[];
+  /** Strings that end a text, wherever tokens begin and end; the text is cut before them. */
+  readonly stopStrings?: readonly string[];
+  /** Whether to cut after the stop string instead; false unless given. */
+  readonly keepStopString?: boolean;
+  /** The pictures that prompts given as tokens begin with, values from -1 to 1, [images, size, size, 3]; none when left out. */
+  readonly images?: HostTensor<"float32">;
+  /** Whether to leave the prompt out of the result; false unless given, as in Keras. */
+  readonly stripPrompt?: boolean;
+  /**
+   * Ends generation. Aborted before the first step, the call throws the signal's reason; aborted later, also while the prompt is
+   * read, it ends after the token under way and gives what there is so far.
+   */
+  readonly signal?: AbortSignal;
+  /** Called after each token with the number of tokens so far and the most that there can be. */
+  readonly onToken?: (done: number, total: number) => void;
+}
+
+/** How a chat is answered. */
+export interface ChatGenerateOptions extends Omit<GenerateOptions, "stripPrompt"> {
+  /** The tools that the model may call, in the form that its template wants, mostly JSON schemas of functions. */
+  readonly tools?: readonly object[];
+  /** What else the template asks for, by name, such as `date_string`. */
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
+}
+
+/** How records become a data set. */
+export type DataOptions = Partial<EncodeOptions> & DatasetOptions;

@@ -1,0 +1,50 @@
+/** The task of one architecture by its own name, such as `GemmaCausalLM`. */
+import type { Backend } from "@tessera/runtime";
+import type { Architecture, BuildOptions } from "../architecture/architecture.ts";
+import type { Backbone } from "../architecture/backbone.ts";
+import type { TextConfig } from "../architecture/text_config.ts";
+import type { PresetName } from "../registry.ts";
+import { CausalLM } from "./causal_lm.ts";
+import type { FromPresetOptions } from "./causal_lm_options.ts";
+
+/** The ways to make a task of one architecture: from dimensions alone, or from a preset, a handle or a folder. */
+export interface TaskOf<Config> {
+  /**
+   * Makes a model without values, from its dimensions alone: for `summary()`, or to be trained from random weights.
+   *
+   * @throws {RangeError} when a field is out of range or two fields contradict each other.
+   */
+  fromConfig(
+    config: Config,
+    options: BuildOptions & { readonly backend: Backend; readonly text?: Partial<TextConfig> },
+  ): CausalLM<Backbone<Config>>;
+  /**
+   * Loads a preset, a handle or a checkpoint folder of this architecture.
+   *
+   * @throws {TypeError} when the checkpoint is of another architecture, and what `CausalLM.fromPreset` throws.
+   */
+  fromPreset(
+    preset: PresetName | (string & NonNullable<unknown>),
+    options: FromPresetOptions,
+  ): Promise<CausalLM<Backbone<Config>>>;
+}
+
+/** The task of an architecture. */
+export function taskOf<Config>(architecture: Architecture<Config>): TaskOf<Config> {
+  const { Backbone: OwnBackbone, name } = architecture;
+  const taskName = `${name.split("_").map((word) => word[0]!.toUpperCase() + word.slice(1)).join("")}CausalLM`;
+  const isOwn = (lm: CausalLM): lm is CausalLM<Backbone<Config>> => lm.backbone instanceof OwnBackbone;
+  return {
+    fromConfig(config, options) {
+      return new CausalLM({ model: architecture.build(config, options), backend: options.backend, tokenizer: null });
+    },
+    async fromPreset(preset, options) {
+      const lm = await CausalLM.fromPreset(preset, options);
+      if (isOwn(lm)) return lm;
+      lm.dispose();
+      throw new TypeError(
+        `Cannot load "${preset}" as a ${taskName}: it is a ${lm.name}; use CausalLM.fromPreset, which takes any architecture`,
+      );
+    },
+  };
+}
