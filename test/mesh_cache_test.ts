@@ -1,6 +1,6 @@
 /** A sharded key/value cache that grows while it is generated from: tokens are those of one device. */
 import assert from "node:assert/strict";
-import { CausalLM, llamaLayoutMap, ModelParallel, openBackend } from "tessera";
+import { CausalLM, Llama3Backbone, ModelParallel, openBackend } from "tessera";
 import { watchBuffers } from "./support/live_buffers.ts";
 import { distributions, meshOf } from "./support/meshes.ts";
 import { countingRows, tinyLlama, tinyModel, withFolder } from "./support/models.ts";
@@ -18,7 +18,7 @@ const makers = {
   Llama: {
     make: tinyLlama,
     distribute: (mesh: Parameters<typeof published>[0]) =>
-      new ModelParallel({ layoutMap: llamaLayoutMap(mesh), batchDimName: "batch", kvHeads: "replicate" }),
+      new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(mesh), batchDimName: "batch", kvHeads: "replicate" }),
   },
 } as const;
 

@@ -8,7 +8,7 @@ import {
   DeviceMesh,
   distributeTensor,
   type Distribution,
-  gemmaLayoutMap,
+  GemmaBackbone,
   hostTensor,
   LayoutMap,
   listDevices,
@@ -30,7 +30,7 @@ const rows = countingRows([12, 12, 12, 12], 36);
 const dataset = createDataset(examplesOf(rows), { batchSize: 4, buckets: [12] });
 
 const published = (mesh: DeviceMesh<"batch" | "model">) =>
-  new ModelParallel({ layoutMap: gemmaLayoutMap(mesh), batchDimName: "batch" });
+  new ModelParallel({ layoutMap: GemmaBackbone.getLayoutMap(mesh), batchDimName: "batch" });
 
 function load(distribution: Distribution | null): Promise<CausalLM> {
   return CausalLM.fromPreset(folder, { backend, distribution });
@@ -85,7 +85,7 @@ Deno.test("key/value heads that do not divide are an error, or copied when asked
   const mesh = meshOf(backend, 1, 4);
   await assertFails(() => load(published(mesh)), RangeError, ["key/kernel", "2 heads", '"model" (4)', "not divisible"]);
   const lm = await load(
-    new ModelParallel({ layoutMap: gemmaLayoutMap(mesh), batchDimName: "batch", kvHeads: "replicate" }),
+    new ModelParallel({ layoutMap: GemmaBackbone.getLayoutMap(mesh), batchDimName: "batch", kvHeads: "replicate" }),
   );
   assert.match(lm.printSharding({ layer: "decoder_block_1" }), /key\/kernel .* PartitionSpec\(None, 'batch', None\)/);
 });

@@ -5,8 +5,8 @@ import {
   CausalLM,
   createDataset,
   type Distribution,
+  Llama3Backbone,
   Llama3CausalLM,
-  llamaLayoutMap,
   type LoraLayout,
   ModelParallel,
   openBackend,
@@ -22,7 +22,10 @@ const dataset = createDataset(examplesOf(rows), { batchSize: 4, buckets: [12] })
 
 /** The published map on a mesh; key heads that do not divide are copied. */
 function published(batch: number, model: number): Distribution {
-  return new ModelParallel({ layoutMap: llamaLayoutMap(meshOf(many, batch, model)), kvHeads: "replicate" });
+  return new ModelParallel({
+    layoutMap: Llama3Backbone.getLayoutMap(meshOf(many, batch, model)),
+    kvHeads: "replicate",
+  });
 }
 
 async function load(name: string, distribution: Distribution | null): Promise<CausalLM> {

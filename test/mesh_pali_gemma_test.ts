@@ -7,7 +7,7 @@ import {
   type Distribution,
   ModelParallel,
   openBackend,
-  paliGemmaLayoutMap,
+  PaliGemmaBackbone,
   pictureTensor,
 } from "tessera";
 import { meshOf } from "./support/meshes.ts";
@@ -55,7 +55,9 @@ for (const [batch, model] of [[1, 2], [2, 2], [2, 1]] as const) {
   Deno.test(`PaliGemma on ${batch}×${model}: logits, greedy tokens and losses are those of one device`, async () => {
     const wanted = await expected;
     const mesh = meshOf(many, batch, model);
-    const found = await run(new ModelParallel({ layoutMap: paliGemmaLayoutMap(mesh), batchDimName: "batch" }));
+    const found = await run(
+      new ModelParallel({ layoutMap: PaliGemmaBackbone.getLayoutMap(mesh), batchDimName: "batch" }),
+    );
     const difference = largestDifference(found.logits, wanted.logits);
     assert(difference <= 1e-4, `logits differ by ${difference}`);
     assert.deepEqual(found.tokens, wanted.tokens);

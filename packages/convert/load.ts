@@ -45,12 +45,12 @@ function list(names: readonly string[]): string {
 export function checkCheckpoint(
   checkpoint: Checkpoint,
   pairings: readonly Pairing[],
-  redundant: readonly RegExp[] = [],
+  { redundant = [], copies = {} }: Pick<LoadOptions, "redundant" | "copies"> = {},
 ): void {
   const wanted = new Set(pairings.map(({ tensor }) => tensor));
   const missing = pairings.filter(({ tensor }) => !checkpoint.tensors.has(tensor));
   const unused = [...checkpoint.tensors.keys()].filter((name) =>
-    !wanted.has(name) && !redundant.some((pattern) => pattern.test(name))
+    !wanted.has(name) && !Object.hasOwn(copies, name) && !redundant.some((pattern) => pattern.test(name))
   );
   if (missing.length > 0) {
     const first = missing[0]!;
@@ -128,7 +128,7 @@ export async function loadWeights(
     ...pairing,
     tensor: storedName(source, pairing.tensor, copies),
   }));
-  checkCheckpoint(source, pairings, options.redundant);
+  checkCheckpoint(source, pairings, { ...options, copies });
   await checkCopies(source, copies);
   let loaded = 0;
   for (const { variable, tensor } of pairings) {

@@ -1,4 +1,4 @@
 /** The architectures that Tessera has, one line each; `registry.ts` finds them here. */
-export * from "./gemma/mod.ts";
-export * from "./llama/mod.ts";
-export * from "./pali_gemma/mod.ts";
+export * from "./gemma/exports.ts";
+export * from "./llama/exports.ts";
+export * from "./pali_gemma/exports.ts";

@@ -3,10 +3,36 @@
  *
  * @module
  */
-export { buildModel, gemmaModel, llamaModel, paliGemmaModel } from "./architecture/architecture.ts";
-export type { BuildOptions, BuiltModel, TextConfig } from "./architecture/architecture.ts";
-export type { Backbone, CacheLayer, DecoderInputs, ImageInputs } from "./architecture/backbone.ts";
-export { allocateCache, attend, cacheVariables, disposeCache, shownPositions, writeAt } from "./generation/cache.ts";
+export * from "./architectures.ts";
+export { defineArchitecture } from "./architecture/architecture.ts";
+export type {
+  Architecture,
+  ArchitectureSpec,
+  BackboneClass,
+  BackboneOf,
+  BuildOptions,
+  BuiltModel,
+  PresetSpec,
+  ReadConfig,
+} from "./architecture/architecture.ts";
+export { attend, writeAt } from "./architecture/attend.ts";
+export { Backbone } from "./architecture/backbone.ts";
+export type {
+  BackboneOptions,
+  CacheLayer,
+  Decoder,
+  DecoderInputs,
+  ImageInputs,
+  KeyValueProjections,
+} from "./architecture/backbone.ts";
+export { readHfConfig, torchDtypeOf } from "./architecture/hf_config.ts";
+export type { HfConfig } from "./architecture/hf_config.ts";
+export { ModelScope } from "./architecture/model_scope.ts";
+export { rotaryFrequencies, rotation } from "./architecture/rotary.ts";
+export type { RopeScaling } from "./architecture/rope_scaling.ts";
+export type { TextConfig } from "./architecture/text_config.ts";
+export { architectures, buildModel } from "./registry.ts";
+export { allocateCache, cacheVariables, disposeCache, shownPositions } from "./generation/cache.ts";
 export { CausalLM } from "./task/causal_lm.ts";
 export type {
   CausalLMParts,
@@ -16,28 +42,17 @@ export type {
   GenerateOptions,
   HubOptions,
 } from "./task/causal_lm_options.ts";
-export { GemmaBackbone } from "./gemma/gemma.ts";
-export { GemmaCausalLM } from "./gemma_causal_lm.ts";
-export { gemmaLayoutMap } from "./gemma_layout.ts";
 export { Generator } from "./generation/generate.ts";
 export { generationDefaults } from "./generation/generation_defaults.ts";
 export type { GenerationDefaults } from "./generation/generation_defaults.ts";
 export type { LayoutAxisOptions } from "./architecture/layout.ts";
-export { Llama3CausalLM } from "./llama3_causal_lm.ts";
-export { Llama3Backbone } from "./llama/llama.ts";
-export { llamaFrequencies } from "./llama_rope.ts";
-export { llamaLayoutMap } from "./llama_layout.ts";
 export { encodePrompts, imageEncoding } from "./task/prompts.ts";
 export type { EncodedPrompts, ImagePrompt, Prompt, PromptParts } from "./task/prompts.ts";
-export { PaliGemmaCausalLM } from "./pali_gemma_causal_lm.ts";
-export { PaliGemmaBackbone } from "./pali_gemma/pali_gemma.ts";
-export { paliGemmaLayoutMap } from "./pali_gemma_layout.ts";
-export { SiglipTower } from "./siglip/siglip.ts";
 export { findPreset, folderOfPreset } from "./presets/find_folder.ts";
-export type { FoundPreset } from "./presets/find_folder.ts";
-export type { Preset, PresetTable } from "./presets/preset.ts";
+export type { FoundPreset } from "./presets/repository_folder.ts";
+export type { Preset } from "./presets/presets.ts";
 export { buildPreset, isBuiltIn, presetOf, presets } from "./presets/presets.ts";
-export type { PresetName } from "./presets/presets.ts";
+export type { PresetName } from "./registry.ts";
 export { filterLogits, logitFilters, penalizeRepetition } from "./generation/logit_filters.ts";
 export type { FilterSettings, Logits } from "./generation/logit_filters.ts";
 export { samplers, sampleToken, samplingOf } from "./generation/sampling.ts";

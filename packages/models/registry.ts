@@ -7,7 +7,8 @@ import * as exported from "./architectures.ts";
 type Registered = Extract<(typeof exported)[keyof typeof exported], { readonly modelTypes: readonly string[] }>;
 
 /** The name of a preset, as KerasHub spells it. */
-export type PresetName = Registered extends infer Each ? Each extends { readonly presets: infer Presets } ? keyof Presets & string
+export type PresetName = Registered extends infer Each
+  ? Each extends { readonly presets: infer Presets } ? keyof Presets & string
   : never
   : never;
 

@@ -8,6 +8,8 @@ export interface Registry {
   readonly variables: Variable[];
   /** The layers that an adapter can be attached to. */
   readonly denses: EinsumDense[];
+  /** The paths of the variables. */
+  readonly paths: Set<string>;
 }
 
 /** A place in the tree of paths, where variables and layers are made. */
@@ -18,7 +20,7 @@ export class Scope {
   readonly registry: Registry;
 
   /** Makes the root scope, or, given a path and a registry, an inner one. */
-  constructor(path = "", registry: Registry = { variables: [], denses: [] }) {
+  constructor(path = "", registry: Registry = { variables: [], denses: [], paths: new Set() }) {
     this.path = path;
     this.registry = registry;
   }
@@ -40,9 +42,10 @@ export class Scope {
    */
   variable(name: string, spec: VariableSpec): Variable {
     const variable = new Variable(this.pathOf(name), spec);
-    if (this.registry.variables.some(({ path }) => path === variable.path)) {
+    if (this.registry.paths.has(variable.path)) {
       throw new TypeError(`Cannot make variable "${variable.path}": there is one of that path already`);
     }
+    this.registry.paths.add(variable.path);
     this.registry.variables.push(variable);
     return variable;
   }

@@ -69,55 +69,7 @@ export type {
   Visibility,
 } from "@tessera/hub";
 export * from "@tessera/nn";
-export {
-  checkCheckpoint,
-  gemma2Rows,
-  gemmaAttentionScale,
-  gemmaFromHf,
-  gemmaLayerTypes,
-  gemmaRedundant,
-  gemmaRows,
-  gemmaToHf,
-  layerOf,
-  llamaFromHf,
-  llamaHeadDim,
-  llamaRedundant,
-  llamaRows,
-  llamaToHf,
-  loadWeights,
-  mergedShape,
-  moduleOf,
-  pair,
-  paliGemma2Rows,
-  paliGemmaFromHf,
-  paliGemmaNames,
-  paliGemmaRedundant,
-  paliGemmaRows,
-  paliGemmaToHf,
-  readHfConfig,
-  saveWeights,
-  tableName,
-  torchDtypeOf,
-  translate,
-} from "@tessera/convert";
-export type {
-  DynamicRope,
-  GemmaConfig,
-  HfConfig,
-  LinearRope,
-  LlamaConfig,
-  LlamaRopeFields,
-  LlamaRopeScaling,
-  LoadOptions,
-  NameRule,
-  Pairing,
-  PaliGemmaConfig,
-  SaveOptions,
-  SiglipConfig,
-  TensorRow,
-  TextFields,
-  YarnRope,
-} from "@tessera/convert";
+export * from "@tessera/convert";
 export * from "@tessera/vision";
 export * from "@tessera/lora";
 export * from "@tessera/train";

@@ -1,5 +1,5 @@
 /** The models and prompts of the generation benchmark; `test/oracle/bench_generate.py` has the same prompt. */
-import { buildPreset, CausalLM, initialize, type LlamaConfig, llamaModel, openBackend } from "tessera";
+import { buildPreset, CausalLM, initialize, llama, type LlamaConfig, openBackend } from "tessera";
 
 /** The models that can be measured. */
 export const shapes = ["llama3.2_1b", "small"] as const;
@@ -30,7 +30,7 @@ export async function checkpointOf(shape: ShapeName): Promise<string> {
   }
   const backend = await openBackend("cpu");
   const text = { contextLength: 8192, bosTokenId: 0, eosTokenIds: [1], padTokenId: null };
-  const model = shape === "small" ? llamaModel(small, text) : buildPreset(shape);
+  const model = shape === "small" ? llama.build(small, { text }) : buildPreset(shape);
   const lm = new CausalLM({ model, backend, tokenizer: null });
   initialize(lm.variables, backend, { seed: 0 });
   await lm.saveToPreset(folder, { dtype: "bfloat16" });

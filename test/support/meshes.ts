@@ -1,5 +1,5 @@
 /** The meshes and distributions that the tests of sharded models share. */
-import { type Backend, DataParallel, DeviceMesh, type Distribution, gemmaLayoutMap, ModelParallel } from "tessera";
+import { type Backend, DataParallel, DeviceMesh, type Distribution, GemmaBackbone, ModelParallel } from "tessera";
 
 /** The meshes, each a number of devices along `batch` and along `model`. */
 export const meshShapes = [[1, 2], [2, 1], [2, 2], [1, 4], [4, 2], [2, 4]] as const;
@@ -12,6 +12,6 @@ export function meshOf(backend: Backend, batch: number, model: number): DeviceMe
 /** Ways to lay a Gemma out on a mesh. */
 export const distributions: Readonly<Record<string, (mesh: DeviceMesh<"batch" | "model">) => Distribution>> = {
   "the published map": (mesh) =>
-    new ModelParallel({ layoutMap: gemmaLayoutMap(mesh), batchDimName: "batch", kvHeads: "replicate" }),
+    new ModelParallel({ layoutMap: GemmaBackbone.getLayoutMap(mesh), batchDimName: "batch", kvHeads: "replicate" }),
   "data parallelism": (mesh) => new DataParallel({ mesh }),
 };

@@ -5,7 +5,7 @@ import {
   type Backend,
   createDataset,
   type Distribution,
-  gemmaLayoutMap,
+  GemmaBackbone,
   ModelParallel,
   openBackend,
   toFloat32,
@@ -40,7 +40,7 @@ export async function assertTrainsAsProcessor(backend: Backend): Promise<void> {
   processor.dispose();
   assert(expected.losses.at(-1)! < 0.98 * expected.losses[0]!, "it must have learnt something");
   const mesh = meshOf(backend, 2, 2);
-  const layoutMap = gemmaLayoutMap(mesh);
+  const layoutMap = GemmaBackbone.getLayoutMap(mesh);
   for (const distribution of [null, new ModelParallel({ layoutMap, batchDimName: "batch", kvHeads: "replicate" })]) {
     const found = await train(backend, distribution);
     assertNear(found.losses, expected.losses, 1e-3);

@@ -20,7 +20,7 @@ import {
   initialize,
   loadTokenizer,
   openBackend,
-  paliGemmaModel,
+  paliGemma,
   progress,
 } from "tessera";
 import { createRandom } from "../tiny/random.ts";
@@ -125,8 +125,8 @@ async function main(): Promise<void> {
   await writeFolder(output);
   const backend = await openBackend("cpu");
   const text = { contextLength, bosTokenId: 2, eosTokenIds: [1], padTokenId: 0 };
-  const model = paliGemmaModel(architecture, text);
-  let lm = new CausalLM({ model, backend, tokenizer: await loadTokenizer(output), preset: folderOf(output) });
+  const model = paliGemma.build(architecture, { text });
+  let lm: CausalLM = new CausalLM({ model, backend, tokenizer: await loadTokenizer(output), preset: folderOf(output) });
   if (first === 0) initialize(lm.variables, backend, { seed: recipe.seed });
   else lm = await CausalLM.fromPreset(output, { backend });
   console.log(lm.summary({ width: 100 }));

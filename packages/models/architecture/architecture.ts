@@ -28,6 +28,8 @@ export interface PresetSpec<Config> {
   readonly title: string;
   /** The repository on Hugging Face that holds its files, such as `google/gemma-2-9b`. */
   readonly repository: string;
+  /** The published number of parameters. */
+  readonly parameters: number;
   /** Its dimensions. */
   readonly config: Config;
   /** What its config says of texts, where that differs from the architecture's `text`. */
@@ -104,15 +106,27 @@ export interface BuiltModel<B extends Backbone = Backbone> {
   readonly toHf: (dtype: string) => Record<string, unknown>;
 }
 
+/** How a model is made. */
+export interface BuildOptions extends BackboneOptions {
+  /** What is said of its texts; as in published models unless given. */
+  readonly text?: Partial<TextConfig>;
+}
+
+/** A backbone of one architecture, which `instanceof` tells from others. */
+export interface BackboneOf<Config> extends Backbone<Config> {}
+
 /** Makes backbones of one architecture, as a class: `new GemmaBackbone({ … })`. */
 export interface BackboneClass<Config> {
-  new (config: Config, options?: BackboneOptions): Backbone<Config>;
+  new (config: Config, options?: BackboneOptions): BackboneOf<Config>;
   /**
    * The published layouts of the variables of any model of the architecture, on a mesh with a batch and a model axis.
    *
    * @throws {RangeError} when the mesh lacks one of the two axes.
    */
-  getLayoutMap<Axis extends string>(mesh: DeviceMesh<Axis>, options?: LayoutAxisOptions<NoInfer<Axis>>): LayoutMap<Axis>;
+  getLayoutMap<Axis extends string>(
+    mesh: DeviceMesh<Axis>,
+    options?: LayoutAxisOptions<NoInfer<Axis>>,
+  ): LayoutMap<Axis>;
 }
 
 /** An architecture that `defineArchitecture` made. */
@@ -137,8 +151,8 @@ export interface Architecture<Config = unknown, Presets = unknown> {
   readConfig(file: HfConfig): ReadConfig<Config>;
   /** The config in Hugging Face's form. Throws when no file can say it. */
   writeConfig(config: Config, text: TextConfig, dtype: string): Record<string, unknown>;
-  /** A model without values; what is not said of its texts is as in published models. Throws when a field is out of range. */
-  build(config: Config, options?: BackboneOptions & { readonly text?: Partial<TextConfig> }): BuiltModel<Backbone<Config>>;
+  /** A model without values. Throws when a field is out of range. */
+  build(config: Config, options?: BuildOptions): BuiltModel<BackboneOf<Config>>;
 }
 
 /** Rotary frequencies are computed, whatever a checkpoint holds of them. */

@@ -45,7 +45,9 @@ export type ValueOf<F> = F extends Field<infer Value> ? Value : never;
 
 /** The config that a table of fields describes. */
 export type ConfigOf<Table extends FieldTable> =
-  & { readonly [Name in keyof Table as Table[Name]["presence"] extends "required" ? Name : never]: ValueOf<Table[Name]> }
+  & {
+    readonly [Name in keyof Table as Table[Name]["presence"] extends "required" ? Name : never]: ValueOf<Table[Name]>;
+  }
   & {
     readonly [Name in keyof Table as Table[Name]["presence"] extends "required" ? never : Name]?: ValueOf<Table[Name]>;
   };
@@ -94,7 +96,10 @@ export function count(hf: string | null, options: FieldOptions<number> = {}): Fi
 }
 
 /** A number of things that may be none: a positive integer or `null`, which is what is left out. */
-export function countOrNone(hf: string | null, options: FieldOptions<number | null> = {}): Field<number | null, "optional"> {
+export function countOrNone(
+  hf: string | null,
+  options: FieldOptions<number | null> = {},
+): Field<number | null, "optional"> {
   const kind: Kind<number | null> = { schema: counts.schema.nullable(), must: "a positive integer" };
   return make(hf, kind, { fallback: null, ...options }) as Field<number | null, "optional">;
 }
@@ -151,6 +156,8 @@ export function fixed(...values: readonly [string | number | boolean, ...(string
 }
 
 /** A field of files that must have one value, and that is not written. */
-export function refusedUnless(...values: readonly [string | number | boolean, ...(string | number | boolean)[]]): FixedField {
+export function refusedUnless(
+  ...values: readonly [string | number | boolean, ...(string | number | boolean)[]]
+): FixedField {
   return { values, isWritten: false };
 }

@@ -57,7 +57,7 @@ export interface DeclaredDense {
   readonly shape: readonly number[];
   /** Per logical axis of the kernel, what it is split over on a mesh. */
   readonly layout: readonly AxisRole[];
-  /** Whether a bias is added; false unless given. */
+  /** Whether a bias is added; left out where no model of the architecture has one. */
   readonly bias?: boolean;
   /** How values are made when no checkpoint gives them; by the number of inputs unless given. */
   readonly initializer?: Initializer;
@@ -114,7 +114,10 @@ export class ModelScope {
 
   /** Numbered scopes, such as `encoder_block_0`, one per layer of a checkpoint's list of modules. */
   layers<T>(name: string, module: string, count: number, make: (layer: ModelScope, index: number) => T): T[] {
-    return Array.from({ length: count }, (_, i) => make(this.#inner(`${name}_${i}`, `${name}_\\d+`, `${module}.${i}`), i));
+    return Array.from(
+      { length: count },
+      (_, i) => make(this.#inner(`${name}_${i}`, `${name}_\\d+`, `${module}.${i}`), i),
+    );
   }
 
   /** The decoder blocks, such as `decoder_block_0`, one per layer of a checkpoint's list of modules. */
@@ -144,7 +147,7 @@ export class ModelScope {
    * In the file all output axes are one, and all input axes.
    */
   dense(name: string, module: string, spec: DeclaredDense): EinsumDense {
-    const { equation, shape, layout, bias = false } = spec;
+    const { equation, shape, layout, bias } = spec;
     const { b: letters, out } = parseEinsum(equation);
     const axes = [...letters].map((letter, axis) => ({ axis, isOutput: out.includes(letter) }));
     const [outputs, inputs] = [true, false].map((isOutput) =>
@@ -159,14 +162,14 @@ export class ModelScope {
       order,
       dtype: this.policy.variable,
       initializer,
-      bias,
+      bias: bias ?? false,
     });
     const merge = [outputs.length, inputs.length];
     this.#declare(`${name}/kernel`, `${module}.weight`, layer.kernel, layout, merge);
     if (this.#place.isQuantizable) this.declared.quantizable.add(layer.kernel);
     // Outputs that are split over the batch axis come together again before a bias is added.
     const biasLayout = outputs.map((axis) => layout[axis] === "model" ? "model" as const : null);
-    this.#layOut(`${name}/bias`, biasLayout, bias);
+    if (bias !== undefined) this.#layOut(`${name}/bias`, biasLayout, bias);
     if (layer.bias !== null) this.#row(`${module}.bias`, layer.bias, [outputs.length]);
     return layer;
   }

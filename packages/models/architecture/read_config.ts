@@ -9,6 +9,8 @@ import type { HfConfig } from "./hf_config.ts";
 export interface ConfigSpec<Table extends FieldTable> {
   /** The name in messages, such as `Gemma`. */
   readonly title: string;
+  /** What the config makes, for messages; a backbone unless given. */
+  readonly makes?: string;
   /** The fields. */
   readonly fields: Table;
   /** Fields of files that must have one value. */
@@ -31,11 +33,14 @@ export function fileSchema(
   modelType: string,
 ): Record<string, z.ZodType> {
   const own = Object.values(fields).filter((field) => isInFile(field, modelType)).map((field) =>
-    [field.hf!, field.inFile === undefined && field.presence === "required" ? field.schema : field.schema.nullish()] as const
+    [
+      field.hf!,
+      field.inFile === undefined && field.presence === "required" ? field.schema : field.schema.nullish(),
+    ] as const
   );
   const only = Object.entries(fixed).map(([name, { values }]) => {
     const message = `Tessera's ${title} computes only ${JSON.stringify(values[0])}`;
-    return [name, z.union(values.map((value) => z.literal(value)), message).nullish()] as const;
+    return [name, z.literal([...values], message).nullish()] as const;
   });
   return Object.fromEntries([...own, ...only]);
 }
@@ -74,11 +79,11 @@ export function checkFile(hf: HfConfig, schema: Record<string, z.ZodType>): Reco
  * @throws {TypeError} when a field is not known; the message has the nearest one.
  */
 export function checkConfig<Table extends FieldTable>(
-  { title, fields, check }: ConfigSpec<Table>,
+  { title, makes = "backbone", fields, check }: ConfigSpec<Table>,
   config: ConfigOf<Table>,
 ): void {
   const values = config as Readonly<Record<string, unknown>>;
-  const task = `Cannot make a ${title} backbone`;
+  const task = `Cannot make a ${title} ${makes}`;
   for (const name of Object.keys(values)) {
     if (Object.hasOwn(fields, name)) continue;
     throw new TypeError(`${task}: "${name}" is not a known field${didYouMean(name, Object.keys(fields))}`);
@@ -125,7 +130,9 @@ export function fieldsToHf<Table extends FieldTable>(
   );
   if (lost.length > 0) {
     throw new TypeError(
-      `Cannot describe the ${title} backbone as "${modelType}", which has no ${lost.map(([name]) => name).join(" and no ")}`,
+      `Cannot describe the ${title} backbone as "${modelType}", which has no ${
+        lost.map(([name]) => name).join(" and no ")
+      }`,
     );
   }
   const own = Object.entries(fields).flatMap(([name, field]) => {

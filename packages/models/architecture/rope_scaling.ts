@@ -168,7 +168,11 @@ function fieldsOf<Shape extends z.ZodRawShape>({ parameters }: Rope, { path, tit
 }
 
 function readLlama3(rope: Rope, source: RopeSource): Llama3Rope {
-  const shape = { low_freq_factor: positive, high_freq_factor: positive, original_max_position_embeddings: size.optional() };
+  const shape = {
+    low_freq_factor: positive,
+    high_freq_factor: positive,
+    original_max_position_embeddings: size.optional(),
+  };
   const { factor, low_freq_factor: low, high_freq_factor: high, ...rest } = fieldsOf(rope, source, shape);
   const { path, field } = source;
   if (low >= high) {

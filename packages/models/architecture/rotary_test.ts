@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
-import type { LlamaConfig, YarnRope } from "@tessera/convert";
-import { llamaContext, llamaFrequencies } from "./llama_rope.ts";
-import { llama8b, stretched } from "./llama_testing.ts";
+import { type Llama3Rope, type RopeScaling, stretchedContext, type YarnRope } from "./rope_scaling.ts";
+import { rotaryFrequencies } from "./rotary.ts";
+
+/** The frequencies of Llama 3 8B, stretched in some way. */
+function frequencies(scaling: RopeScaling | null = null): number[] {
+  return rotaryFrequencies({ base: 500_000, headDim: 128, scaling });
+}
+
+const stretched: Llama3Rope = {
+  type: "llama3",
+  factor: 8,
+  lowFreqFactor: 1,
+  highFreqFactor: 4,
+  pretrainingSequenceLength: 8192,
+};
 
 const yarn: YarnRope = {
   type: "yarn",
@@ -13,14 +25,14 @@ const yarn: YarnRope = {
   pretrainingSequenceLength: 8192,
 };
 
-Deno.test("llamaFrequencies() are the powers of the base where nothing is stretched", () => {
-  const found = llamaFrequencies(llama8b);
+Deno.test("rotaryFrequencies() are the powers of the base where nothing is stretched", () => {
+  const found = frequencies();
   assert.equal(found.length, 64);
   found.forEach((frequency, i) => assert(Math.abs(frequency / 500_000 ** (-2 * i / 128) - 1) < 1e-12));
 });
 
-Deno.test("llamaFrequencies() keep short wavelengths, divide long ones and blend those between", () => {
-  const [plain, found] = [llamaFrequencies(llama8b), llamaFrequencies({ ...llama8b, ...stretched })];
+Deno.test("rotaryFrequencies() keep short wavelengths, divide long ones and blend those between", () => {
+  const [plain, found] = [frequencies(), frequencies(stretched)];
   const kinds = plain.map((frequency, i) => {
     const wavelength = 2 * Math.PI / frequency;
     const ratio = found[i]! / frequency;
@@ -35,14 +47,14 @@ Deno.test("llamaFrequencies() keep short wavelengths, divide long ones and blend
   assert.deepEqual(counts, { kept: 29, blended: 6, divided: 29 });
 });
 
-Deno.test("llamaFrequencies() are all divided alike where positions are interpolated", () => {
-  const found = llamaFrequencies({ ...llama8b, ropeScaling: { type: "linear", factor: 4 } });
-  assert.deepEqual(found, llamaFrequencies(llama8b).map((frequency) => frequency / 4));
+Deno.test("rotaryFrequencies() are all divided alike where positions are interpolated", () => {
+  const found = frequencies({ type: "linear", factor: 4 });
+  assert.deepEqual(found, frequencies().map((frequency) => frequency / 4));
 });
 
-Deno.test("llamaFrequencies() of YaRN keep pairs that turn often and divide those that hardly turn", () => {
-  const plain = llamaFrequencies(llama8b);
-  const ratios = llamaFrequencies({ ...llama8b, ropeScaling: yarn }).map((frequency, i) => frequency / plain[i]!);
+Deno.test("rotaryFrequencies() of YaRN keep pairs that turn often and divide those that hardly turn", () => {
+  const plain = frequencies();
+  const ratios = frequencies(yarn).map((frequency, i) => frequency / plain[i]!);
   // Pair 18 is the last to turn 32 times within 8192 tokens, pair 34 the last to turn once.
   const turns = plain.map((frequency) => frequency * 8192 / (2 * Math.PI));
   assert.equal(turns.findLastIndex((times) => times >= 32), 18);
@@ -53,17 +65,17 @@ Deno.test("llamaFrequencies() of YaRN keep pairs that turn often and divide thos
   });
 });
 
-Deno.test("llamaContext() is what a stretched model can read, in tokens", () => {
-  const contexts = [
-    {},
+Deno.test("stretchedContext() is what a stretched model can read, in tokens", () => {
+  const scalings: readonly (RopeScaling | null)[] = [
+    null,
     stretched,
-    { ropeScaling: { type: "linear", factor: 4 } },
-    { ropeScaling: { type: "dynamic", factor: 2.5, pretrainingSequenceLength: 8192 } },
-    { ropeScaling: yarn },
-    { ropeScaling: { ...yarn, pretrainingSequenceLength: 256 } },
-  ] as const satisfies readonly Partial<LlamaConfig>[];
+    { type: "linear", factor: 4 },
+    { type: "dynamic", factor: 2.5, pretrainingSequenceLength: 8192 },
+    yarn,
+    { ...yarn, pretrainingSequenceLength: 256 },
+  ];
   assert.deepEqual(
-    contexts.map((fields) => llamaContext({ ...llama8b, ...fields }, 8192)),
+    scalings.map((scaling) => stretchedContext(scaling, 8192)),
     [8192, 8192, 32_768, 20_480, 131_072, 8192],
   );
 });

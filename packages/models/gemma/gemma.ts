@@ -7,8 +7,8 @@
 import { constant, gelu, rmsNorm, rotaryEmbedding, type Tensor } from "@tessera/core";
 import { activation, applyDense, type EinsumDense, type Variable, zeros } from "@tessera/nn";
 import { z } from "zod";
-import { defineArchitecture } from "../architecture/architecture.ts";
-import type { Backbone, Decoder, DecoderInputs } from "../architecture/backbone.ts";
+import { type BackboneOf, defineArchitecture } from "../architecture/architecture.ts";
+import type { Decoder, DecoderInputs } from "../architecture/backbone.ts";
 import {
   type ConfigOf,
   count,
@@ -67,7 +67,7 @@ const fields = {
   /** Added to the mean square in every norm. 1e-6 unless given. */
   layerNormEpsilon: positive("rms_norm_eps", { fallback: 1e-6 }),
   /** The share of activations dropped in training: 0, as no Gemma was trained with any. */
-  dropout: optional(z.literal(0), "0, as no Gemma was trained with any"),
+  dropout: optional(z.number().min(0).max(0), "0, as no Gemma was trained with any"),
 };
 
 /** The fields that make a Gemma 1 or Gemma 2 backbone, named as in Keras. */
@@ -95,7 +95,9 @@ export const gemma = defineArchitecture({
   floats: ["rope_theta"],
   check: ({ numQueryHeads, numKeyValueHeads, headDim, intermediateDim, layerTypes, numLayers }, name) => {
     if (numQueryHeads % numKeyValueHeads !== 0) {
-      return `${name("numQueryHeads")} (${numQueryHeads}) is not divisible by ${name("numKeyValueHeads")} (${numKeyValueHeads})`;
+      return `${name("numQueryHeads")} (${numQueryHeads}) is not divisible by ${
+        name("numKeyValueHeads")
+      } (${numKeyValueHeads})`;
     }
     if (headDim % 2 !== 0) return `${name("headDim")} must be even, found ${headDim}`;
     if (intermediateDim % 2 !== 0) return `${name("intermediateDim")} must be even, found ${intermediateDim}`;
@@ -310,4 +312,4 @@ function declareBlock(config: GemmaConfig, block: ModelScope): Block {
 /** The decoder of Gemma 1 and Gemma 2. */
 export const GemmaBackbone = gemma.Backbone;
 /** The decoder of Gemma 1 and Gemma 2. */
-export type GemmaBackbone = Backbone<GemmaConfig>;
+export type GemmaBackbone = BackboneOf<GemmaConfig>;

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { DeviceMesh, LayoutMap, ModelParallel, virtualDevices } from "@tessera/mesh";
 import { GemmaBackbone } from "./gemma.ts";
-import { gemmaLayoutMap } from "./gemma_layout.ts";
 
 /** Gemma 2 2B's shapes with two layers: 8 query heads and 4 key/value heads. */
 const backbone = new GemmaBackbone({
@@ -16,7 +15,7 @@ const backbone = new GemmaBackbone({
   usePostAttentionNorm: true,
 });
 
-Deno.test("gemmaLayoutMap() is the published map, and every key of it matches", () => {
+Deno.test("GemmaBackbone.getLayoutMap() is the published map, and every key of it matches", () => {
   const mesh = new DeviceMesh([2, 4], ["batch", "model"], virtualDevices(8));
   const parallel = new ModelParallel({ layoutMap: backbone.getLayoutMap(mesh), batchDimName: "batch" });
   parallel.check(backbone.variables);
@@ -41,9 +40,9 @@ Deno.test("gemmaLayoutMap() is the published map, and every key of it matches", 
   });
 });
 
-Deno.test("gemmaLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
+Deno.test("GemmaBackbone.getLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
   const mesh = new DeviceMesh([2, 8], ["batch", "model"], virtualDevices(16));
-  const layoutMap = gemmaLayoutMap(mesh);
+  const layoutMap = GemmaBackbone.getLayoutMap(mesh);
   assert.throws(() => new ModelParallel({ layoutMap }).check(backbone.variables), {
     message: 'Cannot shard "decoder_block_0/attention/key/kernel" axis 0 (4 heads) over mesh axis "model" (8): ' +
       "4 is not divisible by 8",
@@ -51,11 +50,11 @@ Deno.test("gemmaLayoutMap() over more devices than key/value heads is an error, 
   new ModelParallel({ layoutMap, kvHeads: "replicate" }).check(backbone.variables);
 });
 
-Deno.test("gemmaLayoutMap() takes other names of axes, and says so when it needs them", () => {
+Deno.test("GemmaBackbone.getLayoutMap() takes other names of axes, and says so when it needs them", () => {
   const mesh = new DeviceMesh([2, 4], ["data", "tensor"], virtualDevices(8));
-  const map: LayoutMap = gemmaLayoutMap(mesh, { modelAxis: "tensor", batchAxis: "data" });
+  const map: LayoutMap = GemmaBackbone.getLayoutMap(mesh, { modelAxis: "tensor", batchAxis: "data" });
   assert.deepEqual(map.get("token_embedding/embeddings")!.dims, [["tensor"], ["data"]]);
-  assert.throws(() => gemmaLayoutMap(mesh), {
+  assert.throws(() => GemmaBackbone.getLayoutMap(mesh), {
     message: 'Cannot lay Gemma out: DeviceMesh([2, 4], ["data", "tensor"]) has no axis "model"; ' +
       "say with modelAxis which of its axes to use",
   });

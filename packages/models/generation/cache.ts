@@ -4,54 +4,13 @@
  * Its arrays are stored as [batch, keyHeads, length, headDim], because attention multiplies by one head's keys at a time: heads
  * lie one after the other, so that no step moves the cache to read it.
  */
-import {
-  apply,
-  attention,
-  type AttentionAttrs,
-  type FloatDType,
-  inversePermutation,
-  iota,
-  parseEinsum,
-  type Tensor,
-  where,
-} from "@tessera/core";
-import { assign, type Follows, putZeros, Variable, whereOf, zeros } from "@tessera/nn";
+import { apply, type FloatDType, iota, parseEinsum, type Tensor, where } from "@tessera/core";
+import { type EinsumDense, type Follows, putZeros, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend, Device } from "@tessera/runtime";
-import type { Backbone, CacheLayer, DecoderInputs } from "../architecture/backbone.ts";
+import type { Backbone, CacheLayer } from "../architecture/backbone.ts";
 
 /** The order in which a cache [batch, length, keyHeads, headDim] is stored. */
 const storedOrder = [0, 2, 1, 3];
-
-/**
- * Attention of one layer over its tokens, or, where there is a cache, over the cache after they are written to it. Where the
- * cache was empty, the tokens are all that there is to look at, so the rest of the cache is not read.
- */
-export function attend(
-  inputs: DecoderInputs,
-  layer: number,
-  parts: { readonly query: Tensor; readonly key: Tensor; readonly value: Tensor },
-  attrs: AttentionAttrs,
-): Tensor {
-  const { cache, positions, keyPositions, prefix } = inputs;
-  const stored = cache?.layers[layer];
-  const remember = (variable: Variable, fresh: Tensor) => {
-    const updated = writeAt(variable, fresh, cache!.starts);
-    return cache!.empty ?? false ? fresh : updated.cast(fresh.dtype);
-  };
-  const key = stored === undefined ? parts.key : remember(stored.key, parts.key);
-  const value = stored === undefined ? parts.value : remember(stored.value, parts.value);
-  const masks = { queryPositions: positions, keyPositions, ...(prefix === undefined ? {} : { prefix }) };
-  return attention({ query: parts.query, key, value, ...masks }, attrs);
-}
-
-/** Writes [batch, time, ..] into a variable [batch, length, ..] from each row's start on; gives the whole new value. */
-export function writeAt(variable: Variable, fresh: Tensor, starts: Tensor): Tensor {
-  const { order, stored } = variable;
-  const update = fresh.cast(stored.dtype).transpose(order);
-  const updated = apply("updateSlice", [variable.raw(), update, starts], { axis: order.indexOf(1) });
-  assign(variable, updated);
-  return updated.transpose(inversePermutation(order));
-}
 
 /** A cache for a batch, `length` tokens long, filled with zeros. */
 export function allocateCache(
@@ -70,37 +29,41 @@ export function allocateCache(
 
 /** The variables of a cache, without values; paths begin with the scope, `cache` unless given. */
 export function cacheVariables(
-  backbone: Backbone,
+  backbone: Pick<Backbone, "decoder" | "blockPaths" | "compute">,
   batch: number,
   length: number,
   options: { readonly dtype?: FloatDType; readonly scope?: string } = {},
 ): CacheLayer[] {
   const { dtype = backbone.compute, scope = "cache" } = options;
-  const shape = [batch, length, ...backbone.cacheShape];
-  const make = (block: number, name: string) => {
-    return new Variable(`${scope}/decoder_block_${block}/${name}`, {
-      shape,
-      dtype,
-      order: storedOrder,
-      initializer: zeros(),
-      trainable: false,
-      ...followsProjection(backbone, block, name),
-    });
-  };
-  return Array.from({ length: backbone.numLayers }, (_, i) => ({ key: make(i, "key"), value: make(i, "value") }));
+  return backbone.decoder.blocks.map((block, i) => {
+    const make = (name: "key" | "value") =>
+      new Variable(`${scope}/${backbone.blockPaths[i]}/${name}`, {
+        shape: [batch, length, ...outputShape(block[name])],
+        dtype,
+        order: storedOrder,
+        initializer: zeros(),
+        trainable: false,
+        follows: followsProjection(block[name]),
+      });
+    return { key: make("key"), value: make("value") };
+  });
 }
 
-/** What a cache [batch, length, keyHeads, headDim] is split like: batches, and the axes of the kernel that its projection keeps. */
-function followsProjection({ denses }: Backbone, block: number, name: string): { readonly follows?: Follows } {
-  const layer = denses.find(({ path }) => path.includes(`_${block}/`) && path.endsWith(`/${name}`));
-  if (layer === undefined) return {};
-  const { b: kernel, out } = parseEinsum(layer.equation);
+/** What a projection makes of one token: [keyHeads, headDim]. */
+function outputShape({ equation, kernel }: EinsumDense): number[] {
+  const { b: letters, out } = parseEinsum(equation);
+  return kernel.shape.filter((_, axis) => out.includes(letters[axis]!));
+}
+
+/** What a cache [batch, length, keyHeads, headDim] is sharded like: batches, and the axes of the kernel that its projection keeps. */
+function followsProjection({ equation, kernel }: EinsumDense): Follows {
+  const { b: letters, out } = parseEinsum(equation);
   const axes = [...out].map((letter, axis) => {
     if (axis === 0) return "batch";
-    const found = kernel.indexOf(letter);
+    const found = letters.indexOf(letter);
     return found < 0 ? null : found;
   });
-  return { follows: { variable: layer.kernel, axes, spareBatchAxes: true } };
+  return { variable: kernel, axes, spareBatchAxes: true };
 }
 
 /** Frees a cache. */

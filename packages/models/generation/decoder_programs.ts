@@ -3,7 +3,8 @@ import { apply, einsum, iota, type Tensor, type TensorType } from "@tessera/core
 import { assign, traceProgram, Variable, zeros } from "@tessera/nn";
 import type { Buffer } from "@tessera/runtime";
 import type { Backbone, CacheLayer } from "../architecture/backbone.ts";
-import { cacheVariables, shownPositions, writeAt } from "./cache.ts";
+import { writeAt } from "../architecture/attend.ts";
+import { cacheVariables, shownPositions } from "./cache.ts";
 import type { Open } from "./program_store.ts";
 
 /** What comes after the tokens read last; the caller disposes of it. */

@@ -1,5 +1,5 @@
 /** What a checkpoint's `generation_config.json` says of generation, as options. */
-import type { GenerationConfig } from "@tessera/convert";
+import type { GenerationConfig } from "./generation_config.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /** How a model generates unless it is told otherwise. */

@@ -1,7 +1,7 @@
 /** Text generation: what users ask for, checked, and what comes out, as text. */
 import { type ChatMessage, textStream, type Tokenizer } from "@tessera/tokenizer";
 import type { Backend } from "@tessera/runtime";
-import type { TextConfig } from "../architecture/architecture.ts";
+import type { TextConfig } from "../architecture/text_config.ts";
 import type { Backbone } from "../architecture/backbone.ts";
 import type { ChatGenerateOptions, GenerateOptions } from "../task/causal_lm_options.ts";
 import { checkImages, checkTokens } from "./check_inputs.ts";
@@ -11,8 +11,8 @@ import { type Sampling, samplingOf } from "./sampling.ts";
 import type { GenerateTokens } from "./search.ts";
 import { stopScanner } from "./stop_strings.ts";
 
-/** The token that ends a turn in a chat, by the names that checkpoints give it. */
-const endsOfTurn = ["<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
+/** What ends a turn in ChatML, the template that fine-tunes of every architecture use. */
+const chatMlEnd = "<|im_end|>";
 
 const defaultNewTokens = 256;
 
@@ -30,6 +30,8 @@ export interface TextGeneratorParts {
   readonly tokenizer: Tokenizer | null;
   /** What the checkpoint says of generation. */
   readonly defaults: GenerationDefaults;
+  /** Tokens that end a turn of a conversation in the architecture's own templates. */
+  readonly endOfTurn: readonly string[];
 }
 
 /** Generates text with one model. */
@@ -173,8 +175,8 @@ export class TextGenerator {
   }
 
   #defaultStops(): number[] {
-    const { tokenizer, text, defaults } = this.#parts;
-    const turns = endsOfTurn.flatMap((token) => tokenizer?.tokenToId(token) ?? []);
+    const { tokenizer, text, defaults, endOfTurn } = this.#parts;
+    const turns = [...endOfTurn, chatMlEnd].flatMap((token) => tokenizer?.tokenToId(token) ?? []);
     const eos = tokenizer?.eosId ?? null;
     return [...text.eosTokenIds, ...defaults.stopTokenIds, ...(eos === null ? [] : [eos]), ...turns];
   }

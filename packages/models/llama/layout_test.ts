@@ -4,7 +4,6 @@ import { enableLora, type LoraLayout } from "@tessera/lora";
 import { DeviceMesh, ModelParallel, type Traffic, trafficOf, virtualDevices } from "@tessera/mesh";
 import { shardProgram, traceProgram } from "@tessera/nn";
 import { Llama3Backbone } from "./llama.ts";
-import { llamaLayoutMap } from "./llama_layout.ts";
 
 /** Llama 3.2 1B's shapes with few layers: 32 query heads and 8 key/value heads. */
 function llama(
@@ -27,7 +26,7 @@ function meshOf(batch: number, model: number): DeviceMesh<"batch" | "model"> {
   return new DeviceMesh([batch, model], ["batch", "model"], virtualDevices(batch * model));
 }
 
-Deno.test("llamaLayoutMap() splits heads, whatever axis of a kernel counts them, and a head of its own", () => {
+Deno.test("Llama3Backbone.getLayoutMap() splits heads, whatever axis of a kernel counts them, and a head of its own", () => {
   const backbone = llama();
   const parallel = new ModelParallel({ layoutMap: backbone.getLayoutMap(meshOf(2, 4)), batchDimName: "batch" });
   parallel.check(backbone.variables);
@@ -51,11 +50,11 @@ Deno.test("llamaLayoutMap() splits heads, whatever axis of a kernel counts them,
   });
 });
 
-Deno.test("llamaLayoutMap() splits every large variable over all devices, tied or not", () => {
+Deno.test("Llama3Backbone.getLayoutMap() splits every large variable over all devices, tied or not", () => {
   for (const tied of [false, true]) {
     const backbone = llama({ tied });
     const mesh = meshOf(2, 4);
-    const parallel = new ModelParallel({ layoutMap: llamaLayoutMap(mesh) });
+    const parallel = new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(mesh) });
     parallel.check(backbone.variables);
     for (const variable of backbone.variables.filter(({ shape }) => shape.length > 1)) {
       const axes = parallel.getVariableLayout(variable).dims.flat();
@@ -64,9 +63,9 @@ Deno.test("llamaLayoutMap() splits every large variable over all devices, tied o
   }
 });
 
-Deno.test("llamaLayoutMap() splits the biases of what it splits by heads and intermediate units, and copies the others", () => {
+Deno.test("Llama3Backbone.getLayoutMap() splits the biases of what it splits by heads and intermediate units, and copies the others", () => {
   const backbone = llama({ biased: true });
-  const parallel = new ModelParallel({ layoutMap: llamaLayoutMap(meshOf(2, 4)) });
+  const parallel = new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(meshOf(2, 4)) });
   parallel.check(backbone.variables);
   const biases = backbone.variables.filter(({ path }) => /layer_1.*\/bias$/.test(path));
   assert.deepEqual(Object.fromEntries(biases.map((bias) => [bias.path, String(parallel.getVariableLayout(bias))])), {
@@ -78,12 +77,12 @@ Deno.test("llamaLayoutMap() splits the biases of what it splits by heads and int
     "transformer_layer_1/feedforward_gate_dense/bias": "PartitionSpec('model',)",
     "transformer_layer_1/feedforward_output_dense/bias": "PartitionSpec(None,)",
   });
-  const wide = llamaLayoutMap(meshOf(1, 16));
+  const wide = Llama3Backbone.getLayoutMap(meshOf(1, 16));
   new ModelParallel({ layoutMap: wide, kvHeads: "replicate" }).check(backbone.variables);
 });
 
-Deno.test("llamaLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
-  const layoutMap = llamaLayoutMap(meshOf(1, 16));
+Deno.test("Llama3Backbone.getLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
+  const layoutMap = Llama3Backbone.getLayoutMap(meshOf(1, 16));
   assert.throws(() => new ModelParallel({ layoutMap }).check(llama().variables), {
     message:
       'Cannot shard "transformer_layer_0/self_attention/key/kernel" axis 1 (8 heads) over mesh axis "model" (16): ' +
@@ -92,11 +91,14 @@ Deno.test("llamaLayoutMap() over more devices than key/value heads is an error, 
   new ModelParallel({ layoutMap, kvHeads: "replicate" }).check(llama().variables);
 });
 
-Deno.test("llamaLayoutMap() takes other names of axes, and says so when it needs them", () => {
+Deno.test("Llama3Backbone.getLayoutMap() takes other names of axes, and says so when it needs them", () => {
   const mesh = new DeviceMesh([2, 4], ["data", "tensor"], virtualDevices(8));
-  const map = llamaLayoutMap(mesh, { modelAxis: "tensor", batchAxis: "data" });
+  const map = Llama3Backbone.getLayoutMap(mesh, { modelAxis: "tensor", batchAxis: "data" });
   assert.deepEqual(map.get("token_embedding/reverse_embeddings")!.dims, [["data"], ["tensor"]]);
-  assert.throws(() => llamaLayoutMap(mesh), /Cannot lay Llama out: .* has no axis "model"; say with modelAxis/);
+  assert.throws(
+    () => Llama3Backbone.getLayoutMap(mesh),
+    /Cannot lay Llama out: .* has no axis "model"; say with modelAxis/,
+  );
 });
 
 const [batch, time] = [2, 8];
@@ -119,7 +121,7 @@ function traffic(numLayers: number, adapters: LoraLayout | null, backward: boole
     const found = gradients(y.mul(ct).sum(), trained.map((variable) => variable.raw()));
     return { y, ...Object.fromEntries(found.map((gradient, i) => [trained[i]!.path, gradient])) };
   });
-  const layoutMap = llamaLayoutMap(meshOf(1, 4));
+  const layoutMap = Llama3Backbone.getLayoutMap(meshOf(1, 4));
   return trafficOf(shardProgram(traced, new ModelParallel({ layoutMap })).graph);
 }
 

@@ -7,9 +7,9 @@
  */
 import { rmsNorm, type Tensor } from "@tessera/core";
 import { activation, applyDense, randomNormal, type Variable } from "@tessera/nn";
-import { defineArchitecture } from "../architecture/architecture.ts";
+import { type BackboneOf, defineArchitecture } from "../architecture/architecture.ts";
 import { attend } from "../architecture/attend.ts";
-import type { Backbone, Decoder, DecoderInputs } from "../architecture/backbone.ts";
+import type { Decoder, DecoderInputs } from "../architecture/backbone.ts";
 import { type ConfigOf, count, fixed, flag, optional, positive, refusedUnless } from "../architecture/fields.ts";
 import type { ModelScope } from "../architecture/model_scope.ts";
 import {
@@ -62,7 +62,7 @@ const fields = {
   /** Added to the mean square in every norm. 1e-6 unless given; every Llama 3 has 1e-5. */
   layerNormEpsilon: positive("rms_norm_eps", { fallback: 1e-6 }),
   /** The share of activations dropped in training: 0, as no Llama 3 was trained with any. */
-  dropout: optional(z.literal(0), "0, as no Llama 3 was trained with any"),
+  dropout: optional(z.number().min(0).max(0), "0, as no Llama 3 was trained with any"),
   /** Whether the head is the token embedding (Llama 3.2). False unless given. */
   tieWordEmbeddings: flag("tie_word_embeddings"),
   /** Whether the four projections of attention have biases. False unless given. */
@@ -187,7 +187,12 @@ function build(config: LlamaConfig, scope: ModelScope): Decoder {
   const headDim = llamaHeadDim(config);
   const { compute } = scope;
   const tokens = declareTokens(scope, "model", { vocabularySize, hiddenDim, isTied, initializer: randomNormal(0.01) });
-  const blocks = scope.blocks("transformer_layer", "model.layers", config.numLayers, (block) => declareBlock(config, block));
+  const blocks = scope.blocks(
+    "transformer_layer",
+    "model.layers",
+    config.numLayers,
+    (block) => declareBlock(config, block),
+  );
   const finalNorm = scope.norm("sequence_output_layernorm", "model.norm", hiddenDim);
   const norm = (scale: Variable, x: Tensor) => rmsNorm(x, scale.read(compute), { epsilon });
 
@@ -223,4 +228,4 @@ function declareBlock(config: LlamaConfig, block: ModelScope) {
 /** The decoder of Llama 3. */
 export const Llama3Backbone = llama.Backbone;
 /** The decoder of Llama 3. */
-export type Llama3Backbone = Backbone<LlamaConfig>;
+export type Llama3Backbone = BackboneOf<LlamaConfig>;

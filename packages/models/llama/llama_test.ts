@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import type { LlamaConfig } from "@tessera/convert";
 import { enableLora } from "@tessera/lora";
 import { countParameters } from "@tessera/nn";
-import { Llama3Backbone } from "./llama.ts";
-import { llama8b, stretched } from "./llama_testing.ts";
+import { Llama3Backbone, type LlamaConfig } from "./llama.ts";
+import { llama8b, stretched } from "./testing.ts";
 
 const tiny: LlamaConfig = {
   vocabularySize: 40,
@@ -67,11 +66,11 @@ Deno.test("enableLora() trains as many parameters of Llama 3 8B as in Keras and 
 const cases: readonly (readonly [what: string, fields: Partial<LlamaConfig>, says: string])[] = [
   ["no layers", { numLayers: 0 }, "numLayers must be a positive integer, found 0"],
   ["half a head", { numQueryHeads: 2.5 }, "numQueryHeads must be a positive integer, found 2.5"],
-  ["heads that do not divide", { numKeyValueHeads: 3 }, "numKeyValueHeads (3) must divide numQueryHeads (4)"],
+  ["heads that do not divide", { numKeyValueHeads: 3 }, "numQueryHeads (4) is not divisible by numKeyValueHeads (3)"],
   ["an odd head", { headDim: 5 }, "headDim must be even, found 5"],
   ["an epsilon of zero", { layerNormEpsilon: 0 }, "layerNormEpsilon must be a positive number, found 0"],
   ["an endless wavelength", { ropeMaxWavelength: Infinity }, "ropeMaxWavelength must be a positive number"],
-  ["dropout", { dropout: 0.1 }, "dropout must be 0, found 0.1"],
+  ["dropout", { dropout: 0.1 }, "dropout must be 0, as no Llama 3 was trained with any, found 0.1"],
   [
     "half of the stretching",
     { ropeFrequencyAdjustmentFactor: 8, ropeLowFreqFactor: 1 },
@@ -118,6 +117,7 @@ for (const [what, fields, says] of cases) {
 Deno.test("a Llama whose heads do not divide its width needs headDim", () => {
   const { headDim: _, ...rest } = tiny;
   assert.throws(() => new Llama3Backbone({ ...rest, hiddenDim: 34 }), {
-    message: "Cannot make a Llama backbone: numQueryHeads (4) must divide hiddenDim (34) where no headDim is given",
+    message:
+      "Cannot make a Llama backbone: hiddenDim (34) is not divisible by numQueryHeads (4), and there is no headDim",
   });
 });

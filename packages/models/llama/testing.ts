@@ -1,5 +1,5 @@
 /** The configs that tests of Llama start from. */
-import type { LlamaConfig } from "@tessera/convert";
+import type { LlamaConfig } from "./llama.ts";
 
 /** Llama 3 8B. */
 export const llama8b: LlamaConfig = {

@@ -3,14 +3,13 @@ import { gradients, iota, type TensorType } from "@tessera/core";
 import { DeviceMesh, ModelParallel, type Traffic, trafficOf, virtualDevices } from "@tessera/mesh";
 import { shardProgram, traceProgram } from "@tessera/nn";
 import { PaliGemmaBackbone } from "./pali_gemma.ts";
-import { paliGemmaLayoutMap } from "./pali_gemma_layout.ts";
 import { buildPreset } from "../presets/presets.ts";
 
 const { variables } = buildPreset("pali_gemma2_pt_10b_448").backbone;
 
-Deno.test("paliGemmaLayoutMap() splits every large variable of both towers, and every key of it matches", () => {
+Deno.test("PaliGemmaBackbone.getLayoutMap() splits every large variable of both towers, and every key of it matches", () => {
   const mesh = new DeviceMesh([2, 4], ["batch", "model"], virtualDevices(8));
-  const parallel = new ModelParallel({ layoutMap: paliGemmaLayoutMap(mesh), batchDimName: "batch" });
+  const parallel = new ModelParallel({ layoutMap: PaliGemmaBackbone.getLayoutMap(mesh), batchDimName: "batch" });
   parallel.check(variables);
   const specOf = (path: string) =>
     String(parallel.getVariableLayout(variables.find((variable) => variable.path === path)!));
@@ -86,7 +85,7 @@ function traffic(backward: boolean): Traffic[] {
     return { y, ...Object.fromEntries(found.map((gradient, i) => [trained[i]!.path, gradient])) };
   });
   const mesh = new DeviceMesh([1, 4], ["batch", "model"], virtualDevices(4));
-  return trafficOf(shardProgram(traced, new ModelParallel({ layoutMap: paliGemmaLayoutMap(mesh) })).graph);
+  return trafficOf(shardProgram(traced, new ModelParallel({ layoutMap: PaliGemmaBackbone.getLayoutMap(mesh) })).graph);
 }
 
 Deno.test("two all-reduces forward in each block of both towers, and one where they meet", () => {

@@ -8,8 +8,8 @@
 import { apply, full, type Tensor, where } from "@tessera/core";
 import { applyDense } from "@tessera/nn";
 import { z } from "zod";
-import { defineArchitecture } from "../architecture/architecture.ts";
-import type { Backbone, Decoder, DecoderInputs } from "../architecture/backbone.ts";
+import { type BackboneOf, defineArchitecture } from "../architecture/architecture.ts";
+import type { Decoder, DecoderInputs } from "../architecture/backbone.ts";
 import { type ConfigOf, required } from "../architecture/fields.ts";
 import { type HfConfig, padTokenId, tokenIds } from "../architecture/hf_config.ts";
 import type { ModelScope } from "../architecture/model_scope.ts";
@@ -130,7 +130,9 @@ function build(config: PaliGemmaConfig, scope: ModelScope): Decoder {
     const { tokenIds } = inputs;
     const isImage = tokenIds.equal(imageTokenId);
     // The image token may lie beyond the vocabulary: then any row of the embedding will do.
-    const known = imageTokenId < text.vocabularySize ? tokenIds : where(isImage, full(tokenIds.shape, 0, "int32"), tokenIds);
+    const known = imageTokenId < text.vocabularySize
+      ? tokenIds
+      : where(isImage, full(tokenIds.shape, 0, "int32"), tokenIds);
     const embedded = decoder.embed(known);
     if (inputs.images === undefined) return decoder.decode(embedded, inputs);
     const patches = applyDense(projection, tower.encode(inputs.images.cast(scope.compute)));
@@ -162,4 +164,4 @@ function spread(patches: Tensor, text: Tensor, tokens: number): Tensor {
 /** A Gemma 1 or Gemma 2 that sees one image before each text. */
 export const PaliGemmaBackbone = paliGemma.Backbone;
 /** A Gemma 1 or Gemma 2 that sees one image before each text. */
-export type PaliGemmaBackbone = Backbone<PaliGemmaConfig>;
+export type PaliGemmaBackbone = BackboneOf<PaliGemmaConfig>;

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { hostTensor, toFloat32 } from "@tessera/core";
 import { onnxBackend } from "@tessera/backend-onnx";
-import type { PaliGemmaConfig } from "@tessera/convert";
 import { initialize } from "@tessera/nn";
 import { Decoder } from "../generation/decoder.ts";
 import { disposePrediction } from "../generation/decoder_programs.ts";
 import { hiddenStates } from "../task/forward.ts";
-import { PaliGemmaBackbone } from "./pali_gemma.ts";
+import { PaliGemmaBackbone, type PaliGemmaConfig } from "./pali_gemma.ts";
 import { Scorer } from "../task/scoring.ts";
 
 const config: PaliGemmaConfig = {
@@ -63,7 +62,7 @@ Deno.test("cached and uncached logits agree at every position, behind a prefix t
 Deno.test("PaliGemmaBackbone rejects what cannot be", () => {
   const wrong: readonly (readonly [Partial<PaliGemmaConfig["vision"]>, RegExp])[] = [
     [{ patchSize: 0 }, /patchSize must be a positive integer, found 0/],
-    [{ patchSize: 13 }, /a patch of 13 pixels is wider than an image \(12\)/],
+    [{ patchSize: 13 }, /Cannot make a SigLIP tower: patchSize \(13\) is larger than imageSize \(12\)/],
     [{ numHeads: 3 }, /numHeads \(3\) must divide hiddenDim \(16\)/],
     [{ layerNormEpsilon: -1 }, /layerNormEpsilon must be positive/],
   ];

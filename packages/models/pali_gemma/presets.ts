@@ -16,22 +16,29 @@ const so400m = {
 /** The tokens of the Gemma tokenizer, 1024 for places and 128 for outlines. The image token is the first one after them. */
 const vocabularySize = 257_152;
 
+/** The decoders, and the published numbers of parameters by the pixels of an image's side. */
 const decoders = {
-  "3b": gemmaSizes.gemma2b,
-  "2 3b": gemmaSizes.gemma2_2b,
-  "2 10b": gemmaSizes.gemma2_9b,
-  "2 28b": gemmaSizes.gemma2_27b,
+  "3b": [gemmaSizes.gemma2b, { 224: 2_923_335_408, 448: 2_924_220_144, 896: 2_927_759_088 }],
+  "2 3b": [gemmaSizes.gemma2_2b, { 224: 3_032_094_960, 448: 3_032_979_696, 896: 3_036_518_640 }],
+  "2 10b": [gemmaSizes.gemma2_9b, { 224: 9_662_409_456, 448: 9_663_294_192, 896: 9_666_833_136 }],
+  // KerasHub's table repeats the first of these for 448 and 896 pixels; position embeddings add the rest.
+  "2 28b": [gemmaSizes.gemma2_27b, { 224: 27_650_192_112, 448: 27_651_076_848, 896: 27_654_615_792 }],
 } as const;
 
-/** A PaliGemma of a size that sees pictures of some pixels a side. */
+/** A PaliGemma of a size that sees images of some pixels a side. */
 function paliGemma(
   title: string,
   repository: string,
   size: keyof typeof decoders,
   imageSize: 224 | 448 | 896,
 ): PresetSpec<PaliGemmaConfig> {
-  const vision = { ...so400m, imageSize };
-  return { title, repository, config: { text: { ...decoders[size], vocabularySize }, vision, imageTokenId: vocabularySize } };
+  const [decoder, parameters] = decoders[size];
+  const config = {
+    text: { ...decoder, vocabularySize },
+    vision: { ...so400m, imageSize },
+    imageTokenId: vocabularySize,
+  };
+  return { title, repository, parameters: parameters[imageSize], config };
 }
 
 /** The presets of PaliGemma, under KerasHub's names. */

@@ -1,7 +1,7 @@
 /** All presets, and how one is found by its name. */
-import type { BuildOptions, BuiltModel } from "../architecture/architecture.ts";
 import { parseHandle, type RepositoryHandle } from "@tessera/hub";
 import { nearestName } from "@tessera/text";
+import type { BuildOptions, BuiltModel } from "../architecture/architecture.ts";
 import { architectures, type PresetName } from "../registry.ts";
 
 /** A published model under KerasHub's name, or its repository's. */
@@ -27,6 +27,7 @@ const tables = Object.fromEntries(
 
 /** Every preset, by its name. */
 export const presets: Readonly<Record<PresetName, Preset>> = tables;
+
 /** Whether a text is the name of a preset. */
 export function isPresetName(name: string): name is PresetName {
   return Object.hasOwn(presets, name);

@@ -38,6 +38,7 @@ const modelType = "siglip_vision_model";
 
 const spec: ConfigSpec<typeof fields> = {
   title: "SigLIP",
+  makes: "tower",
   fields,
   fixed: { model_type: fixed(modelType), num_channels: fixed(3), hidden_act: fixed("gelu_pytorch_tanh") },
   check: ({ imageSize, patchSize, numHeads, hiddenDim }, name) => {

@@ -41,7 +41,7 @@ import {
   type TrainableModel,
   Trainer,
 } from "@tessera/train";
-import type { TextConfig } from "../architecture/architecture.ts";
+import type { TextConfig } from "../architecture/text_config.ts";
 import type { Backbone, ImageInputs } from "../architecture/backbone.ts";
 import type {
   CausalLMParts,
@@ -55,10 +55,9 @@ import { checkImages, checkTokens } from "../generation/check_inputs.ts";
 import { distribute } from "./distribute.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "../generation/generation_defaults.ts";
-import { loadPreset } from "./load_preset.ts";
 import { copyTextFiles, writeConfig } from "./preset_files.ts";
-import { folderOfPreset } from "../presets/find_folder.ts";
-import type { PresetName } from "../presets/presets.ts";
+import { folderOfRepository } from "../presets/repository_folder.ts";
+import type { PresetName } from "../registry.ts";
 import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
 import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
 import { TextGenerator } from "../generation/text_generation.ts";
@@ -90,7 +89,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     this.#parts = parts;
     const { backbone, backend, name, text } = this;
     const defaults = parts.generation ?? generationDefaults(null);
-    this.#generator = new TextGenerator({ name, backbone, backend, text, tokenizer: parts.tokenizer, defaults });
+    const { tokenizer, model: { endOfTurn } } = parts;
+    this.#generator = new TextGenerator({ name, backbone, backend, text, tokenizer, defaults, endOfTurn });
     const logits = (hidden: Tensor) => backbone.logits(hidden);
     this.#scorer = new Scorer({ hidden: (inputs) => hiddenStates(this.backbone, inputs), logits }, backend);
   }
@@ -109,6 +109,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     preset: PresetName | (string & NonNullable<unknown>) | Folder,
     options: FromPresetOptions,
   ): Promise<CausalLM> {
+    // Loaded when it is asked for: presets know their architectures, and these know their tasks.
+    const { loadPreset } = await import("./load_preset.ts");
     return await loadPreset(preset, options, (parts) => new CausalLM(parts));
   }
 
@@ -240,8 +242,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * which is downloaded where it is not on this machine. Throws when it does not fit the model.
    */
   async loadAdapter(from: string | Folder, options: HubOptions = {}): Promise<void> {
-    const isHandle = typeof from === "string" && parseHandle(from) !== null;
-    const folder = isHandle ? await folderOfPreset(from, { ...options, part: "adapter" }) : from;
+    const handle = typeof from === "string" ? parseHandle(from) : null;
+    const folder = handle === null ? from : await folderOfRepository(handle, [], { ...options, part: "adapter" });
     await this.#distribute();
     await loadAdapter(folder, this, this.#moduleNames(), this.backend);
     this.#dropPrograms();
@@ -262,7 +264,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const { model, preset } = this.#parts;
     const config = model.toHf(options.dtype ?? this.backbone.variableDType);
     await saveWeights(folder, model.rows, this.variables, options);
-    await writeConfig(folder, config);
+    await writeConfig(folder, config, model.floatFields);
     if (preset !== undefined) await copyTextFiles(preset, folder);
   }
 
@@ -429,7 +431,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   #moduleNames() {
-    const { rows, names = [] } = this.#parts.model;
+    const { rows, names } = this.#parts.model;
     return {
       moduleOf: (path: string) => moduleOf(rows, path),
       layerOf: (module: string) => layerOf(rows, tableName(module, names)),

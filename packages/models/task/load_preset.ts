@@ -1,12 +1,14 @@
 /** Making a task of a preset, a handle or a folder: found or downloaded, checked, and only then given its weights. */
-import { loadWeights, readGenerationConfig, readHfConfig } from "@tessera/convert";
+import { loadWeights } from "@tessera/convert";
 import { type Folder, folderOf, openCheckpoint } from "@tessera/files";
 import { distribution } from "@tessera/mesh";
 import { disposeValues, initialize } from "@tessera/nn";
-import { buildModel } from "../architecture/architecture.ts";
+import { buildModel } from "../registry.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { CausalLMParts, FromPresetOptions } from "./causal_lm_options.ts";
 import { checkDistribution, checkWeights } from "./distribute.ts";
+import { readHfConfig } from "../architecture/hf_config.ts";
+import { readGenerationConfig } from "../generation/generation_config.ts";
 import { generationDefaults } from "../generation/generation_defaults.ts";
 import { tokenizerOf } from "./preset_files.ts";
 import { findPreset, folderOfPreset } from "../presets/find_folder.ts";
@@ -50,7 +52,7 @@ export async function loadPreset(
   if (load) {
     const checkpoint = await openCheckpoint(folder);
     try {
-      const { redundant, copies, rows, names = [] } = model;
+      const { redundant, copies, rows, names } = model;
       const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
       await loadWeights(checkpoint, rows, variables, backend, { redundant, copies, names, where, ...progress });
     } catch (error) {

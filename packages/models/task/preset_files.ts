@@ -15,29 +15,20 @@ export async function tokenizerOf(folder: Folder): Promise<Tokenizer | null> {
   return null;
 }
 
-/** Fields that Transformers refuses as whole numbers: it wants `30.0` where JavaScript writes `30`. */
-const floatFields = new Set([
-  "attention_dropout",
-  "attn_logit_softcapping",
-  "factor",
-  "final_logit_softcapping",
-  "layer_norm_eps",
-  "high_freq_factor",
-  "low_freq_factor",
-  "rms_norm_eps",
-  "rope_theta",
-]);
-
-/** A config as JSON that Transformers reads. */
-export function configText(config: Readonly<Record<string, unknown>>): string {
+/** A config as JSON that Transformers reads: it wants `30.0` in some fields, where JavaScript writes `30`. */
+export function configText(config: Readonly<Record<string, unknown>>, floatFields: ReadonlySet<string>): string {
   const text = JSON.stringify(config, null, 2);
   const whole = /^( *"(\w+)": -?\d+)(?=,?$)/gm;
   return text.replace(whole, (number, _, field: string) => floatFields.has(field) ? `${number}.0` : number) + "\n";
 }
 
 /** Writes the `config.json` of a checkpoint folder; one that is there is replaced when the new one is complete. */
-export async function writeConfig(folder: Folder, config: Readonly<Record<string, unknown>>): Promise<void> {
-  await writeText(folder.file("config.json"), configText(config));
+export async function writeConfig(
+  folder: Folder,
+  config: Readonly<Record<string, unknown>>,
+  floatFields: ReadonlySet<string>,
+): Promise<void> {
+  await writeText(folder.file("config.json"), configText(config, floatFields));
 }
 
 /** Copies what says how text becomes tokens and how to generate, as far as it is there. */

@@ -1,8 +1,6 @@
 /** The task of one architecture by its own name, such as `GemmaCausalLM`. */
 import type { Backend } from "@tessera/runtime";
-import type { Architecture, BuildOptions } from "../architecture/architecture.ts";
-import type { Backbone } from "../architecture/backbone.ts";
-import type { TextConfig } from "../architecture/text_config.ts";
+import type { Architecture, BackboneOf, BuildOptions } from "../architecture/architecture.ts";
 import type { PresetName } from "../registry.ts";
 import { CausalLM } from "./causal_lm.ts";
 import type { FromPresetOptions } from "./causal_lm_options.ts";
@@ -16,8 +14,8 @@ export interface TaskOf<Config> {
    */
   fromConfig(
     config: Config,
-    options: BuildOptions & { readonly backend: Backend; readonly text?: Partial<TextConfig> },
-  ): CausalLM<Backbone<Config>>;
+    options: BuildOptions & { readonly backend: Backend },
+  ): CausalLM<BackboneOf<Config>>;
   /**
    * Loads a preset, a handle or a checkpoint folder of this architecture.
    *
@@ -26,14 +24,14 @@ export interface TaskOf<Config> {
   fromPreset(
     preset: PresetName | (string & NonNullable<unknown>),
     options: FromPresetOptions,
-  ): Promise<CausalLM<Backbone<Config>>>;
+  ): Promise<CausalLM<BackboneOf<Config>>>;
 }
 
 /** The task of an architecture. */
 export function taskOf<Config>(architecture: Architecture<Config>): TaskOf<Config> {
   const { Backbone: OwnBackbone, name } = architecture;
   const taskName = `${name.split("_").map((word) => word[0]!.toUpperCase() + word.slice(1)).join("")}CausalLM`;
-  const isOwn = (lm: CausalLM): lm is CausalLM<Backbone<Config>> => lm.backbone instanceof OwnBackbone;
+  const isOwn = (lm: CausalLM): lm is CausalLM<BackboneOf<Config>> => lm.backbone instanceof OwnBackbone;
   return {
     fromConfig(config, options) {
       return new CausalLM({ model: architecture.build(config, options), backend: options.backend, tokenizer: null });

@@ -1,12 +1,12 @@
 /**
- * Reading the `config.json` and `generation_config.json` of a Hugging Face checkpoint.
+ * Reading the `config.json` of a Hugging Face checkpoint.
  *
  * Transformers 5 renamed some fields; checkpoints carry both spellings, so the functions here read either:
  * `rope_parameters` for `rope_theta` and `rope_scaling`, `dtype` for `torch_dtype`, and `layer_types` written out.
  */
 import { z } from "zod";
 import type { DType, FloatDType } from "@tessera/core";
-import { checkJson, type Folder, folderOf, parseJson, readJson, readTextIfPresent } from "@tessera/files";
+import { checkJson, type Folder, folderOf, readJson } from "@tessera/files";
 
 /** The `config.json` of a checkpoint, before an architecture makes sense of it. */
 export interface HfConfig {
@@ -30,24 +30,6 @@ export interface Rope {
 
 /** The kinds of attention that a layer of a checkpoint can have. */
 export type LayerType = "full_attention" | "sliding_attention";
-
-/** How a checkpoint wants to generate; a field is null where the file does not say. */
-export interface GenerationConfig {
-  /** The tokens that end a text; empty where the file does not say. */
-  readonly eosTokenIds: readonly number[];
-  /** Whether to sample instead of taking the likeliest token. */
-  readonly doSample: boolean | null;
-  /** The divisor of the logits. */
-  readonly temperature: number | null;
-  /** The number of likeliest tokens to sample from. */
-  readonly topK: number | null;
-  /** The probability mass of likeliest tokens to sample from. */
-  readonly topP: number | null;
-  /** The share of the likeliest token's probability that others to sample from have. */
-  readonly minP: number | null;
-  /** How much less likely tokens are that are there already; 1 for not at all. */
-  readonly repetitionPenalty: number | null;
-}
 
 const configSchema = z.looseObject({
   model_type: z.string().min(1),
@@ -173,35 +155,3 @@ export const padTokenId: z.ZodType<number | null> = z.union([
   z.literal(-1).transform(() => null),
   z.null(),
 ]);
-
-const generationSchema = z.looseObject({
-  eos_token_id: tokenIds.default([]),
-  do_sample: z.boolean().nullish(),
-  temperature: z.number().nonnegative().nullish(),
-  top_k: z.number().int().nonnegative().nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
-  repetition_penalty: z.number().positive().nullish(),
-});
-
-/**
- * The `generation_config.json` of a checkpoint folder, or null where there is none.
- *
- * @throws {SyntaxError} when it is not JSON.
- * @throws {TypeError} when a field is misspelt or of the wrong kind.
- */
-export async function readGenerationConfig(folder: string | Folder): Promise<GenerationConfig | null> {
-  const file = folderOf(folder).file("generation_config.json");
-  const text = await readTextIfPresent(file);
-  if (text === null) return null;
-  const config = checkJson(file.path, parseJson(file.path, text), generationSchema);
-  return {
-    eosTokenIds: config.eos_token_id,
-    doSample: config.do_sample ?? null,
-    temperature: config.temperature ?? null,
-    topK: config.top_k ?? null,
-    topP: config.top_p ?? null,
-    minP: config.min_p ?? null,
-    repetitionPenalty: config.repetition_penalty ?? null,
-  };
-}

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
-import { llamaConfig } from "./llama_config.ts";
-import { type LlamaConfig, llamaFromHf, llamaHeadDim, llamaRedundant, llamaToHf } from "./llama.ts";
+import { llama, type LlamaConfig, llamaHeadDim } from "./llama.ts";
 
 const text = {
-  maxPositionEmbeddings: 131_072,
+  contextLength: 131_072,
   bosTokenId: 128_000,
   eosTokenIds: [128_001, 128_008, 128_009],
   padTokenId: null,
-  dtype: "bfloat16",
 };
 
 const llama3: LlamaConfig = {
@@ -34,7 +32,7 @@ const linear: LlamaConfig = { ...llama3, ropeScaling: { type: "linear", factor: 
 // The base grows beyond the length that the file gives as the longest text.
 const dynamic: LlamaConfig = {
   ...llama3,
-  ropeScaling: { type: "dynamic", factor: 2, pretrainingSequenceLength: text.maxPositionEmbeddings },
+  ropeScaling: { type: "dynamic", factor: 2, pretrainingSequenceLength: text.contextLength },
 };
 const yarn: LlamaConfig = {
   ...llama3,
@@ -49,37 +47,51 @@ const yarn: LlamaConfig = {
   },
 };
 
-function parse(raw: Record<string, unknown>) {
-  return llamaConfig({ path: "config.json", modelType: String(raw.model_type), raw: JSON.parse(JSON.stringify(raw)) });
+function write(config: LlamaConfig) {
+  return llama.writeConfig(config, text, "bfloat16");
+}
+
+function read(raw: Record<string, unknown>): LlamaConfig {
+  const file = { path: "config.json", modelType: String(raw.model_type), raw: JSON.parse(JSON.stringify(raw)) };
+  return llama.readConfig(file).config;
 }
 
 for (const [name, config] of Object.entries({ llama3, llama31, llama32, biased, linear, dynamic, yarn })) {
   Deno.test(`the config of ${name} is the same after a way through Hugging Face's`, () => {
-    const back = llamaFromHf(parse(llamaToHf(config, text)));
+    const back = read(write(config));
     for (const [field, value] of Object.entries(config)) {
       assert.deepEqual(back[field as keyof LlamaConfig], value, field);
     }
     assert.equal(llamaHeadDim(back), 128);
-    assert.deepEqual(llamaToHf(back, text), llamaToHf(config, text));
+    assert.deepEqual(write(back), write(config));
   });
 
   Deno.test(`the config of ${name} says the same in either spelling`, () => {
-    const { rope_parameters, ...old } = llamaToHf(config, text);
-    const { rope_theta: _, rope_scaling: __, ...today } = llamaToHf(config, text);
+    const { rope_parameters, ...old } = write(config);
+    const { rope_theta: _, rope_scaling: __, ...today } = write(config);
     assert.notEqual(rope_parameters, undefined);
-    assert.deepEqual(llamaFromHf(parse(old)), llamaFromHf(parse(today)));
+    assert.deepEqual(read(old), read(today));
   });
 }
 
-Deno.test("llamaToHf() rejects a width that the heads do not divide, which Transformers refuses", () => {
+Deno.test("llama.writeConfig() rejects a hidden size that the heads do not divide, which Transformers refuses", () => {
   const config = { ...llama3, hiddenDim: 4100, headDim: 128 };
-  assert.throws(() => llamaToHf(config, text), { name: "TypeError", message: /hiddenDim \(4100\).*\(32\)/ });
+  assert.throws(() => write(config), { name: "TypeError", message: /hiddenDim \(4100\).*\(32\)/ });
 });
 
-Deno.test("llamaRedundant() passes over a head in the file only where it is tied to the embedding", () => {
-  const passes = (config: LlamaConfig, name: string) => llamaRedundant(config).some((pattern) => pattern.test(name));
-  assert(passes(llama32, "lm_head.weight"));
-  assert(!passes(llama31, "lm_head.weight"));
-  assert(passes(llama31, "model.layers.0.self_attn.rotary_emb.inv_freq"));
-  assert(!passes(llama32, "model.layers.0.mlp.up_proj.weight"));
+Deno.test("a checkpoint may hold a head only where it is tied to the embedding", () => {
+  const small = {
+    vocabularySize: 8,
+    numLayers: 1,
+    hiddenDim: 8,
+    intermediateDim: 8,
+    numQueryHeads: 1,
+    numKeyValueHeads: 1,
+  };
+  const copies = (tieWordEmbeddings: boolean) => llama.build({ ...small, tieWordEmbeddings }).copies;
+  assert.deepEqual(copies(true), { "lm_head.weight": "model.embed_tokens.weight" });
+  assert.deepEqual(copies(false), {});
+  const { redundant } = llama.build(small);
+  assert(redundant.some((pattern) => pattern.test("model.layers.0.self_attn.rotary_emb.inv_freq")));
+  assert(!redundant.some((pattern) => pattern.test("model.layers.0.mlp.up_proj.weight")));
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { gemmaConfig } from "./gemma_config.ts";
-import type { HfConfig } from "./hf_config.ts";
+import type { HfConfig } from "../architecture/hf_config.ts";
+import { gemma } from "./gemma.ts";
 
 const sizes = {
   vocab_size: 256,
@@ -15,56 +15,65 @@ function config(modelType: string, fields: Record<string, unknown>): HfConfig {
   return { path: "m/config.json", modelType, raw: { model_type: modelType, ...sizes, ...fields } };
 }
 
-Deno.test("gemmaConfig() fills in the defaults of Transformers for Gemma 2", () => {
-  assert.deepEqual(gemmaConfig(config("gemma2", {})), {
-    model_type: "gemma2",
-    ...sizes,
-    head_dim: 256,
-    max_position_embeddings: 8192,
-    rms_norm_eps: 1e-6,
-    rope: { theta: 10000, type: "default", parameters: {} },
-    query_pre_attn_scalar: 256,
-    attn_logit_softcapping: 50,
-    final_logit_softcapping: 30,
-    sliding_window: 4096,
-    layer_types: ["sliding_attention", "full_attention", "sliding_attention"],
-    tie_word_embeddings: true,
-    bos_token_id: 2,
-    eos_token_id: [1],
-    pad_token_id: 0,
-    dtype: null,
+const read = {
+  vocabularySize: 256,
+  hiddenDim: 48,
+  intermediateDim: 192,
+  numLayers: 3,
+  numQueryHeads: 4,
+  numKeyValueHeads: 2,
+};
+
+Deno.test("gemma.readConfig() fills in the defaults of Transformers for Gemma 2", () => {
+  const found = gemma.readConfig(config("gemma2", {}));
+  assert.deepEqual(found.config, {
+    ...read,
+    headDim: 256,
+    queryHeadDimNormalize: true,
+    attentionScale: 1 / 16,
+    usePostFfwNorm: true,
+    usePostAttentionNorm: true,
+    attentionLogitSoftCap: 50,
+    finalLogitSoftCap: 30,
+    useSlidingWindowAttention: true,
+    slidingWindowSize: 4096,
+    layerTypes: ["sliding_attention", "full_attention", "sliding_attention"],
+    ropeMaxWavelength: 10000,
+    layerNormEpsilon: 1e-6,
   });
+  assert.deepEqual(found.text, { contextLength: 8192, bosTokenId: 2, eosTokenIds: [1], padTokenId: 0 });
+  assert.equal(gemma.readConfig(config("gemma2", { num_key_value_heads: undefined })).config.numKeyValueHeads, 4);
 });
 
-Deno.test("gemmaConfig() gives Gemma 1 no caps, no window and the scale of its heads", () => {
-  const found = gemmaConfig(config("gemma", { head_dim: 16, hidden_act: "gelu", hidden_activation: null }));
-  assert.equal(found.query_pre_attn_scalar, 16);
-  assert.deepEqual([found.attn_logit_softcapping, found.final_logit_softcapping, found.sliding_window], [
-    null,
-    null,
-    null,
-  ]);
-  assert.deepEqual(found.layer_types, ["full_attention", "full_attention", "full_attention"]);
+Deno.test("gemma.readConfig() gives Gemma 1 no caps, no window and the scale of its heads", () => {
+  const fields = { head_dim: 16, hidden_act: "gelu", hidden_activation: null };
+  const found = gemma.readConfig(config("gemma", fields)).config;
+  assert.equal(found.attentionScale, 1 / 4);
+  assert.deepEqual(
+    [found.attentionLogitSoftCap, found.finalLogitSoftCap, found.useSlidingWindowAttention, found.usePostFfwNorm],
+    [undefined, undefined, false, false],
+  );
+  assert.deepEqual(found.layerTypes, ["full_attention", "full_attention", "full_attention"]);
 });
 
-Deno.test("gemmaConfig() reads the old spelling and that of Transformers 5 alike", () => {
+Deno.test("gemma.readConfig() reads the old spelling and that of Transformers 5 alike", () => {
   const same = { head_dim: 16, rms_norm_eps: 1e-5, eos_token_id: [1, 107], attn_logit_softcapping: null };
-  const old = gemmaConfig(config("gemma2", { ...same, rope_theta: 5000, rope_scaling: null, torch_dtype: "bfloat16" }));
-  const today = gemmaConfig(config("gemma2", {
+  const old = { ...same, rope_theta: 5000, rope_scaling: null, torch_dtype: "bfloat16" };
+  const today = gemma.readConfig(config("gemma2", {
     ...same,
     rope_parameters: { rope_theta: 5000, rope_type: "default" },
     layer_types: ["sliding_attention", "full_attention", "sliding_attention"],
     dtype: "bfloat16",
   }));
-  assert.deepEqual({ ...old, rope: { ...old.rope, parameters: today.rope.parameters } }, today);
-  assert.equal(today.rope.theta, 5000);
-  assert.equal(today.dtype, "bfloat16");
-  assert.deepEqual(today.eos_token_id, [1, 107]);
+  assert.deepEqual(gemma.readConfig(config("gemma2", old)), today);
+  assert.equal(today.config.ropeMaxWavelength, 5000);
+  assert.equal(today.config.attentionLogitSoftCap, null);
+  assert.deepEqual(today.text.eosTokenIds, [1, 107]);
 });
 
-Deno.test("gemmaConfig() accepts the fields of a released checkpoint", () => {
+Deno.test("gemma.readConfig() accepts the fields of a released checkpoint", () => {
   // As in the published Gemma 2 files, old fields without a meaning here included.
-  gemmaConfig(config("gemma2", {
+  gemma.readConfig(config("gemma2", {
     architectures: ["Gemma2ForCausalLM"],
     attention_bias: false,
     attention_dropout: 0.0,
@@ -102,6 +111,11 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
   { name: "a size that is text", fields: { head_dim: "16" }, says: /"head_dim" is "16": .*number/ },
   { name: "a size of zero", fields: { num_attention_heads: 0 }, says: /"num_attention_heads" is 0/ },
   { name: "heads that do not divide", fields: { num_key_value_heads: 3 }, says: /\(4\) is not divisible by .* \(3\)/ },
+  {
+    name: "a head of its own",
+    fields: { tie_word_embeddings: false },
+    says: /"tie_word_embeddings" is false: .* only true/,
+  },
   { name: "attention biases", fields: { attention_bias: true }, says: /"attention_bias" is true: .* only false/ },
   {
     name: "attention both ways",
@@ -124,8 +138,8 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
 ];
 
 for (const { name, type, fields, says } of cases) {
-  Deno.test(`gemmaConfig() refuses ${name}`, () => {
-    assert.throws(() => gemmaConfig(config(type ?? "gemma2", fields)), (error: Error) => {
+  Deno.test(`gemma.readConfig() refuses ${name}`, () => {
+    assert.throws(() => gemma.readConfig(config(type ?? "gemma2", fields)), (error: Error) => {
       assert.match(error.message, says);
       assert.match(error.message, /m\/config\.json/);
       return true;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { HfConfig } from "./hf_config.ts";
-import { paliGemmaConfig } from "./pali_gemma_config.ts";
+import type { HfConfig } from "../architecture/hf_config.ts";
+import { paliGemma } from "./pali_gemma.ts";
 
 /** The config of google/paligemma-3b-pt-448, which leaves out what was a default in its time. */
 const published = {
@@ -47,29 +47,30 @@ function config(changes: Record<string, unknown> = {}): HfConfig {
   return { path: "m/config.json", modelType: "paligemma", raw: { ...published, ...changes } };
 }
 
-Deno.test("paliGemmaConfig() reads a published config", () => {
-  const { text, vision, image_token_index, dtype } = paliGemmaConfig(config());
-  // The width of a head is not the number of image tokens, which happens to be 256 at 224 pixels.
-  assert.equal(text.head_dim, 256);
-  assert.deepEqual([text.model_type, text.vocab_size, text.eos_token_id, text.bos_token_id], ["gemma", 257216, [1], 2]);
-  assert.deepEqual(vision, {
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
-    image_size: 448,
-    patch_size: 14,
-    layer_norm_eps: 1e-6,
+Deno.test("paliGemma.readConfig() reads a published config", () => {
+  const { config: found, text } = paliGemma.readConfig(config());
+  // The head dimension is not the number of image tokens, which happens to be 256 at 224 pixels.
+  assert.equal(found.text.headDim, 256);
+  assert.deepEqual([found.text.usePostFfwNorm, found.text.vocabularySize], [false, 257216]);
+  assert.deepEqual([text.eosTokenIds, text.bosTokenId], [[1], 2]);
+  assert.deepEqual(found.vision, {
+    hiddenDim: 1152,
+    intermediateDim: 4304,
+    numLayers: 27,
+    numHeads: 16,
+    imageSize: 448,
+    patchSize: 14,
+    layerNormEpsilon: 1e-6,
   });
-  assert.deepEqual([image_token_index, dtype], [257152, "bfloat16"]);
+  assert.equal(found.imageTokenId, 257152);
 });
 
-Deno.test("paliGemmaConfig() takes images of 224 pixels where the file names no size", () => {
+Deno.test("paliGemma.readConfig() takes images of 224 pixels where the file names no size", () => {
   const { image_size: _, ...vision_config } = published.vision_config;
-  assert.equal(paliGemmaConfig(config({ vision_config })).vision.image_size, 224);
+  assert.equal(paliGemma.readConfig(config({ vision_config })).config.vision.imageSize, 224);
 });
 
-Deno.test("paliGemmaConfig() reads PaliGemma 2's decoder, and Transformers 5's spelling", () => {
+Deno.test("paliGemma.readConfig() reads PaliGemma 2's decoder, and Transformers 5's spelling", () => {
   const text_config = {
     ...published.text_config,
     model_type: "gemma2",
@@ -79,15 +80,15 @@ Deno.test("paliGemmaConfig() reads PaliGemma 2's decoder, and Transformers 5's s
     dtype: "bfloat16",
   };
   const { image_token_index, ...rest } = published;
-  const found = paliGemmaConfig({
+  const { config: found, text } = paliGemma.readConfig({
     path: "m/config.json",
     modelType: "paligemma",
     raw: { ...rest, image_token_id: image_token_index, text_config },
   });
-  assert.equal(found.text.model_type, "gemma2");
-  assert.equal(found.text.sliding_window, 4096);
-  assert.equal(found.text.bos_token_id, 2);
-  assert.equal(found.image_token_index, 257152);
+  assert.equal(found.text.usePostFfwNorm, true);
+  assert.equal(found.text.slidingWindowSize, 4096);
+  assert.equal(text.bosTokenId, 2);
+  assert.equal(found.imageTokenId, 257152);
 });
 
 const wrong: readonly (readonly [changes: Record<string, unknown>, message: RegExp])[] = [
@@ -98,17 +99,17 @@ const wrong: readonly (readonly [changes: Record<string, unknown>, message: RegE
   [{ vision_config: { ...published.vision_config, num_attention_heads: 7 } }, /\(1152\) is not divisible by/],
   [{ vision_config: { ...published.vision_config, patch_size: 500 } }, /\(500\) is larger than/],
   [{ image_token_index: undefined }, /image_token_index/],
-  [{ projection_dim: 1024 }, /"projection_dim" \(1024\) must be the width of the decoder/],
+  [{ projection_dim: 1024 }, /"projection_dim" \(1024\) must be the hidden size of the decoder/],
 ];
 
 for (const [changes, message] of wrong) {
-  Deno.test(`paliGemmaConfig() rejects ${JSON.stringify(changes).slice(0, 60)}`, () => {
-    assert.throws(() => paliGemmaConfig(config(changes)), message);
+  Deno.test(`paliGemma.readConfig() rejects ${JSON.stringify(changes).slice(0, 60)}`, () => {
+    assert.throws(() => paliGemma.readConfig(config(changes)), message);
   });
 }
 
-Deno.test("paliGemmaConfig() rejects the config of another architecture", () => {
-  assert.throws(() => paliGemmaConfig({ ...config(), modelType: "gemma" }), {
+Deno.test("paliGemma.readConfig() rejects the config of another architecture", () => {
+  assert.throws(() => paliGemma.readConfig({ ...config(), modelType: "gemma" }), {
     name: "TypeError",
     message: 'Cannot use "m/config.json" for PaliGemma: "model_type" is "gemma", expected "paligemma"',
   });

@@ -1,16 +1,8 @@
 import assert from "node:assert/strict";
-import { paliGemmaConfig } from "./pali_gemma_config.ts";
-import {
-  paliGemma2Rows,
-  type PaliGemmaConfig,
-  paliGemmaFromHf,
-  paliGemmaNames,
-  paliGemmaRows,
-  paliGemmaToHf,
-} from "./pali_gemma.ts";
-import { layerOf, moduleOf, tableName, translate } from "./rows.ts";
+import { layerOf, moduleOf, tableName } from "@tessera/convert";
+import { paliGemma, type PaliGemmaConfig } from "./pali_gemma.ts";
 
-const text = { maxPositionEmbeddings: 8192, bosTokenId: 2, eosTokenIds: [1], padTokenId: 0, dtype: "bfloat16" };
+const text = { contextLength: 8192, bosTokenId: 2, eosTokenIds: [1], padTokenId: 0 };
 
 const first: PaliGemmaConfig = {
   text: {
@@ -41,12 +33,14 @@ const second: PaliGemmaConfig = {
 
 for (const [name, config] of Object.entries({ first, second })) {
   Deno.test(`the config of the ${name} PaliGemma is the same after a way through Hugging Face's`, () => {
-    const raw = JSON.parse(JSON.stringify(paliGemmaToHf(config, text)));
-    const back = paliGemmaFromHf(paliGemmaConfig({ path: "config.json", modelType: "paligemma", raw }));
+    const written = paliGemma.writeConfig(config, text, "bfloat16");
+    const raw = JSON.parse(JSON.stringify(written));
+    const { config: back, text: said } = paliGemma.readConfig({ path: "config.json", modelType: "paligemma", raw });
     assert.deepEqual(back.vision, { ...config.vision, layerNormEpsilon: 1e-6 });
     assert.equal(back.imageTokenId, config.imageTokenId);
-    assert.equal(back.text.finalLogitSoftCap, config.text.finalLogitSoftCap ?? null);
-    assert.deepEqual(paliGemmaToHf(back, text), paliGemmaToHf(config, text));
+    assert.equal(back.text.finalLogitSoftCap, config.text.finalLogitSoftCap);
+    assert.deepEqual(said, text);
+    assert.deepEqual(paliGemma.writeConfig(back, text, "bfloat16"), written);
   });
 }
 
@@ -68,18 +62,20 @@ const names: readonly (readonly [file: string, variable: string])[] = [
 ];
 
 Deno.test("every name that a tensor has had leads to its variable", () => {
-  for (const rows of [paliGemmaRows, paliGemma2Rows]) {
+  for (const config of [first, second]) {
+    const { rows, names: rules } = paliGemma.build(config);
     for (const [file, variable] of names) {
-      assert.equal(translate(rows, tableName(file, paliGemmaNames), "tensor")?.name, variable, file);
+      assert.equal(rows.find(({ tensor }) => tensor === tableName(file, rules))?.variable, variable, file);
     }
+    assert.equal(tableName("language_model.lm_head.weight", rules), "lm_head.weight");
   }
-  assert.equal(tableName("language_model.lm_head.weight", paliGemmaNames), "lm_head.weight");
 });
 
 Deno.test("adapters of PEFT find their layers under old and new names", () => {
+  const { rows, names: rules } = paliGemma.build(second);
   const module = "model.language_model.layers.4.self_attn.q_proj";
-  assert.equal(moduleOf(paliGemma2Rows, "decoder_block_4/attention/query"), module);
+  assert.equal(moduleOf(rows, "decoder_block_4/attention/query"), module);
   for (const name of [module, "language_model.model.layers.4.self_attn.q_proj"]) {
-    assert.equal(layerOf(paliGemma2Rows, tableName(name, paliGemmaNames)), "decoder_block_4/attention/query");
+    assert.equal(layerOf(rows, tableName(name, rules)), "decoder_block_4/attention/query");
   }
 });

@@ -1,5 +1,5 @@
 /** PaliGemma 1 or PaliGemma 2. */
-import type { Backbone } from "../architecture/backbone.ts";
+import type { BackboneOf } from "../architecture/architecture.ts";
 import type { CausalLM } from "../task/causal_lm.ts";
 import { taskOf } from "../task/task_of.ts";
 import { paliGemma, type PaliGemmaConfig } from "./pali_gemma.ts";
@@ -10,4 +10,4 @@ export type { PaliGemmaConfig } from "./pali_gemma.ts";
 /** Makes tasks of PaliGemma 1 or PaliGemma 2. */
 export const PaliGemmaCausalLM = taskOf(paliGemma);
 /** A PaliGemma 1 or PaliGemma 2 that generates, scores, and is fine-tuned. */
-export type PaliGemmaCausalLM = CausalLM<Backbone<PaliGemmaConfig>>;
+export type PaliGemmaCausalLM = CausalLM<BackboneOf<PaliGemmaConfig>>;

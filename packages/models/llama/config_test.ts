@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import type { HfConfig } from "./hf_config.ts";
-import { llamaConfig } from "./llama_config.ts";
+import type { HfConfig } from "../architecture/hf_config.ts";
+import type { YarnRope } from "../architecture/rope_scaling.ts";
+import { llama, llamaHeadDim, llamaScaling } from "./llama.ts";
 
 const sizes = {
   vocab_size: 256,
@@ -22,67 +23,82 @@ function config(fields: Record<string, unknown>, modelType = "llama"): HfConfig 
   return { path: "m/config.json", modelType, raw: { model_type: modelType, ...sizes, ...fields } };
 }
 
-Deno.test("llamaConfig() fills in the defaults of Transformers", () => {
-  assert.deepEqual(llamaConfig(config({ num_key_value_heads: undefined })), {
-    model_type: "llama",
-    ...sizes,
-    num_key_value_heads: 4,
-    head_dim: 16,
-    max_position_embeddings: 2048,
-    rms_norm_eps: 1e-6,
-    rope_theta: 10000,
-    rope_scaling: null,
-    attention_bias: false,
-    mlp_bias: false,
-    tie_word_embeddings: false,
-    bos_token_id: 1,
-    eos_token_id: [2],
-    pad_token_id: null,
-    dtype: null,
+function read(fields: Record<string, unknown>) {
+  return llama.readConfig(config(fields));
+}
+
+Deno.test("llama.readConfig() fills in the defaults of Transformers", () => {
+  const found = read({ num_key_value_heads: undefined });
+  assert.deepEqual(found.config, {
+    vocabularySize: 256,
+    hiddenDim: 64,
+    intermediateDim: 96,
+    numLayers: 3,
+    numQueryHeads: 4,
+    numKeyValueHeads: 4,
+    ropeMaxWavelength: 10000,
+    ropeScaling: null,
+    layerNormEpsilon: 1e-6,
+    attentionBias: false,
+    mlpBias: false,
+    tieWordEmbeddings: false,
   });
+  assert.equal(llamaHeadDim(found.config), 16);
+  assert.deepEqual(found.text, { contextLength: 2048, bosTokenId: 1, eosTokenIds: [2], padTokenId: null });
 });
 
-Deno.test("llamaConfig() reads the old spelling and that of Transformers 5 alike", () => {
-  const old = llamaConfig(config({ rope_theta: 500000.0, rope_scaling: stretched, torch_dtype: "bfloat16" }));
-  const today = llamaConfig(config({ rope_parameters: { rope_theta: 500000.0, ...stretched }, dtype: "bfloat16" }));
+const llama3Scaling = {
+  type: "llama3",
+  factor: 8,
+  lowFreqFactor: 1,
+  highFreqFactor: 4,
+  pretrainingSequenceLength: 8192,
+} as const;
+
+Deno.test("llama.readConfig() reads the old spelling and that of Transformers 5 alike", () => {
+  const old = read({ rope_theta: 500000.0, rope_scaling: stretched, torch_dtype: "bfloat16" });
+  const today = read({ rope_parameters: { rope_theta: 500000.0, ...stretched }, dtype: "bfloat16" });
   assert.deepEqual(old, today);
-  assert.equal(today.rope_theta, 500000);
-  assert.deepEqual(today.rope_scaling, {
-    rope_type: "llama3",
-    factor: 8,
-    low_freq_factor: 1,
-    high_freq_factor: 4,
-    original_max_position_embeddings: 8192,
-  });
+  assert.equal(today.config.ropeMaxWavelength, 500000);
+  assert.deepEqual(llamaScaling(today.config), llama3Scaling);
   // "type" is the name of rope_type before Transformers 4.43.
   const { rope_type, ...rest } = stretched;
-  assert.deepEqual(
-    llamaConfig(config({ rope_scaling: { type: rope_type, ...rest } })).rope_scaling,
-    today.rope_scaling,
-  );
+  assert.deepEqual(llamaScaling(read({ rope_scaling: { type: rope_type, ...rest } }).config), llama3Scaling);
 });
 
-Deno.test("llamaConfig() stretches the whole context where the file does not say which", () => {
+Deno.test("llama.readConfig() stretches the whole context where the file does not say which", () => {
   const { original_max_position_embeddings: _, ...rest } = stretched;
-  const found = llamaConfig(config({ rope_scaling: rest, max_position_embeddings: 4096 }));
-  assert.deepEqual(found.rope_scaling, { ...stretched, original_max_position_embeddings: 4096 });
+  const found = read({ rope_scaling: rest, max_position_embeddings: 4096 });
+  assert.equal(found.config.ropePretrainingSequenceLength, 4096);
   // Outside of the scaling's own fields it counts for more than within them, as in Transformers.
-  const outside = llamaConfig(config({ rope_scaling: stretched, original_max_position_embeddings: 1024 }));
-  assert.deepEqual(outside.rope_scaling, { ...stretched, original_max_position_embeddings: 1024 });
+  const outside = read({ rope_scaling: stretched, original_max_position_embeddings: 1024 });
+  assert.equal(outside.config.ropePretrainingSequenceLength, 1024);
 });
 
 const yarn = { rope_type: "yarn", factor: 4 };
-const yarnDefaults = { ...yarn, beta_fast: 32, beta_slow: 1, truncate: true, original_max_position_embeddings: 2048 };
+const yarnDefaults: YarnRope = {
+  type: "yarn",
+  factor: 4,
+  betaFast: 32,
+  betaSlow: 1,
+  truncate: true,
+  attentionFactor: 0.1 * Math.log(4) + 1,
+  pretrainingSequenceLength: 2048,
+};
 
 /** Other scalings as files have them, and what they mean. */
 const scalings: readonly { readonly name: string; readonly says: object; readonly means: object }[] = [
-  { name: "linear", says: { rope_type: "linear", factor: 4 }, means: { rope_type: "linear", factor: 4 } },
-  { name: "dynamic", says: { rope_type: "dynamic", factor: 2.5 }, means: { rope_type: "dynamic", factor: 2.5 } },
-  { name: "yarn", says: yarn, means: { ...yarnDefaults, attention_factor: 0.1 * Math.log(4) + 1 } },
+  { name: "linear", says: { rope_type: "linear", factor: 4 }, means: { type: "linear", factor: 4 } },
+  {
+    name: "dynamic",
+    says: { rope_type: "dynamic", factor: 2.5 },
+    means: { type: "dynamic", factor: 2.5, pretrainingSequenceLength: 2048 },
+  },
+  { name: "yarn", says: yarn, means: yarnDefaults },
   {
     name: "yarn with two weights of attention",
     says: { ...yarn, mscale: 0.5, mscale_all_dim: 2, beta_fast: null, beta_slow: 0 },
-    means: { ...yarnDefaults, attention_factor: (0.05 * Math.log(4) + 1) / (0.2 * Math.log(4) + 1) },
+    means: { ...yarnDefaults, attentionFactor: (0.05 * Math.log(4) + 1) / (0.2 * Math.log(4) + 1) },
   },
   {
     name: "yarn with all that counts",
@@ -94,18 +110,12 @@ const scalings: readonly { readonly name: string; readonly says: object; readonl
       truncate: false,
       original_max_position_embeddings: 64,
     },
-    means: {
-      ...yarnDefaults,
-      attention_factor: 1.5,
-      beta_fast: 8,
-      truncate: false,
-      original_max_position_embeddings: 64,
-    },
+    means: { ...yarnDefaults, attentionFactor: 1.5, betaFast: 8, truncate: false, pretrainingSequenceLength: 64 },
   },
 ];
 
 for (const { name, says, means } of scalings) {
-  Deno.test(`llamaConfig() reads ${name} positions in all three spellings`, () => {
+  Deno.test(`llama.readConfig() reads ${name} positions in all three spellings`, () => {
     const { rope_type: type, ...rest } = says as { rope_type: string };
     for (
       const fields of [
@@ -114,19 +124,19 @@ for (const { name, says, means } of scalings) {
         { rope_parameters: { ...says, rope_theta: 500 } },
       ]
     ) {
-      const { rope_scaling, rope_theta } = llamaConfig(config(fields));
-      assert.deepEqual(rope_scaling, means);
-      assert.equal(rope_theta, 500);
+      const found = read(fields).config;
+      assert.deepEqual(found.ropeScaling, means);
+      assert.equal(found.ropeMaxWavelength, 500);
     }
   });
 }
 
-Deno.test("llamaConfig() reads biases", () => {
-  const { attention_bias, mlp_bias } = llamaConfig(config({ attention_bias: true, mlp_bias: true }));
-  assert.deepEqual([attention_bias, mlp_bias], [true, true]);
+Deno.test("llama.readConfig() reads biases", () => {
+  const { attentionBias, mlpBias } = read({ attention_bias: true, mlp_bias: true }).config;
+  assert.deepEqual([attentionBias, mlpBias], [true, true]);
 });
 
-Deno.test("llamaConfig() accepts the fields of released checkpoints", () => {
+Deno.test("llama.readConfig() accepts the fields of released checkpoints", () => {
   const released = {
     architectures: ["LlamaForCausalLM"],
     attention_bias: false,
@@ -146,15 +156,15 @@ Deno.test("llamaConfig() accepts the fields of released checkpoints", () => {
     transformers_version: "4.43.0.dev0",
     use_cache: true,
   };
-  assert.deepEqual(llamaConfig(config(released)).eos_token_id, [128001, 128008, 128009]);
+  assert.deepEqual(read(released).text.eosTokenIds, [128001, 128008, 128009]);
   // The first Llama 3 names neither head_dim nor biases; fine-tunes add fields of their own.
-  llamaConfig(config({ rope_scaling: null, pad_token_id: -1, _name_or_path: "x", unsloth_version: "2024.9" }));
+  read({ rope_scaling: null, pad_token_id: -1, _name_or_path: "x", unsloth_version: "2024.9" });
 });
 
-Deno.test("llamaConfig() takes the width of a head from the file, whatever hidden_size is", () => {
-  assert.equal(llamaConfig(config({ head_dim: 24 })).head_dim, 24);
-  assert.equal(llamaConfig(config({ head_dim: null })).head_dim, 16);
-  assert.equal(llamaConfig(config({ head_dim: 24, hidden_size: 66 })).head_dim, 24);
+Deno.test("llama.readConfig() takes the head dimension from the file, whatever hidden_size is", () => {
+  assert.equal(llamaHeadDim(read({ head_dim: 24 }).config), 24);
+  assert.equal(llamaHeadDim(read({ head_dim: null }).config), 16);
+  assert.equal(llamaHeadDim(read({ head_dim: 24, hidden_size: 66 }).config), 24);
 });
 
 /** Fields that are wrong, and what the message must say. */
@@ -235,8 +245,8 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
 ];
 
 for (const { name, type, fields, says } of cases) {
-  Deno.test(`llamaConfig() refuses ${name}`, () => {
-    assert.throws(() => llamaConfig(config(fields, type)), (error: Error) => {
+  Deno.test(`llama.readConfig() refuses ${name}`, () => {
+    assert.throws(() => llama.readConfig(config(fields, type)), (error: Error) => {
       assert.match(error.message, says);
       assert.match(error.message, /m\/config\.json/);
       return true;

@@ -1,7 +1,8 @@
 /** The config files of published checkpoints, as they are spelt there, and what their architectures make of them. */
 import assert from "node:assert/strict";
-import { gemmaConfig } from "./gemma_config.ts";
-import { llamaConfig } from "./llama_config.ts";
+import { gemma } from "../gemma/gemma.ts";
+import { llama, llamaHeadDim, llamaScaling } from "../llama/llama.ts";
+import { torchDtypeOf } from "./hf_config.ts";
 
 const gemma2b = {
   architectures: ["GemmaForCausalLM"],
@@ -48,18 +49,19 @@ const gemmas: Readonly<Record<string, Record<string, unknown>>> = {
 };
 
 for (const [name, fields] of Object.entries(gemmas)) {
-  Deno.test(`gemmaConfig() reads ${name}`, () => {
-    const read = (raw: Record<string, unknown>) => gemmaConfig({ path: "config.json", modelType: "gemma", raw });
+  Deno.test(`gemma.readConfig() reads ${name}`, () => {
+    const read = (raw: Record<string, unknown>) => gemma.readConfig({ path: "config.json", modelType: "gemma", raw });
     const [found, plain] = [read({ ...gemma2b, ...fields }), read(gemma2b)];
-    assert.deepEqual({ ...found, rope: plain.rope }, plain);
-    assert.deepEqual([found.rope.type, found.rope.theta, found.dtype], ["default", 10000, "bfloat16"]);
+    assert.deepEqual(found, plain);
+    assert.equal(found.config.ropeMaxWavelength, 10000);
+    assert.equal(torchDtypeOf({ ...gemma2b, ...fields }), "bfloat16");
   });
 }
 
-Deno.test("gemmaConfig() takes -1 for no token that pads, as some files say", () => {
+Deno.test("gemma.readConfig() takes -1 for no token that pads, as some files say", () => {
   const raw = { ...gemma2b, pad_token_id: -1, eos_token_id: [1, 107] };
-  const { pad_token_id, eos_token_id } = gemmaConfig({ path: "config.json", modelType: "gemma", raw });
-  assert.deepEqual([pad_token_id, eos_token_id], [null, [1, 107]]);
+  const { text } = gemma.readConfig({ path: "config.json", modelType: "gemma", raw });
+  assert.deepEqual([text.padTokenId, text.eosTokenIds], [null, [1, 107]]);
 });
 
 const llama32 = {
@@ -96,40 +98,46 @@ const llama32 = {
   vocab_size: 128256,
 };
 
-function llama(changes: Record<string, unknown> = {}) {
-  return llamaConfig({ path: "config.json", modelType: "llama", raw: { ...llama32, ...changes } });
+function readLlama(changes: Record<string, unknown> = {}) {
+  return llama.readConfig({ path: "config.json", modelType: "llama", raw: { ...llama32, ...changes } });
 }
 
-Deno.test("llamaConfig() reads Llama 3.2 1B, whose head is its embedding", () => {
-  const found = llama();
+Deno.test("llama.readConfig() reads Llama 3.2 1B, whose head is its embedding", () => {
+  const { config, text } = readLlama();
   assert.deepEqual(
-    [found.tie_word_embeddings, found.head_dim, found.rope_theta, found.eos_token_id, found.pad_token_id],
+    [config.tieWordEmbeddings, config.headDim, config.ropeMaxWavelength, text.eosTokenIds, text.padTokenId],
     [true, 64, 500000, [128001], null],
   );
-  assert.deepEqual(found.rope_scaling, { ...llama32.rope_scaling });
+  assert.deepEqual(llamaScaling(config), {
+    type: "llama3",
+    factor: 32,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    pretrainingSequenceLength: 8192,
+  });
 });
 
-Deno.test("llamaConfig() reads the same where Transformers 5 has saved it again", () => {
+Deno.test("llama.readConfig() reads the same where Transformers 5 has saved it again", () => {
   const { rope_scaling, rope_theta } = llama32;
-  const again = llama({
+  const again = readLlama({
     rope_scaling: undefined,
     rope_theta: undefined,
     rope_parameters: { ...rope_scaling, rope_theta },
     torch_dtype: undefined,
     dtype: "bfloat16",
   });
-  assert.deepEqual(again, llama());
+  assert.deepEqual(again, readLlama());
 });
 
-Deno.test("llamaConfig() reads the end tokens of an instruct model, and any spelling of no token that pads", () => {
+Deno.test("llama.readConfig() reads the end tokens of an instruct model, and any spelling of no token that pads", () => {
   const ends = [128001, 128008, 128009];
-  assert.deepEqual(llama({ eos_token_id: ends }).eos_token_id, ends);
-  for (const pad_token_id of [null, -1, undefined]) assert.equal(llama({ pad_token_id }).pad_token_id, null);
-  assert.equal(llama({ pad_token_id: 128004 }).pad_token_id, 128004);
+  assert.deepEqual(readLlama({ eos_token_id: ends }).text.eosTokenIds, ends);
+  for (const pad_token_id of [null, -1, undefined]) assert.equal(readLlama({ pad_token_id }).text.padTokenId, null);
+  assert.equal(readLlama({ pad_token_id: 128004 }).text.padTokenId, 128004);
 });
 
-Deno.test("llamaConfig() reads a fine-tune of Llama 3 8B with tokens of its own, as Hermes 2 Pro is", () => {
-  const found = llama({
+Deno.test("llama.readConfig() reads a fine-tune of Llama 3 8B with tokens of its own, as Hermes 2 Pro is", () => {
+  const { config } = readLlama({
     _name_or_path: "NousResearch/Meta-Llama-3-8B",
     attention_bias: undefined,
     eos_token_id: 128003,
@@ -144,5 +152,5 @@ Deno.test("llamaConfig() reads a fine-tune of Llama 3 8B with tokens of its own,
     use_cache: false,
     vocab_size: 128288,
   });
-  assert.deepEqual([found.head_dim, found.rope_scaling, found.vocab_size], [128, null, 128288]);
+  assert.deepEqual([llamaHeadDim(config), llamaScaling(config), config.vocabularySize], [128, null, 128288]);
 });
