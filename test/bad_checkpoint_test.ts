@@ -237,7 +237,7 @@ fails(
 );
 
 fails("an odd head", (folder) => changeConfig(folder, (config) => config.head_dim = 13), RangeError, [
-  "headDim must be even",
+  '"head_dim" must be even',
   "13",
 ]);
 

@@ -63,7 +63,7 @@ Deno.test("PaliGemmaBackbone rejects what cannot be", () => {
   const wrong: readonly (readonly [Partial<PaliGemmaConfig["vision"]>, RegExp])[] = [
     [{ patchSize: 0 }, /patchSize must be a positive integer, found 0/],
     [{ patchSize: 13 }, /Cannot make a SigLIP tower: patchSize \(13\) is larger than imageSize \(12\)/],
-    [{ numHeads: 3 }, /numHeads \(3\) must divide hiddenDim \(16\)/],
+    [{ numHeads: 3 }, /hiddenDim \(16\) is not divisible by numHeads \(3\)/],
     [{ layerNormEpsilon: -1 }, /layerNormEpsilon must be positive/],
   ];
   for (const [changes, message] of wrong) {
