@@ -173,7 +173,15 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     model = random_model(checkpoint).to(checkpoint.dtype)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder, max_shard_size=checkpoint.max_shard_size)
-    renames = RENAMES[checkpoint.names]
+    rename_tensors(folder, model, checkpoint.names)
+    if checkpoint.store_head:
+        store_head(folder, checkpoint.names)
+    if checkpoint.old_config:
+        write_json(folder / "config.json", old_config(checkpoint))
+
+
+def rename_tensors(folder: Path, model: torch.nn.Module, names: str) -> None:
+    """Gives the tensors of a saved folder the names of one of `RENAMES`."""
     canonical = {name for name, _ in model.named_parameters() if not name.startswith("lm_head")}
 
     def rename(saved: str) -> str:
@@ -183,7 +191,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         [name] = [name for name in canonical if name.endswith("." + tail) and
                   any(part in name and part in saved
                       for part in ("language_model", "vision_tower", "multi_modal_projector"))]
-        for pattern, replacement in renames:
+        for pattern, replacement in RENAMES[names]:
             name = re.sub(pattern, replacement, name)
         return name
 
@@ -194,14 +202,15 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         value = json.loads(index.read_text())
         value["weight_map"] = {rename(name): file for name, file in value["weight_map"].items()}
         write_json(index, value)
-    if checkpoint.store_head:
-        file = folder / "model.safetensors"
-        weights = load_file(file)
-        [embedding] = [tensor for name, tensor in weights.items() if name.endswith("embed_tokens.weight")]
-        name = "lm_head.weight" if checkpoint.names == "new" else "language_model.lm_head.weight"
-        save_file(weights | {name: embedding.clone()}, file, metadata={"format": "pt"})
-    if checkpoint.old_config:
-        write_json(folder / "config.json", old_config(checkpoint))
+
+
+def store_head(folder: Path, names: str) -> None:
+    """Writes the tied head into a folder of one file, too."""
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    [embedding] = [tensor for name, tensor in weights.items() if name.endswith("embed_tokens.weight")]
+    name = "lm_head.weight" if names == "new" else "language_model.lm_head.weight"
+    save_file(weights | {name: embedding.clone()}, file, metadata={"format": "pt"})
 
 
 def old_config(checkpoint: Checkpoint) -> dict:

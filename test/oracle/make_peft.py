@@ -62,6 +62,9 @@ ADAPTERS = {
         "base": "qwen3/qwen3_tied", "seed": 27, "r": 3, "alpha": 3, "clip_norm": 0.5,
         "targets": ["q_proj", "k_proj", "v_proj", "down_proj"],
     },
+    "gemma3_all_linear": {
+        "base": "gemma3/gemma3_bf16_shards", "seed": 26, "r": 2, "alpha": 4, "clip_norm": 0.7, "targets": ALL_LINEAR,
+    },
 }
 
 
