@@ -52,6 +52,8 @@ class Checkpoint:
     """Whether the file holds `lm_head.weight` although it is tied to the embedding."""
     by_length: bool = False
     """Whether the rotary frequencies follow the length of the text: rows are then read alone, and greedy text with a cache."""
+    after_save: Callable[[Path], None] | None = None
+    """What is done to the folder once Transformers has saved it, such as writing the config as it is published."""
     must_matter: dict = field(default_factory=dict)
     """Config field, with the value that must give other logits; what follows a colon tells several of one field apart."""
 
@@ -78,6 +80,8 @@ def save(checkpoint: Checkpoint, folder: Path, model: torch.nn.Module) -> None:
         config = {k: v for k, v in json.loads(file.read_text()).items() if k not in NEW_FIELDS}
         config |= checkpoint.old_spelling | {"transformers_version": "4.42.4"}
         write_json(file, dict(sorted(config.items())))
+    if checkpoint.after_save is not None:
+        checkpoint.after_save(folder)
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32, **overrides) -> torch.nn.Module:
