@@ -5,7 +5,7 @@ import { filesOf, type HubServer, type ServedRepository, withHub } from "@tesser
 import { withFolder } from "./support/models.ts";
 
 const backend = await openBackend("cpu");
-const tiny = new URL("../apps/finetune/tiny/gemma2-tiny", import.meta.url).pathname;
+const tiny = new URL("../packages/tiny/gemma2-tiny", import.meta.url).pathname;
 const tokenIds: HostTensor<"int32"> = {
   dtype: "int32",
   shape: [1, 12],

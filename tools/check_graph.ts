@@ -25,9 +25,10 @@ export const layers: readonly (readonly string[])[] = [
   ["packages/lora"],
   ["packages/train"],
   ["packages/models"],
+  ["packages/report"],
   ["packages/tessera"],
+  ["packages/tiny"],
   ["packages/cli"],
-  ["apps/finetune"],
   ["apps/*"],
   ["test", "tools"],
 ];

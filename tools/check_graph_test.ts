@@ -61,6 +61,16 @@ const wrong: { name: string; files: Record<string, string>; problems: string[] }
     problems: ['packages/backend-webgpu/mod.ts: imports "@tessera/backend-onnx", which is not in a lower layer'],
   },
   {
+    name: "an application that imports another",
+    files: {
+      "package.json": JSON.stringify({ workspaces: ["packages/*", "apps/*"] }),
+      ...member("apps/finetune", "@tessera/finetune"),
+      ...member("apps/browser", "@tessera/browser"),
+      "apps/browser/page.ts": 'import "@tessera/finetune";',
+    },
+    problems: ['apps/browser/page.ts: imports "@tessera/finetune", which is not in a lower layer'],
+  },
+  {
     name: "an undeclared package of the workspace",
     files: member("packages/nn", "@tessera/nn", { dependencies: { zod: "4.6.7" } }),
     problems: ['packages/nn/mod.ts: imports "@tessera/core", which its package.json does not declare'],

@@ -9,7 +9,7 @@ import { Session } from "./page/session.ts";
 import { buildSite, respond } from "./serve.ts";
 import { advice, executablePath, launch, softwareGpu } from "./testdata/chromium.ts";
 
-const tiny = new URL("../finetune/tiny/gemma2-tiny/", import.meta.url);
+const tiny = new URL("../../packages/tiny/gemma2-tiny/", import.meta.url);
 const modelFiles = [
   "config.json",
   "tokenizer.json",

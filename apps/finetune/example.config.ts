@@ -3,10 +3,10 @@ import { defineConfig } from "./config.ts";
 /** The same job as in `example.config.json`, in a language that can compute: three trials of it would be a loop away. */
 export default defineConfig({
   name: "appointments",
-  preset: "./tiny/gemma2-tiny",
+  preset: "../../packages/tiny/gemma2-tiny",
   data: {
-    train: "./tiny/data/train.jsonl",
-    heldOut: "./tiny/data/heldout.jsonl",
+    train: "../../packages/tiny/data/train.jsonl",
+    heldOut: "../../packages/tiny/data/heldout.jsonl",
     maxLength: 128,
   },
   lora: {

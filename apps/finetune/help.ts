@@ -1,4 +1,6 @@
 /** The help text, whose flags come from the schema. */
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Flag, formatFlags, formatSwitches, listFlags, type Styles, wrap } from "@tessera/cli";
 import { commandLine, switches } from "./command_line.ts";
 import { tinyPath } from "./tiny_config.ts";
@@ -19,6 +21,9 @@ const titles: Readonly<Record<string, string>> = {
   push: "Sharing (push)",
 };
 
+/** The path of the schema, from where the program runs. */
+const schemaPath = relative(Deno.cwd(), fileURLToPath(new URL("./schema.json", import.meta.url)));
+
 /** Writes the help text for a terminal of some width. */
 export function formatHelp(width: number, styles: Styles): string {
   const flags = listFlags(commandLine);
@@ -36,9 +41,7 @@ export function formatHelp(width: number, styles: Styles): string {
       tinyPath("recipe.ts")
     }. Flags may be written with dashes (--learning-rate) and with their group (--training.seed); what is ` +
     "on by default is turned off by --no- (--no-exactMatch). A configuration file has the same fields in groups; its schema is " +
-    `${
-      tinyPath("../schema.json")
-    }. Downloads go to the cache that Hugging Face's own tools share (HF_HOME, HF_HUB_CACHE) and go on where they ended; ` +
+    `${schemaPath}. Downloads go to the cache that Hugging Face's own tools share (HF_HOME, HF_HUB_CACHE) and go on where they ended; ` +
     "HF_TOKEN is for gated models, HF_ENDPOINT for a mirror, and HF_HUB_OFFLINE=1 keeps off the network. Exit codes: 0 done, " +
     "1 failed, 2 not understood, 130 ended by Ctrl-C.";
   return `${purpose.join("\n")}

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { UsageError } from "@tessera/cli";
 import { parseArguments } from "./command_line.ts";
 import { isTiny, type Job, readJob } from "./job.ts";
-import { finetuning } from "./tiny/recipe.ts";
+import { finetuning } from "@tessera/tiny";
 
 function jobOf(...line: string[]): Promise<Job> {
   return readJob(parseArguments(line));

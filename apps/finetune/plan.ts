@@ -14,6 +14,7 @@ import {
   type Schedule,
   type Variable,
 } from "tessera";
+import { describeMesh } from "@tessera/report";
 import { basename, resolve } from "node:path";
 import type { Config } from "./config.ts";
 import { chooseQuestions } from "./evaluation.ts";
@@ -127,11 +128,6 @@ const shared: Readonly<Partial<Record<Config["backend"], string>>> = {
   webgpu: "one GPU",
   "tfjs-cpu": "the processor",
 };
-
-/** A mesh, such as `batch 2 × model 2 = 4 devices`. */
-export function describeMesh({ axes, devices }: MeshFacts): string {
-  return `${axes.map(({ name, size }) => `${name} ${size}`).join(" × ")} = ${plural(devices.length, "device")}`;
-}
 
 function describeLayout(layout: Config["layout"]): string {
   if (layout === "auto") return "published layouts";

@@ -29,8 +29,7 @@ import { chooseOutput, type Claim, claimOutput, outputNames } from "./output_fol
 import { describePlan, optimizerOptions } from "./plan.ts";
 import { loraOptions, type PreparedJob, prepareJob } from "./prepare.ts";
 import type { Generation, Plan, RunRecord, SavedFiles } from "./record.ts";
-import { readPictures } from "./report/pictures.ts";
-import { renderReport } from "./report/report.ts";
+import { readPictures, renderReport } from "@tessera/report";
 import { printAnswers, printResults, printResume, printScores } from "./outcome.ts";
 import { checkTarget, describeTarget, prepareTarget, pushResults, savedKind, shareFinished } from "./push.ts";
 import { trainModel } from "./training.ts";

@@ -2,11 +2,11 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ConfigInput } from "./config.ts";
-import { finetuning } from "./tiny/recipe.ts";
+import { finetuning } from "@tessera/tiny";
 
 /** The path of something in the folder of the tiny model, from where the program runs. */
 export function tinyPath(path: string): string {
-  return relative(Deno.cwd(), fileURLToPath(new URL(`./tiny/${path}`, import.meta.url)));
+  return relative(Deno.cwd(), fileURLToPath(new URL(`../../packages/tiny/${path}`, import.meta.url)));
 }
 
 /** The folder of the tiny model. */

@@ -24,7 +24,7 @@ async function runLine(...line: string[]): Promise<{ code: number; out: string; 
   }
 }
 
-const tiny = "apps/finetune/tiny/gemma2-tiny";
+const tiny = "packages/tiny/gemma2-tiny";
 const folder = new URL(`../../${tiny}`, import.meta.url).pathname;
 const base = ["--folder", folder, "--length", "128", "--hardware", "laptop", "--dtype", "float32"];
 

@@ -1,6 +1,6 @@
 /** The loss over the steps, drawn anew as it grows: lines as SVG that stretches, labels as HTML that keeps its size. */
-import { linePath, type Point, smooth } from "@tessera/finetune/curve";
-import { linearScale, lossScale, type Scale, tickLabel } from "@tessera/finetune/scale";
+import { linePath, type Point, smooth } from "@tessera/report/curve";
+import { linearScale, lossScale, type Scale, tickLabel } from "@tessera/report/scale";
 import { make } from "./dom.ts";
 
 const [width, height] = [1000, 300];

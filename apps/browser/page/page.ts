@@ -1,6 +1,6 @@
 /** The page: shows what the worker does, and tells it what the user wants. */
 import { formatBytes, formatCount, formatDuration } from "@tessera/text";
-import { finetuning } from "@tessera/finetune/recipe";
+import { finetuning } from "@tessera/tiny";
 import { adviceFor, isEngineGone } from "./advice.ts";
 import { Answers } from "./answers.ts";
 import { drawLosses } from "./chart.ts";

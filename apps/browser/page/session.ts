@@ -1,5 +1,5 @@
 /** One model in the hands of one user: outlined, planned, loaded, asked, fine-tuned and saved. Knows nothing of pages. */
-import { finetuning } from "@tessera/finetune/recipe";
+import { finetuning } from "@tessera/tiny";
 import {
   adamW,
   type Backend,

@@ -3,7 +3,7 @@
  * shape to find. Run it from any folder with `deno run -A apps/finetune/shapes/generate.ts`; each run writes the same bytes.
  */
 import { encodePng } from "tessera";
-import { createRandom } from "../tiny/random.ts";
+import { createRandom } from "@tessera/tiny";
 import { rasterize } from "./raster.ts";
 import { finetuningData } from "./recipe.ts";
 import { drawScene, palettes, type Scene, tasksOf } from "./scene.ts";

@@ -23,7 +23,7 @@ import {
   paliGemma,
   progress,
 } from "tessera";
-import { createRandom } from "../tiny/random.ts";
+import { createRandom } from "@tessera/tiny";
 import { scorePictures } from "./score.ts";
 import { rasterize } from "./raster.ts";
 import { architecture, contextLength, pretraining as recipe } from "./recipe.ts";

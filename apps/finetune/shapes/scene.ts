@@ -1,6 +1,6 @@
 /** Pictures of coloured shapes: what is in them, and what there is to say about them. */
 import { type Box, formatDetections } from "@tessera/vision";
-import type { Random } from "../tiny/random.ts";
+import type { Random } from "@tessera/tiny";
 
 /** The kinds of shape. */
 export const kinds = ["circle", "square", "triangle"] as const;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CausalLM, intersectionOverUnion, openBackend, parseDetections, readPicture } from "tessera";
 import { loadTokenizer } from "@tessera/tokenizer";
-import { createRandom } from "../tiny/random.ts";
+import { createRandom } from "@tessera/tiny";
 import { examplesOf } from "./generate.ts";
 import { rasterize } from "./raster.ts";
 import { architecture, contextLength, pictureTokens } from "./recipe.ts";

@@ -1,6 +1,5 @@
 /** The tokenizer of `paligemma-tiny`: that of `gemma2-tiny`, trained on what is said of shapes, and PaliGemma's tokens behind it. */
-import { createRandom } from "../tiny/random.ts";
-import { tokenizerConfig, tokenizerJson, trainVocabulary } from "../tiny/tokenizer.ts";
+import { createRandom, tokenizerConfig, tokenizerJson, trainVocabulary } from "@tessera/tiny";
 import { contextLength, pictureTokens, tokenizerTraining } from "./recipe.ts";
 import { type Colour, colours, drawScene, tasksOf } from "./scene.ts";
 

@@ -2,7 +2,7 @@
  * Pretrains `gemma2-tiny` with Tessera, from random weights, on text that `pretraining.ts` makes up, and writes the weights beside
  * its config and tokenizer, with `pretraining.json`, which says how it went.
  *
- *     deno run -A apps/finetune/tiny/pretrain.ts [--steps 3000] [--output <folder>]
+ *     deno run -A packages/tiny/pretrain.ts [--steps 3000] [--output <folder>]
  *
  * Data, first weights and order follow from the seed in `recipe.ts`, and kernels add up in the same order in every run: a second run of
  * all 4,000 steps on the same machine wrote the same bytes. Another processor, or a kernel that was changed, rounds in other places and

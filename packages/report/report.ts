@@ -2,11 +2,12 @@
  * The report of a run: one HTML page that needs nothing else, with the figures that matter first, then the curves, the answers
  * before and after, and everything needed to run it again.
  */
-import { formatBytes, formatCount, formatDuration, formatNumber, shardingSvg } from "tessera";
-import { describeMesh } from "../plan.ts";
-import type { DataFacts, Generation, MeshFacts, Plan, RunRecord, Score, VariableLayout } from "../record.ts";
+import { shardingSvg } from "@tessera/mesh";
+import { formatBytes, formatCount, formatDuration, formatNumber } from "@tessera/text";
+import type { DataFacts, Generation, MeshFacts, Plan, RunRecord, Score, VariableLayout } from "./record.ts";
 import { learningRateChart, lossChart } from "./curve.ts";
 import { type Content, Html, markup } from "./html.ts";
+import { describeMesh } from "./mesh_text.ts";
 import { pictureRow, type Pictures } from "./pictures.ts";
 import { script, style } from "./style.ts";
 

@@ -1,5 +1,4 @@
-/** A run as a test needs it: a real configuration and made-up figures. */
-import { configSchema } from "../config.ts";
+/** A run as a test needs it, with made-up figures. */
 import type { Generation, RunRecord } from "../record.ts";
 
 /** Makes the record of a run of some steps, with `changes` in place of its fields. */
@@ -91,7 +90,22 @@ export function sampleRecord(steps = 4, changes: Partial<RunRecord> = {}): RunRe
       backend: "cpu",
       threads: null,
     },
-    config: configSchema.parse({ preset: "gemma2-tiny", data: { train: "train.jsonl", heldOut: "heldout.jsonl" } }),
+    config: {
+      preset: "gemma2-tiny",
+      dtype: "float32",
+      lora: { rank: 8, alpha: null, targets: ["query", "value"], layout: "peft" },
+      training: {
+        batchSize: 8,
+        gradientAccumulationSteps: 1,
+        learningRate: 2e-4,
+        schedule: "cosine",
+        warmupSteps: 0,
+        beta1: 0.9,
+        beta2: 0.999,
+        weightDecay: 0,
+        seed: 1,
+      },
+    },
     ...changes,
   };
 }

@@ -1,6 +1,6 @@
 /**
  * Writes the files that the tiny model starts from: its tokenizer and configuration, and the data of the fine-tuning task. Run it from
- * any folder with `deno run --allow-read --allow-write apps/finetune/tiny/generate.ts`; each run writes the same bytes.
+ * any folder with `deno run --allow-read --allow-write packages/tiny/generate.ts`; each run writes the same bytes.
  */
 import { examplesToJsonl, finetuningExamples } from "./finetuning.ts";
 import { pretrainingText } from "./pretraining.ts";

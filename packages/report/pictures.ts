@@ -1,6 +1,14 @@
 /** The pictures of a report, with the boxes that answers name drawn over them. */
-import { dataUrl, drawDetections, encodePng, parseDetections, readPicture, resizeBicubic, type Size } from "tessera";
-import type { Generation } from "../record.ts";
+import {
+  dataUrl,
+  drawDetections,
+  encodePng,
+  parseDetections,
+  readPicture,
+  resizeBicubic,
+  type Size,
+} from "@tessera/vision";
+import type { Generation } from "./record.ts";
 import { Html, markup } from "./html.ts";
 
 /** A picture as a page holds it. */

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { configSchema } from "../config.ts";
 import { linePath, smooth } from "./curve.ts";
 import { markup, scriptData } from "./html.ts";
 import { markDifference, renderReport } from "./report.ts";
 import { linearScale, logScale, lossScale, tickLabel } from "./scale.ts";
-import { sampleRecord } from "./testing.ts";
+import { sampleRecord } from "./testing/sample_record.ts";
 
 Deno.test("markup`` escapes text and keeps markup", () => {
   const text = `<b title="x">&'`;
@@ -34,7 +33,7 @@ Deno.test("renderReport() lets no text of the data or the job become markup", ()
     generations: [{ prompt: attack, expected: attack, before: `${attack}!`, after: attack }],
     saved: { ...record.saved, folder: attack },
     environment: { ...record.environment, system: attack },
-    config: configSchema.parse({ preset: attack, data: { train: attack }, lora: { targets: [attack] } }),
+    config: { ...record.config, preset: attack, lora: { ...record.config.lora!, targets: [attack] } },
   });
   assert.ok(!page.includes("<img"));
   assert.equal(page.match(/<script/g)?.length, 2, "the data of the chart and the script that shows it");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { dataUrl, encodePng } from "tessera";
+import { dataUrl, encodePng } from "@tessera/vision";
 import { pictureRow, readPictures } from "./pictures.ts";
 import { renderReport } from "./report.ts";
-import { sampleRecord } from "./testing.ts";
+import { sampleRecord } from "./testing/sample_record.ts";
 
 const expected = "<loc0256><loc0128><loc0512><loc0896> red circle";
 

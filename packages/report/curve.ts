@@ -2,7 +2,7 @@
  * The charts of a report: lines as SVG that stretches with the page, labels as HTML on top of it, which keeps its size, so that a
  * chart can be read on a phone as well as on paper.
  */
-import type { HeldOutPoint, StepRecord } from "../record.ts";
+import type { HeldOutPoint, StepRecord } from "./record.ts";
 import { type Content, Html, markup, scriptData } from "./html.ts";
 import { linearScale, lossScale, type Scale, tickLabel } from "./scale.ts";
 
