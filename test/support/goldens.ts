@@ -4,11 +4,62 @@ import { type Backend, CausalLM, type HostTensor, hostTensor, openSafetensors } 
 
 const goldens = new URL("../goldens/", import.meta.url);
 
-/** The checkpoints of some families, as `family/name`. */
-export function goldenNames(...families: readonly string[]): string[] {
-  return families.flatMap((family) =>
-    [...Deno.readDirSync(new URL(family, goldens))].map(({ name }) => `${family}/${name}`)
+/** The names in a folder, in order. */
+function namesIn(folder: URL): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+}
+
+/** A checkpoint among the goldens, as `family/name`, and its config. */
+export interface GoldenCheckpoint {
+  /** The family, which is the folder, and the name. */
+  readonly name: string;
+  /** The family. */
+  readonly family: string;
+  /** Its `config.json`. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+function hasFile(name: string, file: string): boolean {
+  try {
+    return Deno.statSync(new URL(`${name}/${file}`, goldens)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
+}
+
+/** The config of a checkpoint whose logits are known; `null` for another golden. */
+function readConfig(name: string): Record<string, unknown> | null {
+  if (!hasFile(name, "config.json") || !hasFile(name, "golden.safetensors")) return null;
+  return JSON.parse(Deno.readTextFileSync(new URL(`${name}/config.json`, goldens)));
+}
+
+/** Every golden checkpoint that reads texts alone, of every architecture. */
+export function textCheckpoints(): GoldenCheckpoint[] {
+  return namesIn(goldens).flatMap((family) =>
+    namesIn(new URL(`${family}/`, goldens)).flatMap((leaf) => {
+      const name = `${family}/${leaf}`;
+      const config = readConfig(name);
+      return config === null || "vision_config" in config ? [] : [{ name, family, config }];
+    })
   );
+}
+
+/** One checkpoint of each family of those given: the first. */
+export function firstOfEach(checkpoints: readonly GoldenCheckpoint[]): GoldenCheckpoint[] {
+  return checkpoints.filter(({ family }, i) => checkpoints.findIndex((other) => other.family === family) === i);
+}
+
+/** Whether the published map divides a checkpoint's heads and vocabulary by four. */
+export function isDivisible({ config }: GoldenCheckpoint): boolean {
+  const heads = config.num_attention_heads as number;
+  const vocabulary = config.vocab_size as number;
+  return heads % 4 === 0 && vocabulary % 4 === 0;
+}
+
+/** Whether the rotation of a key depends on how long the text has become, so that a cache keeps what later ones would not have. */
+export function rotatesByLength({ config }: GoldenCheckpoint): boolean {
+  return /"(?:rope_)?type":"(?:dynamic|longrope|su)"/.test(JSON.stringify(config));
 }
 
 /** The largest difference between logits at places where the mask is 1. */

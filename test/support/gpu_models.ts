@@ -1,12 +1,13 @@
 /** The tests of whole models that every GPU has to pass. */
 import type { Backend } from "tessera";
-import { assertLikeTransformers } from "./goldens.ts";
+import { assertLikeTransformers, firstOfEach, textCheckpoints } from "./goldens.ts";
 import { golden } from "./models.ts";
 import { assertPaliGemma } from "./pali_goldens.ts";
 
-/** Adds the tests that Gemma 2, Llama 3 and PaliGemma 2 on a GPU are what they are in Transformers, to 1e-3. */
+/** Adds the tests that models of every architecture on a GPU are what they are in Transformers, to 1e-3. */
 export function testModelsOn(backend: Backend, gpu: string): void {
-  for (const name of ["gemma/gemma2_gqa", "gemma/gemma2_bf16_shards", "gemma/gemma2_f16", "llama/llama3_gqa"]) {
+  const others = firstOfEach(textCheckpoints().filter(({ family }) => family !== "gemma")).map(({ name }) => name);
+  for (const name of ["gemma/gemma2_gqa", "gemma/gemma2_bf16_shards", "gemma/gemma2_f16", ...others]) {
     Deno.test(
       `${name} has the logits and the greedy tokens of Transformers on ${gpu}`,
       () => assertLikeTransformers(backend, name, 1e-3),
