@@ -4,8 +4,8 @@
  * Reference: https://github.com/huggingface/transformers/tree/main/src/transformers/models/gemma2, whose logits these are.
  * What Gemma 2 adds to Gemma 1 is data: two more norms, soft caps, and a sliding window in every other layer.
  */
-import { constant, gelu, rmsNorm, rotaryEmbedding, type Tensor } from "@tessera/core";
-import { activation, applyDense, type EinsumDense, type Variable, zeros } from "@tessera/nn";
+import { constant, rmsNorm, rotaryEmbedding, type Tensor } from "@tessera/core";
+import { activation, applyDense, type Variable, zeros } from "@tessera/nn";
 import { z } from "zod";
 import { type BackboneOf, defineArchitecture } from "../architecture/architecture.ts";
 import type { Decoder, DecoderInputs } from "../architecture/backbone.ts";
@@ -23,6 +23,7 @@ import { type HfConfig, type LayerType, layerTypesOf, ropeOf } from "../architec
 import type { ModelScope } from "../architecture/model_scope.ts";
 import { declareTokens, embed, softCapped, tokenLogits } from "../architecture/tokens.ts";
 import { attend } from "../architecture/attend.ts";
+import { applyGemmaFeedforward, declareGemmaAttention, declareGemmaFeedforward } from "./gemma_layers.ts";
 import { gemmaPresets } from "./presets.ts";
 
 const second = ["gemma2"];
@@ -161,7 +162,7 @@ function write(config: GemmaConfig): { readonly model_type: string } & Record<st
     attention_dropout: 0,
     ...(isGemma2
       ? {
-        query_pre_attn_scalar: headScalar(config),
+        query_pre_attn_scalar: gemmaHeadScalar(config),
         sliding_window: config.slidingWindowSize ?? 4096,
         layer_types: gemmaLayerTypes(config),
       }
@@ -177,19 +178,25 @@ function inexpressible(config: GemmaConfig): string[] {
     ...(config.attentionLogitSoftCap == null ? [] : ["attentionLogitSoftCap"]),
     ...(config.finalLogitSoftCap == null ? [] : ["finalLogitSoftCap"]),
     ...(gemmaLayerTypes(config).includes("sliding_attention") ? ["sliding windows"] : []),
-    ...(headScalar(config) === config.headDim ? [] : ["another attention scale than 1/√headDim"]),
+    ...(gemmaHeadScalar(config) === config.headDim ? [] : ["another attention scale than 1/√headDim"]),
   ];
 }
 
+/** What the attention scale follows from. */
+export type GemmaScale = Pick<
+  GemmaConfig,
+  "attentionScale" | "queryHeadDimNormalize" | "headDim" | "hiddenDim" | "numQueryHeads"
+>;
+
 /** The inverse square of the attention scale, free of rounding where it is a whole number, as Transformers wants it. */
-function headScalar(config: GemmaConfig): number {
+export function gemmaHeadScalar(config: GemmaScale): number {
   const scalar = gemmaAttentionScale(config) ** -2;
   const whole = Math.round(scalar);
   return Math.abs(scalar - whole) <= 1e-9 * scalar ? whole : scalar;
 }
 
 /** What attention scores are multiplied by: 1/√headDim, or 1/√(hiddenDim / numQueryHeads) as Gemma 2 27B needs. */
-export function gemmaAttentionScale(config: GemmaConfig): number {
+export function gemmaAttentionScale(config: GemmaScale): number {
   const { attentionScale, queryHeadDimNormalize = true, headDim, hiddenDim, numQueryHeads } = config;
   return attentionScale ?? (queryHeadDimNormalize ? headDim : hiddenDim / numQueryHeads) ** -0.5;
 }
@@ -199,21 +206,6 @@ export function gemmaLayerTypes(config: GemmaConfig): readonly LayerType[] {
   const slides = config.useSlidingWindowAttention ?? false;
   return config.layerTypes ??
     Array.from({ length: config.numLayers }, (_, i) => slides && i % 2 === 0 ? "sliding_attention" : "full_attention");
-}
-
-interface Block {
-  readonly path: string;
-  readonly preAttentionNorm: Variable;
-  readonly query: EinsumDense;
-  readonly key: EinsumDense;
-  readonly value: EinsumDense;
-  readonly attentionOutput: EinsumDense;
-  readonly postAttentionNorm: Variable | null;
-  readonly preFfwNorm: Variable;
-  readonly ffwGating: EinsumDense;
-  readonly ffwGating2: EinsumDense;
-  readonly ffwLinear: EinsumDense;
-  readonly postFfwNorm: Variable | null;
 }
 
 /** A Gemma whose embeddings may be replaced on their way in, as PaliGemma does with those of an image's tokens. */
@@ -251,9 +243,8 @@ export function gemmaDecoder(config: GemmaConfig, scope: ModelScope, module: str
         window: kinds[layer] === "sliding_attention" ? config.slidingWindowSize ?? 4096 : null,
       });
       x = x.add(norm(block.postAttentionNorm, applyDense(block.attentionOutput, mixed)));
-      const f = norm(block.preFfwNorm, x);
-      const gated = gelu(applyDense(block.ffwGating, f)).mul(applyDense(block.ffwGating2, f));
-      x = activation(block.path, x.add(norm(block.postFfwNorm, applyDense(block.ffwLinear, gated))));
+      const fed = applyGemmaFeedforward(block, norm(block.preFfwNorm, x));
+      x = activation(block.path, x.add(norm(block.postFfwNorm, fed)));
     });
     return activation("final_normalization", norm(finalNorm, x));
   }
@@ -269,42 +260,16 @@ export function gemmaDecoder(config: GemmaConfig, scope: ModelScope, module: str
 }
 
 /** In Gemma 2 the names of two norms in checkpoints mean others than in Gemma 1. */
-function declareBlock(config: GemmaConfig, block: ModelScope): Block {
+function declareBlock(config: GemmaConfig, block: ModelScope) {
   const { hiddenDim, headDim, numQueryHeads, numKeyValueHeads, usePostAttentionNorm, usePostFfwNorm } = config;
-  const width = config.intermediateDim / 2;
   const norm = (name: string, module: string) => block.norm(name, module, hiddenDim, zeros());
-  const heads = (name: string, module: string, equation: string, count: number) =>
-    block.dense(`attention/${name}`, `self_attn.${module}`, {
-      equation,
-      shape: [count, hiddenDim, headDim],
-      layout: ["model", "batch", null],
-    });
-  const up = (name: string, module: string) =>
-    block.dense(name, `mlp.${module}`, {
-      equation: "btd,df->btf",
-      shape: [hiddenDim, width],
-      layout: ["batch", "model"],
-    });
   return {
     path: block.path,
     preAttentionNorm: norm("pre_attention_norm", "input_layernorm"),
-    query: heads("query", "q_proj", "btd,ndh->btnh", numQueryHeads),
-    key: heads("key", "k_proj", "bsd,kdh->bskh", numKeyValueHeads),
-    value: heads("value", "v_proj", "bsd,kdh->bskh", numKeyValueHeads),
-    attentionOutput: block.dense("attention/attention_output", "self_attn.o_proj", {
-      equation: "btnh,nhd->btd",
-      shape: [numQueryHeads, headDim, hiddenDim],
-      layout: ["model", null, "batch"],
-    }),
+    ...declareGemmaAttention(block, { hiddenDim, headDim, numQueryHeads, numKeyValueHeads }),
     postAttentionNorm: usePostAttentionNorm ? norm("post_attention_norm", "post_attention_layernorm") : null,
     preFfwNorm: norm("pre_ffw_norm", usePostFfwNorm ? "pre_feedforward_layernorm" : "post_attention_layernorm"),
-    ffwGating: up("ffw_gating", "gate_proj"),
-    ffwGating2: up("ffw_gating_2", "up_proj"),
-    ffwLinear: block.dense("ffw_linear", "mlp.down_proj", {
-      equation: "btf,fd->btd",
-      shape: [width, hiddenDim],
-      layout: ["model", "batch"],
-    }),
+    ...declareGemmaFeedforward(block, { hiddenDim, intermediateDim: config.intermediateDim / 2 }),
     postFfwNorm: usePostFfwNorm ? norm("post_ffw_norm", "post_feedforward_layernorm") : null,
   };
 }
