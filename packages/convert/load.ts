@@ -49,6 +49,7 @@ export function checkCheckpoint(
 ): void {
   const wanted = new Set(pairings.map(({ tensor }) => tensor));
   const missing = pairings.filter(({ tensor }) => !checkpoint.tensors.has(tensor));
+  const lacking = new Set(missing.map(({ tensor }) => tensor));
   const unused = [...checkpoint.tensors.keys()].filter((name) =>
     !wanted.has(name) && !Object.hasOwn(copies, name) && !redundant.some((pattern) => pattern.test(name))
   );
@@ -56,8 +57,8 @@ export function checkCheckpoint(
     const first = missing[0]!;
     const near = nearestName(first.tensor, unused);
     throw new Error(
-      `Cannot load "${checkpoint.folder}": it lacks ${missing.length} of ${pairings.length} tensors: ` +
-        `${list(missing.map(({ tensor }) => tensor))} (for "${first.variable.path}")` +
+      `Cannot load "${checkpoint.folder}": it lacks ${lacking.size} of ${wanted.size} tensors: ` +
+        `${list([...lacking])} (for "${first.variable.path}")` +
         (near === null ? "; check that config.json belongs to these weights" : `; the nearest name in it is "${near}"`),
     );
   }
@@ -69,11 +70,12 @@ export function checkCheckpoint(
         "check that config.json belongs to these weights (num_hidden_layers, model_type)",
     );
   }
-  for (const { variable, tensor, shape } of pairings) {
+  for (const { variable, tensor, shape, part } of pairings) {
     const found = checkpoint.tensors.get(tensor)!;
     if (!sameShape(found.shape, shape)) {
+      const rows = part === null ? "" : `rows ${part.rows[0]} to ${part.rows[1] - 1} of `;
       throw new TypeError(
-        `Cannot load "${tensor}" of "${checkpoint.folder}" into ${variable}: the tensor must have shape ` +
+        `Cannot load ${rows}"${tensor}" of "${checkpoint.folder}" into ${variable}: the tensor must have shape ` +
           `[${shape.join(",")}], found [${found.shape.join(",")}]`,
       );
     }
@@ -131,8 +133,8 @@ export async function loadWeights(
   checkCheckpoint(source, pairings, { ...options, copies });
   await checkCopies(source, copies);
   let loaded = 0;
-  for (const { variable, tensor } of pairings) {
-    const read = source.read(tensor);
+  for (const { variable, tensor, part } of pairings) {
+    const read = part === null ? source.read(tensor) : source.readSlice(tensor, [[...part.rows]]);
     if (variable.quantization !== null) {
       await loadQuantized(variable, requireFloats(read, variable), backend, options.where);
       // Nothing reads these floats again: without this, the whole file would stay in memory beside the codes.

@@ -5,7 +5,7 @@
  */
 export { checkCheckpoint, loadWeights } from "./load.ts";
 export type { LoadOptions } from "./load.ts";
-export { layerOf, mergedShape, moduleOf, pair, tableName } from "./rows.ts";
-export type { NameRule, Pairing, TensorRow } from "./rows.ts";
+export { layersOf, mergedShape, moduleOf, pair, tableName } from "./rows.ts";
+export type { NameRule, Pairing, TensorPart, TensorRow } from "./rows.ts";
 export { saveWeights } from "./save.ts";
 export type { SaveOptions } from "./save.ts";

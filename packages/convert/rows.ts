@@ -14,6 +14,16 @@ export interface TensorRow {
   readonly tensor: string;
   /** How many stored axes each axis of the tensor merges; one each unless given. */
   readonly merge?: readonly number[];
+  /** The part of the tensor that is the variable, where it holds several, one below the other; all of it unless given. */
+  readonly part?: TensorPart;
+}
+
+/** A range of the first axis of a tensor. */
+export interface TensorPart {
+  /** The first row, and the one after the last. */
+  readonly rows: readonly [begin: number, end: number];
+  /** The number of rows of the whole tensor. */
+  readonly of: number;
 }
 
 /** Another name of some tensors: what it is in files, and what to read it as. */
@@ -36,8 +46,10 @@ export interface Pairing {
   readonly variable: Variable;
   /** The name of the tensor. */
   readonly tensor: string;
-  /** The shape of the tensor in the file. */
+  /** The shape of the whole tensor in the file. */
   readonly shape: readonly number[];
+  /** The part of it that is the variable; `null` for all of it. */
+  readonly part: TensorPart | null;
 }
 
 /** A stored shape with neighboring axes merged. */
@@ -62,8 +74,19 @@ export function pair(rows: readonly TensorRow[], variables: readonly Variable[])
     if (row === undefined) {
       throw new Error(`Cannot convert variable "${variable.path}": its architecture has no row for it`);
     }
-    return { variable, tensor: row.tensor, shape: mergedShape(variable.storedShape, row.merge) };
+    return { variable, tensor: row.tensor, ...shapeInFile(row, variable) };
   });
+}
+
+function shapeInFile(row: TensorRow, variable: Variable): Pick<Pairing, "shape" | "part"> {
+  const part = row.part ?? null;
+  const own = mergedShape(variable.storedShape, row.merge);
+  if (part === null) return { shape: own, part };
+  const [begin, end] = part.rows;
+  if (end - begin === own[0] && begin >= 0 && end <= part.of) return { shape: [part.of, ...own.slice(1)], part };
+  throw new Error(
+    `Cannot convert ${variable}: it has ${own[0]} rows, found ${begin} to ${end - 1} of ${part.of} for it`,
+  );
 }
 
 /** The module of a checkpoint that holds a layer's kernel, such as `model.layers.0.self_attn.q_proj`; `null` when there is none. */
@@ -72,8 +95,13 @@ export function moduleOf(rows: readonly TensorRow[], layerPath: string): string 
   return row?.tensor.replace(/\.weight$/, "") ?? null;
 }
 
-/** The layer whose kernel a checkpoint's module holds, such as `decoder_block_0/attention/query`; `null` when there is none. */
-export function layerOf(rows: readonly TensorRow[], module: string): string | null {
-  const row = rows.find(({ tensor, variable }) => tensor === `${module}.weight` && variable.endsWith("/kernel"));
-  return row?.variable.replace(/\/kernel$/, "") ?? null;
+/**
+ * The layers whose kernels a checkpoint's module holds, such as `decoder_block_0/attention/query`, in the order of their rows where
+ * it is several; none when there is no such module.
+ */
+export function layersOf(rows: readonly TensorRow[], module: string): string[] {
+  return rows
+    .filter(({ tensor, variable }) => tensor === `${module}.weight` && variable.endsWith("/kernel"))
+    .toSorted((a, b) => (a.part?.rows[0] ?? 0) - (b.part?.rows[0] ?? 0))
+    .map(({ variable }) => variable.replace(/\/kernel$/, ""));
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Variable, zeros } from "@tessera/nn";
-import { layerOf, mergedShape, moduleOf, pair, type TensorRow } from "./rows.ts";
+import { layersOf, mergedShape, moduleOf, pair, type TensorRow } from "./rows.ts";
 
 const rows: readonly TensorRow[] = [
   {
@@ -12,14 +12,14 @@ const rows: readonly TensorRow[] = [
   { variable: "decoder_block_3/pre_ffw_norm/scale", tensor: "model.layers.3.pre_feedforward_layernorm.weight" },
 ];
 
-Deno.test("moduleOf() and layerOf() lead from a layer to its module, and back", () => {
+Deno.test("moduleOf() and layersOf() lead from a layer to its module, and back", () => {
   const [path, module] = ["decoder_block_3/attention/query", "model.layers.3.self_attn.q_proj"];
   assert.equal(moduleOf(rows, path), module);
-  assert.equal(layerOf(rows, module), path);
+  assert.deepEqual(layersOf(rows, module), [path]);
   assert.equal(moduleOf(rows, "decoder_block_3/attention"), null);
-  assert.equal(layerOf(rows, "model.layers.3.self_attn"), null);
+  assert.deepEqual(layersOf(rows, "model.layers.3.self_attn"), []);
   // A norm is no layer that an adapter could be attached to.
-  assert.equal(layerOf(rows, "model.layers.3.pre_feedforward_layernorm"), null);
+  assert.deepEqual(layersOf(rows, "model.layers.3.pre_feedforward_layernorm"), []);
 });
 
 Deno.test("mergedShape() merges neighbors, and keeps the number of elements", () => {
@@ -33,7 +33,7 @@ Deno.test("pair() gives the shape in the file, and names a variable that has no 
     new Variable(path, { shape, ...(order === undefined ? {} : { order }), initializer: zeros() });
   const query = make("decoder_block_3/attention/query/kernel", [4, 32, 12], [0, 2, 1]);
   assert.deepEqual(pair(rows, [query]), [
-    { variable: query, tensor: "model.layers.3.self_attn.q_proj.weight", shape: [48, 32] },
+    { variable: query, tensor: "model.layers.3.self_attn.q_proj.weight", shape: [48, 32], part: null },
   ]);
   assert.throws(() => pair(rows, [make("decoder_block_3/attention/bias", [4])]), {
     message: /variable "decoder_block_3\/attention\/bias": its architecture has no row/,

@@ -28,7 +28,7 @@ export interface LoraOptions {
   readonly layout?: LoraLayout;
 }
 
-const layouts = { keras, peft } as const;
+const layouts = ["keras", "peft"] as const satisfies readonly LoraLayout[];
 const defaultTargets: readonly LoraTarget[] = ["query", "value"];
 
 /** Tells whether a layer's adapter is a low-rank one. */
@@ -37,7 +37,7 @@ export function isLoraAdapter(adapter: EinsumDense["adapter"]): adapter is LoraA
 }
 
 /** The layers of a model that have a low-rank adapter, and those adapters. */
-export function loraAdapters(model: Adaptable): { readonly layer: EinsumDense; readonly adapter: LoraAdapter }[] {
+export function loraAdapters(model: Adaptable): Adapted[] {
   return model.denses.flatMap((layer) => isLoraAdapter(layer.adapter) ? [{ layer, adapter: layer.adapter }] : []);
 }
 
@@ -57,8 +57,8 @@ export function enableLora(model: Adaptable, options: LoraOptions): void {
   if (!(alpha > 0 && Number.isFinite(alpha))) {
     throw new RangeError(`Cannot enable LoRA: alpha must be a positive number, found ${alpha}`);
   }
-  if (!Object.hasOwn(layouts, layout)) {
-    const known = Object.keys(layouts).map((name) => `"${name}"`).join(" and ");
+  if (!layouts.includes(layout)) {
+    const known = layouts.map((name) => `"${name}"`).join(" and ");
     throw new RangeError(`Cannot enable LoRA: there is no layout "${layout}"; the layouts are ${known}`);
   }
   if (loraAdapters(model).length > 0) {
@@ -75,14 +75,34 @@ export function enableLora(model: Adaptable, options: LoraOptions): void {
       );
     }
   }
-  attachAdapters(model, layers.map((layer) => ({ layer, adapter: layouts[layout](layer, rank, alpha) })));
+  attachAdapters(model, makeAdapters(layers, layout, { rank, alpha }));
+}
+
+/** A layer and the adapter for it. */
+export interface Adapted {
+  /** The layer. */
+  readonly layer: EinsumDense;
+  /** The adapter. */
+  readonly adapter: LoraAdapter;
+}
+
+/** Makes an adapter for each layer, without values; in PEFT's layout, layers that are one tensor in checkpoints share their A. */
+export function makeAdapters(
+  layers: readonly EinsumDense[],
+  layout: LoraLayout,
+  { rank, alpha }: { readonly rank: number; readonly alpha: number },
+): Adapted[] {
+  const sharedA = new Map<string, Variable>();
+  return layers.map((layer) => {
+    if (layout === "keras") return { layer, adapter: keras(layer, rank, alpha) };
+    const adapter = peft(layer, rank, alpha, sharedA.get(layer.fused ?? layer.path));
+    sharedA.set(layer.fused ?? layer.path, adapter.a);
+    return { layer, adapter };
+  });
 }
 
 /** Freezes a model and attaches adapters to its layers. */
-export function attachAdapters(
-  model: Adaptable,
-  pairs: readonly { readonly layer: EinsumDense; readonly adapter: LoraAdapter }[],
-): void {
+export function attachAdapters(model: Adaptable, pairs: readonly Adapted[]): void {
   model.variables.forEach((variable) => variable.trainable = false);
   pairs.forEach(({ layer, adapter }) => layer.adapter = adapter);
 }

@@ -19,7 +19,7 @@ import {
 /** Which axes of the kernel each factor has. */
 export type LoraLayout = "keras" | "peft";
 
-/** A low-rank update of a dense layer: `alpha / rank` · x · A · B is added to its output. */
+/** A low-rank update of a dense layer: `alpha / rank` · x · A · B is added to its output. An A that layers share is the first's. */
 export interface LoraAdapter extends Adapter {
   /** Marks the kind of adapter. */
   readonly kind: "lora";
@@ -83,8 +83,12 @@ export function keras(layer: EinsumDense, rank: number, alpha: number): LoraAdap
   });
 }
 
-/** The adapter of PEFT's `LoraConfig`, its factors stored as the adapter file has them: [rank, in] and [out, rank]. */
-export function peft(layer: EinsumDense, rank: number, alpha: number): LoraAdapter {
+/**
+ * The adapter of PEFT's `LoraConfig`, its factors stored as the adapter file has them: [rank, in] and [out, rank]. Layers that are
+ * one tensor in checkpoints are one layer to PEFT: each takes the A of the first as `shared`, and their B lie one below the other
+ * in the file.
+ */
+export function peft(layer: EinsumDense, rank: number, alpha: number, shared?: Variable): LoraAdapter {
   const letters = lettersOf("peft", layer.equation);
   const length = (letter: string) => layer.kernel.shape[letters.kernel.indexOf(letter)]!;
   const a = [...letters.a.slice(0, -1)].map(length);
@@ -94,7 +98,7 @@ export function peft(layer: EinsumDense, rank: number, alpha: number): LoraAdapt
   return make(layer, "peft", rank, alpha, {
     a: { shape: [...a, rank], order: [a.length, ...a.keys()], initializer: kaimingUniform(fanIn) },
     b: { shape: [rank, ...b], order: [...b.map((_, i) => i + 1), 0] },
-  });
+  }, shared);
 }
 
 function make(
@@ -110,6 +114,7 @@ function make(
     };
     readonly b: { readonly shape: readonly number[]; readonly order: readonly number[] };
   },
+  shared?: Variable,
 ): LoraAdapter {
   const letters = lettersOf(layout, layer.equation);
   // Split like the kernel, x · A · B adds to x · kernel where that is; copied over batches, no device has to gather a factor.
@@ -118,7 +123,8 @@ function make(
     axes: [...own].map((letter) => letter === r ? null : letters.kernel.indexOf(letter)),
     spareBatchAxes: true,
   });
-  const a = new Variable(`${layer.path}/lora_kernel_a`, { ...factors.a, follows: follows(letters.a) });
+  const pathOfA = layout === "peft" ? layer.fused ?? layer.path : layer.path;
+  const a = shared ?? new Variable(`${pathOfA}/lora_kernel_a`, { ...factors.a, follows: follows(letters.a) });
   const b = new Variable(`${layer.path}/lora_kernel_b`, {
     ...factors.b,
     initializer: zeros(),
@@ -133,7 +139,7 @@ function make(
     alpha,
     a,
     b,
-    variables: [a, b],
+    variables: shared === undefined ? [a, b] : [b],
     apply: (x) => {
       const middle = einsum(`${letters.x},${letters.a}->${letters.middle}`, x, a.read(x.dtype));
       return einsum(`${letters.middle},${letters.b}->${letters.out}`, scaled(middle), b.read(x.dtype));

@@ -14,16 +14,15 @@ import {
 } from "@tessera/files";
 import { disposeValues, type EinsumDense, putValue, type Variable, whereOf } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
-import { type Adaptable, attachAdapters, loraAdapters, unloadLora } from "./enable.ts";
-import { type LoraAdapter, peft } from "./layouts.ts";
+import { type Adaptable, type Adapted, attachAdapters, loraAdapters, makeAdapters, unloadLora } from "./enable.ts";
 import { readPeftConfig } from "./peft_config.ts";
 
 /** The names of a model's layers in Hugging Face's modules, both ways. */
 export interface ModuleNames {
   /** The module of a layer, such as `model.layers.0.self_attn.q_proj`; `null` when there is none. */
   readonly moduleOf: (layerPath: string) => string | null;
-  /** The layer of a module; `null` when there is none. */
-  readonly layerOf: (module: string) => string | null;
+  /** The layers of a module, in the order of their rows where it is several; none when there is no such module. */
+  readonly layersOf: (module: string) => readonly string[];
 }
 
 const modelFile = "adapter_model.safetensors";
@@ -31,13 +30,21 @@ const configFile = "adapter_config.json";
 const key = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
 
 /** A factor's shape in the file: all axes but the rank's merged. */
-function fileShape({ stored }: Variable, factor: "A" | "B", rank: number): number[] {
-  const rest = stored.shape.reduce((product, length) => product * length, 1) / rank;
-  return factor === "A" ? [rank, rest] : [rest, rank];
+function fileShape({ size }: Variable, factor: "A" | "B", rank: number): [number, number] {
+  return factor === "A" ? [rank, size / rank] : [size / rank, rank];
+}
+
+/** The number of outputs of a layer, which are the rows of its B in a file. */
+function outputsOf({ kernel }: EinsumDense): number {
+  return kernel.shape.filter((_, axis) => !kernel.summed.includes(axis)).reduce(
+    (product, length) => product * length,
+    1,
+  );
 }
 
 /**
  * Saves a model's adapters as a PEFT adapter folder; an adapter that is there is replaced only when the new one is complete.
+ * Where layers are one module to PEFT, and only some of them are adapted, the rows of B of the others are zeros.
  *
  * @throws {Error} when the model has no adapters, or when they have Keras's layout, which PEFT's format cannot hold.
  */
@@ -58,25 +65,22 @@ export async function saveAdapter(
         'enable LoRA with layout: "peft"',
     );
   }
-  const modules: string[] = [];
-  const sources = adapters.flatMap(({ layer, adapter }) => {
-    const module = names.moduleOf(layer.path);
+  const modules = new Map<string, Adapted[]>();
+  for (const adapted of adapters) {
+    const { path } = adapted.layer;
+    const module = names.moduleOf(path);
     if (module === null) {
-      throw new Error(`Cannot save the adapter of "${layer.path}": the architecture names no module for it`);
+      throw new Error(`Cannot save the adapter of "${path}": the architecture names no module for it`);
     }
-    modules.push(module);
-    return (["A", "B"] as const).map((factor): TensorSource => {
-      const variable = factor === "A" ? adapter.a : adapter.b;
-      const value = variable.value;
-      if (value === null) throw new TypeError(`Cannot save ${variable}: it has no value`);
-      const shape = fileShape(variable, factor, adapter.rank);
-      return {
-        name: `base_model.model.${module}.lora_${factor}.weight`,
-        type: { shape, dtype: "float32" },
-        read: async () => ({ ...await value.read(), shape }),
-      };
-    });
-  });
+    modules.set(module, [...modules.get(module) ?? [], adapted]);
+    for (const variable of [adapted.adapter.a, adapted.adapter.b]) {
+      if (variable.value === null) throw new TypeError(`Cannot save ${variable}: it has no value`);
+    }
+  }
+  const sources = [...modules].flatMap(([module, adapted]) => [
+    factorA(module, adapted[0]!),
+    factorB(module, adapted, names.layersOf(module).map((path) => layerAt(model, path)!)),
+  ]);
   const config = {
     peft_type: "LORA",
     task_type: "CAUSAL_LM",
@@ -84,7 +88,7 @@ export async function saveAdapter(
     r: first.rank,
     lora_alpha: first.alpha,
     lora_dropout: 0,
-    target_modules: targetModules(modules, model, names),
+    target_modules: targetModules([...modules.keys()], model, names),
     bias: "none",
     fan_in_fan_out: false,
     use_rslora: false,
@@ -99,6 +103,36 @@ export async function saveAdapter(
     await write(new TextEncoder().encode(JSON.stringify(config, null, 2) + "\n"));
     await writeSafetensors(to.file(modelFile), sources);
   });
+}
+
+function layerAt(model: Adaptable, path: string): EinsumDense | undefined {
+  return model.denses.find((dense) => dense.path === path);
+}
+
+function factorA(module: string, { adapter: { a, rank } }: Adapted): TensorSource {
+  const shape = fileShape(a, "A", rank);
+  return {
+    name: `base_model.model.${module}.lora_A.weight`,
+    type: { shape, dtype: "float32" },
+    read: async () => ({ ...await a.value!.read(), shape }),
+  };
+}
+
+/** The B of the layers of a module, one below the other. */
+function factorB(module: string, adapted: readonly Adapted[], layers: readonly EinsumDense[]): TensorSource {
+  const { rank } = adapted[0]!.adapter;
+  const shape = [layers.reduce((rows, layer) => rows + outputsOf(layer), 0), rank];
+  const read = async () => {
+    const data = new Float32Array(shape[0]! * rank);
+    let at = 0;
+    for (const layer of layers) {
+      const b = adapted.find((each) => each.layer === layer)?.adapter.b;
+      if (b !== undefined) data.set((await b.value!.read()).data, at);
+      at += outputsOf(layer) * rank;
+    }
+    return { shape, dtype: "float32", data } as const;
+  };
+  return { name: `base_model.model.${module}.lora_B.weight`, type: { shape, dtype: "float32" }, read };
 }
 
 /**
@@ -116,9 +150,10 @@ function targetModules(modules: readonly string[], model: Adaptable, names: Modu
 
 /**
  * Enables LoRA on a model as a PEFT adapter folder says, with the values that it holds. Adapters that the model has are replaced,
- * once everything has been read and found to fit.
+ * once everything has been read and found to fit. Where layers are one module to PEFT, those whose rows of B are all zeros while
+ * others' are not get no adapter: `saveAdapter` writes layers so that have none.
  *
- * @throws {Error} when a file is missing or damaged, when a tensor belongs to no layer, or when a layer has one factor only.
+ * @throws {Error} when a file is missing or damaged, when a tensor belongs to no layer, or when a module has one factor only.
  * @throws {TypeError} when the adapter is of a kind that Tessera does not have, or a factor has the wrong shape.
  */
 export async function loadAdapter(
@@ -132,18 +167,25 @@ export async function loadAdapter(
   const config = await readPeftConfig(source);
   const alpha = config.useRslora ? config.loraAlpha * Math.sqrt(config.r) : config.loraAlpha;
   const file = await openSafetensors(source.file(modelFile));
-  const pairs: { layer: EinsumDense; adapter: LoraAdapter }[] = [];
+  const pairs: Adapted[] = [];
   try {
-    for (const [layer, factors] of readLayers(folder, file, model, names)) {
-      const adapter = peft(layer, config.r, alpha);
-      pairs.push({ layer, adapter });
-      for (const [factor, variable] of [["A", adapter.a], ["B", adapter.b]] as const) {
-        const tensor = file.read(factors[factor]);
-        checkFactor(folder, factors[factor], tensor, fileShape(variable, factor, config.r));
-        // Factors are trained in place, so they must not be views of the file.
-        const value = { ...variable.stored, dtype: "float32", data: toFloat32(tensor).slice() } as const;
-        putValue(variable, value, backend, whereOf(variable));
-      }
+    for (const [module, factors] of readModules(folder, file)) {
+      const layers = layersOf(folder, module, model, names);
+      const [first] = layers as [EinsumDense];
+      const read = (factor: "A" | "B", shape: readonly number[]) => {
+        const name = factors[factor];
+        if (name === undefined) throw lacksFactor(folder, first, factor);
+        const tensor = file.read(name);
+        checkFactor(folder, name, tensor, shape);
+        return toFloat32(tensor);
+      };
+      const rows = layers.reduce((sum, layer) => sum + outputsOf(layer), 0);
+      const a = read("A", [config.r, first.kernel.size / outputsOf(first)]);
+      const b = rowsOf(read("B", [rows, config.r]), layers, config.r);
+      const adapted = makeAdapters([...b.keys()], "peft", { rank: config.r, alpha });
+      pairs.push(...adapted);
+      put(adapted[0]!.adapter.a, a, backend);
+      for (const { layer, adapter } of adapted) put(adapter.b, b.get(layer)!, backend);
     }
   } catch (error) {
     pairs.forEach(({ adapter }) => disposeValues(adapter.variables));
@@ -153,6 +195,19 @@ export async function loadAdapter(
   }
   unloadLora(model);
   attachAdapters(model, pairs);
+}
+
+/** Factors are trained in place, so they must not be views of the file. */
+function put(variable: Variable, values: Float32Array, backend: Backend): void {
+  putValue(variable, { ...variable.stored, dtype: "float32", data: values.slice() }, backend, whereOf(variable));
+}
+
+/** Each layer's rows of B; without layers whose rows are zeros, unless all are, as in an adapter that was never trained. */
+function rowsOf(b: Float32Array, layers: readonly EinsumDense[], rank: number): Map<EinsumDense, Float32Array> {
+  let end = 0;
+  const all = layers.map((layer) => [layer, b.subarray(end, end += outputsOf(layer) * rank)] as const);
+  const used = all.filter(([, rows]) => rows.some((value) => value !== 0));
+  return new Map(used.length === 0 ? all : used);
 }
 
 function checkFactor(folder: string, name: string, tensor: HostTensor, shape: readonly number[]): void {
@@ -165,14 +220,11 @@ function checkFactor(folder: string, name: string, tensor: HostTensor, shape: re
   );
 }
 
-/** The names of both factors' tensors, by layer. */
-function readLayers(
-  folder: string,
-  file: TensorStore,
-  model: Adaptable,
-  names: ModuleNames,
-): Map<EinsumDense, { A: string; B: string }> {
-  const found = new Map<EinsumDense, Partial<Record<"A" | "B", string>>>();
+/** The names of both factors' tensors, by module. */
+type FactorNames = Partial<Record<"A" | "B", string>>;
+
+function readModules(folder: string, file: TensorStore): Map<string, FactorNames> {
+  const found = new Map<string, FactorNames>();
   for (const name of file.tensors.keys()) {
     const [, module, factor] = key.exec(name) ?? [];
     if (module === undefined || factor === undefined) {
@@ -181,30 +233,25 @@ function readLayers(
           'expected names such as "base_model.model.<module>.lora_A.weight"',
       );
     }
-    const path = names.layerOf(module);
-    const layer = model.denses.find((dense) => dense.path === path);
-    if (layer === undefined) {
-      const known = model.denses.flatMap((dense) => names.moduleOf(dense.path) ?? []);
-      const near = nearestName(module, known);
-      throw new Error(
-        `Cannot load the adapter "${folder}": "${model.name}" has no module "${module}"` +
-          (near === null ? "" : `; the nearest is "${near}"`) +
-          "; check that the adapter was trained on this base model",
-      );
-    }
-    const factors = found.get(layer) ?? {};
-    factors[factor as "A" | "B"] = name;
-    found.set(layer, factors);
+    found.set(module, { ...found.get(module), [factor]: name });
   }
   if (found.size === 0) throw new Error(`Cannot load the adapter "${folder}": ${modelFile} holds no tensors`);
-  for (const [layer, { A, B }] of found) {
-    if (A === undefined || B === undefined) {
-      throw new Error(
-        `Cannot load the adapter "${folder}": "${layer.path}" has lora_${
-          A === undefined ? "B" : "A"
-        } but not the other factor`,
-      );
-    }
-  }
-  return found as Map<EinsumDense, { A: string; B: string }>;
+  return found;
+}
+
+function lacksFactor(folder: string, { path }: EinsumDense, factor: "A" | "B"): Error {
+  const other = factor === "A" ? "B" : "A";
+  return new Error(`Cannot load the adapter "${folder}": "${path}" has lora_${other} but not the other factor`);
+}
+
+/** The layers of a module, in the order of their rows. */
+function layersOf(folder: string, module: string, model: Adaptable, names: ModuleNames): EinsumDense[] {
+  const layers = names.layersOf(module).flatMap((path) => layerAt(model, path) ?? []);
+  if (layers.length > 0) return layers;
+  const near = nearestName(module, model.denses.flatMap((dense) => names.moduleOf(dense.path) ?? []));
+  throw new Error(
+    `Cannot load the adapter "${folder}": "${model.name}" has no module "${module}"` +
+      (near === null ? "" : `; the nearest is "${near}"`) +
+      "; check that the adapter was trained on this base model",
+  );
 }

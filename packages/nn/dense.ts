@@ -35,6 +35,8 @@ export interface EinsumDenseSpec {
   readonly initializer: Initializer;
   /** Whether a bias is added, with the output axes that the kernel has; false unless given. */
   readonly bias?: boolean;
+  /** The name that it shares with the layers that are one tensor with it in checkpoints, such as `qkv_proj`; none unless given. */
+  readonly fused?: string;
 }
 
 /** A dense layer, with or without bias. */
@@ -47,6 +49,8 @@ export interface EinsumDense {
   readonly kernel: Variable;
   /** What is added to each output, with the output axes that the kernel has; `null` for nothing. */
   readonly bias: Variable | null;
+  /** The path that layers share which are one tensor in checkpoints, such as `decoder_block_0/attention/qkv_proj`; `null` alone. */
+  readonly fused: string | null;
   /** What is added to the output; `null` for nothing. */
   adapter: Adapter | null;
 }
@@ -55,12 +59,19 @@ export interface EinsumDense {
 export function einsumDense(scope: Scope, name: string, spec: EinsumDenseSpec): EinsumDense {
   const { b, out } = parseEinsum(spec.equation);
   const summed = [...b].flatMap((letter, axis) => out.includes(letter) ? [] : [axis]);
-  const { equation, bias: isBiased = false, ...given } = spec;
+  const { equation, bias: isBiased = false, fused, ...given } = spec;
   const inner = scope.scope(name);
   const kernel = inner.variable("kernel", { ...given, summed });
   const kept = [...out].filter((letter) => b.includes(letter)).map((letter) => spec.shape[b.indexOf(letter)]!);
   const bias = isBiased ? inner.variable("bias", { shape: kept, dtype: spec.dtype, initializer: zeros() }) : null;
-  const layer: EinsumDense = { path: inner.path, equation, kernel, bias, adapter: null };
+  const layer: EinsumDense = {
+    path: inner.path,
+    equation,
+    kernel,
+    bias,
+    fused: fused === undefined ? null : scope.pathOf(fused),
+    adapter: null,
+  };
   scope.registry.denses.push(layer);
   return layer;
 }

@@ -52,8 +52,13 @@ class Checkpoint:
     """Whether the file holds `lm_head.weight` although it is tied to the embedding."""
     by_length: bool = False
     """Whether the rotary frequencies follow the length of the text: rows are then read alone, and greedy text with a cache."""
+<<<<<<< HEAD
     after_save: Callable[[Path], None] | None = None
     """What is done to the folder once Transformers has saved it, such as writing the config as it is published."""
+=======
+    recomputed: bool = False
+    """Whether the cache is made anew when these frequencies change, so that greedy text is the same without one."""
+>>>>>>> ffdcd24 (wip: goldens of Phi-3)
     must_matter: dict = field(default_factory=dict)
     """Config field, with the value that must give other logits; what follows a colon tells several of one field apart."""
 
@@ -131,7 +136,8 @@ def pick_prompt(model: torch.nn.Module, checkpoint: Checkpoint) -> tuple[np.ndar
     ends = set(ends if isinstance(ends, list) else [ends])
     for attempt in range(12):
         prompt = token_ids((1, PROMPT), checkpoint.config["vocab_size"], checkpoint.seed * 1000 + attempt)
-        greedy, lead = cached_greedy_of(model, prompt) if checkpoint.by_length else greedy_of(model, prompt)
+        keeps = checkpoint.by_length and not checkpoint.recomputed
+        greedy, lead = cached_greedy_of(model, prompt) if keeps else greedy_of(model, prompt)
         if lead < 5e-3 or ends & set(greedy.flatten().tolist()):
             continue
         if best is None or len(np.unique(greedy)) > len(np.unique(best[1])):

@@ -3,7 +3,7 @@
  * and where it lies on a mesh; the conversion, the layout map and the names of PEFT's modules follow from what was declared.
  */
 import { type FloatDType, parseEinsum } from "@tessera/core";
-import type { TensorRow } from "@tessera/convert";
+import type { TensorPart, TensorRow } from "@tessera/convert";
 import {
   type DTypePolicy,
   type EinsumDense,
@@ -130,9 +130,10 @@ export class ModelScope {
 
   /** Declares a variable by its name and its tensor's, both relative to this scope. */
   variable(name: string, tensor: string, spec: DeclaredVariable): Variable {
-    const { layout, merge, ...rest } = spec;
+    const { layout = [], merge, ...rest } = spec;
     const variable = this.#place.scope.variable(name, { ...rest, dtype: this.policy.variable });
-    this.#declare(name, tensor, variable, layout, merge);
+    this.#row(tensor, variable, { merge });
+    this.#layOut(name, layout, true);
     if (this.#place.isQuantizable) this.declared.quantizable.add(variable);
     return variable;
   }
@@ -147,13 +148,32 @@ export class ModelScope {
    * In the file all output axes are one, and all input axes.
    */
   dense(name: string, module: string, spec: DeclaredDense): EinsumDense {
+    return this.#dense(name, module, spec);
+  }
+
+  /**
+   * Declares dense layers that are one tensor of checkpoints, their outputs one below the other in the given order. Each is a layer
+   * by itself, so that a mesh splits each by its own heads or units; to PEFT they are one module.
+   */
+  fused<Name extends string>(
+    module: string,
+    layers: Readonly<Record<Name, DeclaredDense>>,
+  ): Readonly<Record<Name, EinsumDense>> {
+    const specs = Object.entries<DeclaredDense>(layers);
+    const sizes = specs.map(([, spec]) => lengthOf(spec, axesOf(spec).outputs));
+    const of = sizes.reduce((sum, size) => sum + size, 0);
+    let end = 0;
+    const made = specs.map(([name, spec], i) => {
+      const part = { rows: [end, end += sizes[i]!], of } as const;
+      return [name, this.#dense(name, module, spec, part)];
+    });
+    return Object.fromEntries(made);
+  }
+
+  #dense(name: string, module: string, spec: DeclaredDense, part?: TensorPart): EinsumDense {
     const { equation, shape, layout, bias } = spec;
-    const { b: letters, out } = parseEinsum(equation);
-    const axes = [...letters].map((letter, axis) => ({ axis, isOutput: out.includes(letter) }));
-    const [outputs, inputs] = [true, false].map((isOutput) =>
-      axes.filter((found) => found.isOutput === isOutput).map(({ axis }) => axis)
-    ) as [number[], number[]];
-    const fanIn = inputs.reduce((product, axis) => product * shape[axis]!, 1);
+    const { outputs, inputs } = axesOf(spec);
+    const fanIn = lengthOf(spec, inputs);
     const initializer = spec.initializer ?? randomNormal(fanIn ** -0.5);
     const order = [...outputs, ...inputs];
     const layer = einsumDense(this.#place.scope, name, {
@@ -163,14 +183,15 @@ export class ModelScope {
       dtype: this.policy.variable,
       initializer,
       bias: bias ?? false,
+      ...(part === undefined ? {} : { fused: module.slice(module.lastIndexOf(".") + 1) }),
     });
-    const merge = [outputs.length, inputs.length];
-    this.#declare(`${name}/kernel`, `${module}.weight`, layer.kernel, layout, merge);
+    this.#row(`${module}.weight`, layer.kernel, { merge: [outputs.length, inputs.length], part });
+    this.#layOut(`${name}/kernel`, layout, true);
     if (this.#place.isQuantizable) this.declared.quantizable.add(layer.kernel);
     // Outputs that are split over the batch axis come together again before a bias is added.
     const biasLayout = outputs.map((axis) => layout[axis] === "model" ? "model" as const : null);
     if (bias !== undefined) this.#layOut(`${name}/bias`, biasLayout, bias);
-    if (layer.bias !== null) this.#row(`${module}.bias`, layer.bias, [outputs.length]);
+    if (layer.bias !== null) this.#row(`${module}.bias`, layer.bias, { merge: [outputs.length], part });
     return layer;
   }
 
@@ -179,20 +200,18 @@ export class ModelScope {
     this.declared.copies[tensor] = this.declared.rows.find((row) => row.variable === variable.path)!.tensor;
   }
 
-  #declare(
-    name: string,
+  #row(
     tensor: string,
     variable: Variable,
-    layout: readonly AxisRole[] = [],
-    merge?: readonly number[],
-  ): void {
-    this.#row(tensor, variable, merge);
-    this.#layOut(name, layout, true);
-  }
-
-  #row(tensor: string, variable: Variable, merge?: readonly number[]): void {
-    const row = { variable: variable.path, tensor: this.#place.module + tensor };
-    this.declared.rows.push(merge === undefined ? row : { ...row, merge });
+    how: { merge?: readonly number[] | undefined; part?: TensorPart | undefined },
+  ) {
+    const { merge, part } = how;
+    this.declared.rows.push({
+      variable: variable.path,
+      tensor: this.#place.module + tensor,
+      ...(merge === undefined ? {} : { merge }),
+      ...(part === undefined ? {} : { part }),
+    });
   }
 
   #layOut(name: string, roles: readonly AxisRole[], isUsed: boolean): void {
@@ -214,6 +233,23 @@ export class ModelScope {
       isQuantizable,
     });
   }
+}
+
+/** The logical axes of a kernel that its product keeps, and those that it sums over. */
+function axesOf(
+  { equation }: DeclaredDense,
+): { readonly outputs: readonly number[]; readonly inputs: readonly number[] } {
+  const { b: letters, out } = parseEinsum(equation);
+  const axes = [...letters].map((letter, axis) => ({ axis, isOutput: out.includes(letter) }));
+  const [outputs, inputs] = [true, false].map((isOutput) =>
+    axes.filter((found) => found.isOutput === isOutput).map(({ axis }) => axis)
+  ) as [number[], number[]];
+  return { outputs, inputs };
+}
+
+/** The product of some axes' lengths. */
+function lengthOf({ shape }: DeclaredDense, axes: readonly number[]): number {
+  return axes.reduce((product, axis) => product * shape[axis]!, 1);
 }
 
 function joined(path: string, name: string): string {

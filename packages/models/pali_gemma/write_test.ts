@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { layerOf, moduleOf, tableName } from "@tessera/convert";
+import { layersOf, moduleOf, tableName } from "@tessera/convert";
 import { paliGemma, type PaliGemmaConfig } from "./pali_gemma.ts";
 
 const text = { contextLength: 8192, bosTokenId: 2, eosTokenIds: [1], padTokenId: 0 };
@@ -76,6 +76,6 @@ Deno.test("adapters of PEFT find their layers under old and new names", () => {
   const module = "model.language_model.layers.4.self_attn.q_proj";
   assert.equal(moduleOf(rows, "decoder_block_4/attention/query"), module);
   for (const name of [module, "language_model.model.layers.4.self_attn.q_proj"]) {
-    assert.equal(layerOf(rows, tableName(name, rules)), "decoder_block_4/attention/query");
+    assert.deepEqual(layersOf(rows, tableName(name, rules)), ["decoder_block_4/attention/query"]);
   }
 });

@@ -4,7 +4,7 @@
  * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
  */
 import type { HostTensor, Tensor } from "@tessera/core";
-import { layerOf, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
+import { layersOf, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
 import { type Folder, folderOf } from "@tessera/files";
 import { parseHandle } from "@tessera/hub";
 import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
@@ -434,7 +434,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const { rows, names } = this.#parts.model;
     return {
       moduleOf: (path: string) => moduleOf(rows, path),
-      layerOf: (module: string) => layerOf(rows, tableName(module, names)),
+      layersOf: (module: string) => layersOf(rows, tableName(module, names)),
     };
   }
 
