@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { gradients, iota, type TensorType } from "@tessera/core";
 import { enableLora, type LoraLayout } from "@tessera/lora";
-import { DeviceMesh, ModelParallel, type Traffic, trafficOf, virtualDevices } from "@tessera/mesh";
-import { shardProgram, traceProgram } from "@tessera/nn";
+import { DeviceMesh, ModelParallel, type Traffic, virtualDevices } from "@tessera/mesh";
+import { replicatedKernels, tracedTokens, trafficOfBlocks, virtualMesh } from "../architecture/testing.ts";
 import { Llama3Backbone } from "./llama.ts";
 
 /** Llama 3.2 1B's shapes with few layers: 32 query heads and 8 key/value heads. */
@@ -22,13 +21,9 @@ function llama(
   });
 }
 
-function meshOf(batch: number, model: number): DeviceMesh<"batch" | "model"> {
-  return new DeviceMesh([batch, model], ["batch", "model"], virtualDevices(batch * model));
-}
-
 Deno.test("Llama3Backbone.getLayoutMap() splits heads, whatever axis of a kernel counts them, and a head of its own", () => {
   const backbone = llama();
-  const parallel = new ModelParallel({ layoutMap: backbone.getLayoutMap(meshOf(2, 4)), batchDimName: "batch" });
+  const parallel = new ModelParallel({ layoutMap: backbone.getLayoutMap(virtualMesh(2, 4)), batchDimName: "batch" });
   parallel.check(backbone.variables);
   const specs = Object.fromEntries(
     backbone.variables.filter(({ path }) => !path.startsWith("transformer_layer_0"))
@@ -51,21 +46,12 @@ Deno.test("Llama3Backbone.getLayoutMap() splits heads, whatever axis of a kernel
 });
 
 Deno.test("Llama3Backbone.getLayoutMap() splits every large variable over all devices, tied or not", () => {
-  for (const tied of [false, true]) {
-    const backbone = llama({ tied });
-    const mesh = meshOf(2, 4);
-    const parallel = new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(mesh) });
-    parallel.check(backbone.variables);
-    for (const variable of backbone.variables.filter(({ shape }) => shape.length > 1)) {
-      const axes = parallel.getVariableLayout(variable).dims.flat();
-      assert.deepEqual([...axes].sort(), ["batch", "model"], variable.path);
-    }
-  }
+  for (const tied of [false, true]) assert.deepEqual(replicatedKernels(llama({ tied })), []);
 });
 
 Deno.test("Llama3Backbone.getLayoutMap() splits the biases of what it splits by heads and intermediate units, and copies the others", () => {
   const backbone = llama({ biased: true });
-  const parallel = new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(meshOf(2, 4)) });
+  const parallel = new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(virtualMesh(2, 4)) });
   parallel.check(backbone.variables);
   const biases = backbone.variables.filter(({ path }) => /layer_1.*\/bias$/.test(path));
   assert.deepEqual(Object.fromEntries(biases.map((bias) => [bias.path, String(parallel.getVariableLayout(bias))])), {
@@ -77,12 +63,12 @@ Deno.test("Llama3Backbone.getLayoutMap() splits the biases of what it splits by 
     "transformer_layer_1/feedforward_gate_dense/bias": "PartitionSpec('model',)",
     "transformer_layer_1/feedforward_output_dense/bias": "PartitionSpec(None,)",
   });
-  const wide = Llama3Backbone.getLayoutMap(meshOf(1, 16));
+  const wide = Llama3Backbone.getLayoutMap(virtualMesh(1, 16));
   new ModelParallel({ layoutMap: wide, kvHeads: "replicate" }).check(backbone.variables);
 });
 
 Deno.test("Llama3Backbone.getLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
-  const layoutMap = Llama3Backbone.getLayoutMap(meshOf(1, 16));
+  const layoutMap = Llama3Backbone.getLayoutMap(virtualMesh(1, 16));
   assert.throws(() => new ModelParallel({ layoutMap }).check(llama().variables), {
     message:
       'Cannot shard "transformer_layer_0/self_attention/key/kernel" axis 1 (8 heads) over mesh axis "model" (16): ' +
@@ -101,28 +87,14 @@ Deno.test("Llama3Backbone.getLayoutMap() takes other names of axes, and says so 
   );
 });
 
-const [batch, time] = [2, 8];
 /** The bytes of a hidden state, which is what each all-reduce of a block carries. */
-const hiddenBytes = 4 * batch * time * 2048;
+const hiddenBytes = 4 * tracedTokens[0] * tracedTokens[1] * 2048;
 
-/** What the devices of a mesh send for the hidden states of some tokens and, backward, for what is trained. */
+/** What the devices of a mesh send, with adapters on every layer. */
 function traffic(numLayers: number, adapters: LoraLayout | null, backward: boolean, biased = false): Traffic[] {
   const backbone = llama({ numLayers, biased });
   if (adapters !== null) enableLora(backbone, { rank: 8, layout: adapters, targets: ".*" });
-  const hidden = { shape: [batch, time, 2048], dtype: "float32" } satisfies TensorType;
-  const ids = { shape: [batch, time], dtype: "int32" } satisfies TensorType;
-  const traced = traceProgram("blocks", { tokenIds: ids, ct: hidden }, ({ tokenIds, ct }) => {
-    const positions = iota([batch, time], 1);
-    const y = backbone.hidden({ tokenIds, positions, keyPositions: positions, cache: null });
-    if (!backward) return { y };
-    const trained = backbone.variables.filter(({ trainable, path }) =>
-      trainable && path.startsWith("transformer_layer")
-    );
-    const found = gradients(y.mul(ct).sum(), trained.map((variable) => variable.raw()));
-    return { y, ...Object.fromEntries(found.map((gradient, i) => [trained[i]!.path, gradient])) };
-  });
-  const layoutMap = Llama3Backbone.getLayoutMap(meshOf(1, 4));
-  return trafficOf(shardProgram(traced, new ModelParallel({ layoutMap })).graph);
+  return trafficOfBlocks(backbone, { backward });
 }
 
 for (
