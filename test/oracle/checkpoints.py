@@ -52,13 +52,10 @@ class Checkpoint:
     """Whether the file holds `lm_head.weight` although it is tied to the embedding."""
     by_length: bool = False
     """Whether the rotary frequencies follow the length of the text: rows are then read alone, and greedy text with a cache."""
-<<<<<<< HEAD
     after_save: Callable[[Path], None] | None = None
     """What is done to the folder once Transformers has saved it, such as writing the config as it is published."""
-=======
     recomputed: bool = False
     """Whether the cache is made anew when these frequencies change, so that greedy text is the same without one."""
->>>>>>> ffdcd24 (wip: goldens of Phi-3)
     must_matter: dict = field(default_factory=dict)
     """Config field, with the value that must give other logits; what follows a colon tells several of one field apart."""
 
