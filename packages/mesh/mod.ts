@@ -13,20 +13,20 @@
  *
  * @module
  */
-export type { LayoutVariable } from "./axis_roles.ts";
-export { DeviceMesh, getDeviceCount, listDevices, virtualDevices } from "./device_mesh.ts";
-export type { DeviceRef, DeviceSource } from "./device_mesh.ts";
-export { DataParallel, distribution, ModelParallel, setDistribution, withDistribution } from "./distribution.ts";
-export type { BatchDimName, DataParallelOptions, Distribution, ModelParallelOptions } from "./distribution.ts";
-export { fitLayout } from "./fit_layout.ts";
-export type { Indivisible, IndivisibleOptions } from "./fit_layout.ts";
-export { LayoutMap } from "./layout_map.ts";
-export type { CheckOptions, LayoutKey, LayoutKeyOptions, LayoutTable } from "./layout_map.ts";
-export { partition, shardGraph } from "./partition.ts";
-export type { Partitioned, PartitionOptions } from "./partition.ts";
-export { propagate } from "./propagate.ts";
-export { bytesSent, reshardCost, reshardMoves } from "./reshard.ts";
-export type { ReshardMove, ReshardStep } from "./reshard.ts";
+export type { LayoutVariable } from "./layout/axis_roles.ts";
+export { DeviceMesh, getDeviceCount, listDevices, virtualDevices } from "./layout/device_mesh.ts";
+export type { DeviceRef, DeviceSource } from "./layout/device_mesh.ts";
+export { DataParallel, distribution, ModelParallel, setDistribution, withDistribution } from "./layout/distribution.ts";
+export type { BatchDimName, DataParallelOptions, Distribution, ModelParallelOptions } from "./layout/distribution.ts";
+export { fitLayout } from "./layout/fit_layout.ts";
+export type { Indivisible, IndivisibleOptions } from "./layout/fit_layout.ts";
+export { LayoutMap } from "./layout/layout_map.ts";
+export type { CheckOptions, LayoutKey, LayoutKeyOptions, LayoutTable } from "./layout/layout_map.ts";
+export { partition, shardGraph } from "./partition/partition.ts";
+export type { Partitioned, PartitionOptions } from "./partition/partition.ts";
+export { propagate } from "./sharding/propagate.ts";
+export { bytesSent, reshardCost, reshardMoves } from "./sharding/reshard.ts";
+export type { ReshardMove, ReshardStep } from "./sharding/reshard.ts";
 export {
   axisSize,
   blockOf,
@@ -43,15 +43,15 @@ export {
   sameSharding,
   wholeType,
   withoutTrivialAxes,
-} from "./sharding.ts";
-export type { Block, MeshShape, Sharding } from "./sharding.ts";
-export type { DrawableMesh } from "./sharding_grid.ts";
-export { shardingSvg } from "./sharding_svg.ts";
-export type { SvgOptions } from "./sharding_svg.ts";
-export { simulate } from "./simulate.ts";
-export { formatSpec, TensorLayout } from "./tensor_layout.ts";
-export type { DimLayout, LayoutSpec } from "./tensor_layout.ts";
-export { liveBytes, splitAt, trafficOf } from "./traffic.ts";
-export type { LiveBytes, Traffic } from "./traffic.ts";
-export { visualizeSharding } from "./visualize.ts";
-export type { VisualizeOptions } from "./visualize.ts";
+} from "./sharding/sharding.ts";
+export type { Block, MeshShape, Sharding } from "./sharding/sharding.ts";
+export type { DrawableMesh } from "./drawing/sharding_grid.ts";
+export { shardingSvg } from "./drawing/sharding_svg.ts";
+export type { SvgOptions } from "./drawing/sharding_svg.ts";
+export { simulate } from "./partition/simulate.ts";
+export { formatSpec, TensorLayout } from "./layout/tensor_layout.ts";
+export type { DimLayout, LayoutSpec } from "./layout/tensor_layout.ts";
+export { liveBytes, splitAt, trafficOf } from "./partition/traffic.ts";
+export type { LiveBytes, Traffic } from "./partition/traffic.ts";
+export { visualizeSharding } from "./drawing/visualize.ts";
+export type { VisualizeOptions } from "./drawing/visualize.ts";

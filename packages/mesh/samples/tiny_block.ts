@@ -15,7 +15,7 @@ import {
   type Tensor,
   trace,
 } from "@tessera/core";
-import type { Sharding } from "../sharding.ts";
+import type { Sharding } from "../sharding/sharding.ts";
 
 /** The sizes of a tiny model. */
 export interface BlockSizes {

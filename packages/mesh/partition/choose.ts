@@ -9,9 +9,9 @@
 import type { Node, OpName } from "@tessera/core";
 import { type Flow, isAddedUp, joinsAnother } from "./flow.ts";
 import { isZero, linearityOf } from "./linear.ts";
-import { type Assignment, dimsOf, factorAxes, names, type NodeRule } from "./node_rule.ts";
-import { bytesSent, latencyBytes, reshardCost } from "./reshard.ts";
-import { axisSize, type MeshShape, partsOf, type Sharding } from "./sharding.ts";
+import { type Assignment, dimsOf, factorAxes, names, type NodeRule } from "../sharding/node_rule.ts";
+import { bytesSent, latencyBytes, reshardCost } from "../sharding/reshard.ts";
+import { axisSize, type MeshShape, partsOf, type Sharding } from "../sharding/sharding.ts";
 import { costOf, homeOf, localBytes, type Value } from "./values.ts";
 
 /** What a node does on each device. */

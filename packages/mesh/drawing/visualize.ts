@@ -11,9 +11,9 @@
  *            └──────────┴──────────┘
  * ```
  */
-import type { Sharding } from "./sharding.ts";
+import type { Sharding } from "../sharding/sharding.ts";
 import { deviceLabel, type DrawableMesh, kindOfAll, shardingGrid } from "./sharding_grid.ts";
-import type { TensorLayout } from "./tensor_layout.ts";
+import type { TensorLayout } from "../layout/tensor_layout.ts";
 
 /** How a drawing for the terminal looks. */
 export interface VisualizeOptions {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { DeviceMesh, virtualDevices } from "./device_mesh.ts";
+import { DeviceMesh, virtualDevices } from "../layout/device_mesh.ts";
 import { deviceLabel, shardingGrid } from "./sharding_grid.ts";
 import { shardingSvg } from "./sharding_svg.ts";
-import { TensorLayout } from "./tensor_layout.ts";
+import { TensorLayout } from "../layout/tensor_layout.ts";
 import { visualizeSharding } from "./visualize.ts";
 
 const mesh = new DeviceMesh([2, 2], ["batch", "model"], virtualDevices(4));

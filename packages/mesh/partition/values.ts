@@ -1,8 +1,16 @@
 /** The values of a graph while it is being partitioned: in which shardings each one exists on the devices. */
 import { type Attrs, bytesOf, emit, type OpName, type Tensor, type TensorType } from "@tessera/core";
 import { createLocal } from "./local_ops.ts";
-import { reshardCost, reshardMoves, type ReshardStep } from "./reshard.ts";
-import { axisSize, localType, type MeshShape, partsOf, replicated, sameSharding, type Sharding } from "./sharding.ts";
+import { reshardCost, reshardMoves, type ReshardStep } from "../sharding/reshard.ts";
+import {
+  axisSize,
+  localType,
+  type MeshShape,
+  partsOf,
+  replicated,
+  sameSharding,
+  type Sharding,
+} from "../sharding/sharding.ts";
 
 /** A value in one sharding. */
 export interface Form {

@@ -1,8 +1,8 @@
 /** Where partial sums may arise in a graph and how far they can go: what tells whether it pays to let them go on. */
 import type { Graph, Node, Tensor } from "@tessera/core";
 import { isZero, linearityOf } from "./linear.ts";
-import { factorAxes, names, ruleOf } from "./node_rule.ts";
-import type { MeshShape, Sharding } from "./sharding.ts";
+import { factorAxes, names, ruleOf } from "../sharding/node_rule.ts";
+import type { MeshShape, Sharding } from "../sharding/sharding.ts";
 
 /** One place where a value is read. */
 export interface Use {

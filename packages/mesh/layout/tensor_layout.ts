@@ -1,6 +1,6 @@
 /** Tensor layouts: over which axes of a mesh each dimension of a tensor is split. */
 import { type DeviceMesh, noAxis } from "./device_mesh.ts";
-import type { Sharding } from "./sharding.ts";
+import type { Sharding } from "../sharding/sharding.ts";
 
 /** What a dimension is split over: nothing (`null`), one mesh axis, or several, the outermost first. */
 export type DimLayout<Axis extends string> = null | Axis | readonly Axis[];

@@ -4,9 +4,9 @@
  * A page has two dimensions, so of a tensor with more the two that are split into the most parts are drawn, in their order;
  * what cannot be seen so is said in words.
  */
-import { formatAxes } from "./device_mesh.ts";
-import { axisSize, groupIndex, type MeshShape, partsOf, type Sharding } from "./sharding.ts";
-import { formatSpec, TensorLayout } from "./tensor_layout.ts";
+import { formatAxes } from "../layout/device_mesh.ts";
+import { axisSize, groupIndex, type MeshShape, partsOf, type Sharding } from "../sharding/sharding.ts";
+import { formatSpec, TensorLayout } from "../layout/tensor_layout.ts";
 
 /** The mesh that a drawing needs: its axes and its devices, the last axis running fastest. */
 export interface DrawableMesh extends MeshShape {

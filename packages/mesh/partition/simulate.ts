@@ -23,7 +23,7 @@ import {
   type MeshShape,
   type Sharding,
   wholeType,
-} from "./sharding.ts";
+} from "../sharding/sharding.ts";
 
 type Elements = Float64Array;
 

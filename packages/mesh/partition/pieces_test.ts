@@ -16,7 +16,7 @@ import {
 } from "@tessera/core";
 import { assertAllClose } from "@tessera/core/testing";
 import { shardGraph } from "./partition.ts";
-import type { MeshShape, Sharding } from "./sharding.ts";
+import type { MeshShape, Sharding } from "../sharding/sharding.ts";
 import { simulate } from "./simulate.ts";
 import { trafficOf } from "./traffic.ts";
 

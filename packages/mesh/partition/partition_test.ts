@@ -16,7 +16,7 @@ import {
 } from "@tessera/core";
 import { allSamples, assertAllClose, sampleOperands } from "@tessera/core/testing";
 import { shardGraph } from "./partition.ts";
-import { formatSharding, type MeshShape, type Sharding } from "./sharding.ts";
+import { formatSharding, type MeshShape, type Sharding } from "../sharding/sharding.ts";
 import { simulate } from "./simulate.ts";
 
 function meshOf(batch: number, model: number): MeshShape {

@@ -1,6 +1,6 @@
 /** What a partitioned graph sends, and how much memory it needs at its peak: estimates for a plan, from the graph alone. */
 import { bytesOf, type CollectiveName, type Graph, isCollective, type Node, type Tensor } from "@tessera/core";
-import { bytesSent } from "./reshard.ts";
+import { bytesSent } from "../sharding/reshard.ts";
 
 /** The collectives of one kind over one group of mesh axes. */
 export interface Traffic {

@@ -9,8 +9,8 @@ import {
   megatronShardings,
   tiny,
   traceBlock,
-} from "./samples/tiny_block.ts";
-import { type MeshShape, replicated } from "./sharding.ts";
+} from "../samples/tiny_block.ts";
+import { type MeshShape, replicated } from "../sharding/sharding.ts";
 import { liveBytes, splitAt, type Traffic, trafficOf } from "./traffic.ts";
 
 function meshOf(batch: number, model: number): MeshShape {

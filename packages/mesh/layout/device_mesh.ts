@@ -1,6 +1,6 @@
 /** Device meshes: a grid of devices whose axes have names. */
 import { nearestName } from "@tessera/text";
-import { axisSize, type MeshShape } from "./sharding.ts";
+import { axisSize, type MeshShape } from "../sharding/sharding.ts";
 
 /** Something with a device id, such as a backend's device. */
 export interface DeviceRef {

@@ -1,7 +1,7 @@
 /** Drawings of a sharded tensor as a self-contained SVG, readable on a light and on a dark page. */
-import type { Sharding } from "./sharding.ts";
+import type { Sharding } from "../sharding/sharding.ts";
 import { deviceLabel, type DrawableMesh, type GridAxis, kindOfAll, shardingGrid } from "./sharding_grid.ts";
-import type { TensorLayout } from "./tensor_layout.ts";
+import type { TensorLayout } from "../layout/tensor_layout.ts";
 
 /** How an SVG drawing looks. */
 export interface SvgOptions {

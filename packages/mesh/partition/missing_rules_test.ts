@@ -16,7 +16,7 @@ import {
 } from "@tessera/core";
 import { allSamples, assertAllClose, type Sample, sampleOperands } from "@tessera/core/testing";
 import { shardGraph } from "./partition.ts";
-import { formatSharding, localType, type MeshShape, type Sharding } from "./sharding.ts";
+import { formatSharding, localType, type MeshShape, type Sharding } from "../sharding/sharding.ts";
 import { partOf } from "./simulate.ts";
 import { trafficOf } from "./traffic.ts";
 

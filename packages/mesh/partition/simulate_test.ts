@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { emit, type Graph, type Tensor, trace } from "@tessera/core";
-import type { MeshShape, Sharding } from "./sharding.ts";
+import type { MeshShape, Sharding } from "../sharding/sharding.ts";
 import { simulate } from "./simulate.ts";
 
 const mesh: MeshShape = { axes: [{ name: "x", size: 2 }, { name: "y", size: 2 }] };

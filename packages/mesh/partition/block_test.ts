@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { evaluateExactly, type Graph, print, type Tensor, toElements, verify } from "@tessera/core";
 import { assertAllClose, randomGraph, randomGraphInputs, sampleOperands } from "@tessera/core/testing";
 import { shardGraph } from "./partition.ts";
-import { type Block, type BlockOptions, megatronShardings, tiny, traceBlock } from "./samples/tiny_block.ts";
-import { formatSharding, type MeshShape, partsOf, replicated, type Sharding } from "./sharding.ts";
+import { type Block, type BlockOptions, megatronShardings, tiny, traceBlock } from "../samples/tiny_block.ts";
+import { formatSharding, type MeshShape, partsOf, replicated, type Sharding } from "../sharding/sharding.ts";
 import { simulate } from "./simulate.ts";
 
 function meshOf(...sizes: number[]): MeshShape {

@@ -23,9 +23,9 @@ import { type Flow, flowOf } from "./flow.ts";
 import { fuseAllReduces } from "./fuse.ts";
 import { decomposedWhenSplit, emitLocal, type LocalContext } from "./local_ops.ts";
 import { copiedHeads, withCopiedHeads } from "./grouped_heads.ts";
-import { ruleOf } from "./node_rule.ts";
-import { propagate } from "./propagate.ts";
-import { reshardCost } from "./reshard.ts";
+import { ruleOf } from "../sharding/node_rule.ts";
+import { propagate } from "../sharding/propagate.ts";
+import { reshardCost } from "../sharding/reshard.ts";
 import { gatherStored, scatterEarly } from "./schedule.ts";
 import {
   localType,
@@ -35,7 +35,7 @@ import {
   sameSharding,
   type Sharding,
   withoutTrivialAxes,
-} from "./sharding.ts";
+} from "../sharding/sharding.ts";
 import { emitCollective, homeOf, localOf, type Value } from "./values.ts";
 
 /** What every device runs, and how the inputs and outputs of the whole graph are split over the devices. */
