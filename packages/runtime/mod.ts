@@ -6,13 +6,20 @@
 export type { Backend, Buffer, CompileOptions, Device, Excess, Executable } from "./backend.ts";
 export { cutBlock } from "./blocks.ts";
 export { formatExcess } from "./excess.ts";
-export type { Communicator, Exchange, ExchangeName, Exchanges } from "./communicator.ts";
-export { compileSharded } from "./executor.ts";
-export type { ShardedCompileOptions, ShardedExecutable } from "./executor.ts";
-export { localCommunicator } from "./local_communicator.ts";
-export { memoryOfSteps } from "./memory.ts";
-export type { MemoryOfRun } from "./memory.ts";
-export { distributeTensor, meshDevices, scatter, scatterFrom, scatterZeros, ShardedBuffer } from "./sharded_buffer.ts";
-export type { Placement, ShardedBufferParts } from "./sharded_buffer.ts";
-export { cutSteps } from "./steps.ts";
-export type { ExchangeStep, Segment, Step, Steps } from "./steps.ts";
+export type { Communicator, Exchange, ExchangeName, Exchanges } from "./executor/communicator.ts";
+export { compileSharded } from "./executor/executor.ts";
+export type { ShardedCompileOptions, ShardedExecutable } from "./executor/executor.ts";
+export { localCommunicator } from "./executor/local_communicator.ts";
+export { memoryOfSteps } from "./executor/memory.ts";
+export type { MemoryOfRun } from "./executor/memory.ts";
+export {
+  distributeTensor,
+  meshDevices,
+  scatter,
+  scatterFrom,
+  scatterZeros,
+  ShardedBuffer,
+} from "./executor/sharded_buffer.ts";
+export type { Placement, ShardedBufferParts } from "./executor/sharded_buffer.ts";
+export { cutSteps } from "./executor/steps.ts";
+export type { ExchangeStep, Segment, Step, Steps } from "./executor/steps.ts";

@@ -6,6 +6,6 @@
 export { checkDevice, checkDonations, checkInputs, deviceOfRun, virtualDevices } from "./checks.ts";
 export { planEinsum } from "./einsum_plan.ts";
 export type { BroadcastPlan, OperandPlan, ProductPlan } from "./einsum_plan.ts";
-export { pause, runPhases } from "./phases.ts";
+export { pause, runPhases } from "./executor/phases.ts";
 export { endTurn, idle, newTurns, takeTurn, whenAllFree, whenFree } from "./turns.ts";
 export type { Turns, Use } from "./turns.ts";

@@ -27,8 +27,8 @@ import {
 import { allSamples, assertAllClose, sampleOperands, type Tolerance, tolerances } from "@tessera/core/testing";
 import { DataParallel, DeviceMesh, shardGraph, type Sharding } from "@tessera/mesh";
 import type { Backend } from "./backend.ts";
-import { compileSharded } from "./executor.ts";
-import { scatter } from "./sharded_buffer.ts";
+import { compileSharded } from "./executor/executor.ts";
+import { scatter } from "./executor/sharded_buffer.ts";
 
 export { referenceBackend } from "./reference_backend.ts";
 

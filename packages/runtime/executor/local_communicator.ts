@@ -9,8 +9,8 @@ import {
   sizeOf,
   toFloat32,
 } from "@tessera/core";
-import type { Backend, Buffer, Device } from "./backend.ts";
-import { cutBlock, pasteBlock } from "./blocks.ts";
+import type { Backend, Buffer, Device } from "../backend.ts";
+import { cutBlock, pasteBlock } from "../blocks.ts";
 import type { Communicator, Exchange, ExchangeName, Exchanges } from "./communicator.ts";
 import { pause } from "./phases.ts";
 

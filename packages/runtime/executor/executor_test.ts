@@ -17,9 +17,9 @@ import {
 } from "@tessera/core";
 import { assertAllClose, randomGraph, randomGraphInputs } from "@tessera/core/testing";
 import { DataParallel, DeviceMesh, replicated, shardGraph, type Sharding } from "@tessera/mesh";
-import type { Backend, Buffer, Executable } from "./backend.ts";
+import type { Backend, Buffer, Executable } from "../backend.ts";
 import { compileSharded } from "./executor.ts";
-import { referenceBackend } from "./reference_backend.ts";
+import { referenceBackend } from "../reference_backend.ts";
 import { scatter } from "./sharded_buffer.ts";
 
 const float = (...shape: number[]) => ({ shape, dtype: "float32" } as const);

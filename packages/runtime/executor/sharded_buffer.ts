@@ -16,9 +16,9 @@ import {
   type TensorLayout,
   withoutTrivialAxes,
 } from "@tessera/mesh";
-import type { Backend, Buffer, Device } from "./backend.ts";
-import { cutBlock, pasteBlock } from "./blocks.ts";
-import { newTurns, type Turns, whenFree } from "./turns.ts";
+import type { Backend, Buffer, Device } from "../backend.ts";
+import { cutBlock, pasteBlock } from "../blocks.ts";
+import { newTurns, type Turns, whenFree } from "../turns.ts";
 
 /** Where and how a tensor lies on a mesh. */
 export interface Placement {

@@ -8,7 +8,7 @@
  * the same, for those that do not.
  */
 import type { Collective, CollectiveName } from "@tessera/core";
-import type { Buffer } from "./backend.ts";
+import type { Buffer } from "../backend.ts";
 
 /** The collectives that send something. */
 export type ExchangeName = Exclude<CollectiveName, "shardSlice" | "deviceIndex">;

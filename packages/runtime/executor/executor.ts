@@ -17,12 +17,12 @@ import {
   sameSharding,
   wholeType,
 } from "@tessera/mesh";
-import type { Backend, Buffer, Device, Executable } from "./backend.ts";
+import type { Backend, Buffer, Device, Executable } from "../backend.ts";
 import type { Communicator, Exchange, Exchanges } from "./communicator.ts";
 import { localCommunicator } from "./local_communicator.ts";
 import { meshDevices, ShardedBuffer } from "./sharded_buffer.ts";
 import { cutSteps, lastUses, type Segment, type Step, type Steps } from "./steps.ts";
-import { whenAllFree } from "./turns.ts";
+import { whenAllFree } from "../turns.ts";
 
 /** How a partitioned program is compiled. */
 export interface ShardedCompileOptions {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { hostTensor, sizeOf } from "@tessera/core";
 import { DataParallel, DeviceMesh, type Sharding } from "@tessera/mesh";
-import { referenceBackend } from "./reference_backend.ts";
+import { referenceBackend } from "../reference_backend.ts";
 import { scatter, scatterZeros } from "./sharded_buffer.ts";
 
 const backend = referenceBackend({ deviceCount: 8 });
