@@ -15,15 +15,15 @@
  *
  * @module
  */
-export * from "./dtype.ts";
-export { contiguousRuns } from "./runs.ts";
-export type { Runs } from "./runs.ts";
-export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor, withOrigin } from "./tensor.ts";
-export type { Attrs, Graph, Node, Returned, Trace } from "./tensor.ts";
-export { constant, full, graphInput, iota, trace, where } from "./trace.ts";
-export { gradients } from "./gradient.ts";
-export { pieceBounds, sumOverPieces } from "./pieces.ts";
-export type { Pieces } from "./pieces.ts";
+export * from "./values/dtype.ts";
+export { contiguousRuns } from "./values/runs.ts";
+export type { Runs } from "./values/runs.ts";
+export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor, withOrigin } from "./graph/tensor.ts";
+export type { Attrs, Graph, Node, Returned, Trace } from "./graph/tensor.ts";
+export { constant, full, graphInput, iota, trace, where } from "./graph/trace.ts";
+export { gradients } from "./graph/gradient.ts";
+export { pieceBounds, sumOverPieces } from "./graph/pieces.ts";
+export type { Pieces } from "./graph/pieces.ts";
 export { composites, isCollective, isComposite, isOpName, opOf, primitives } from "./ops/table.ts";
 export type {
   AnyOp,
@@ -60,8 +60,8 @@ export { rotaryEmbedding } from "./composites/rotary.ts";
 export { codesShape, dequantize, quantizedEinsum } from "./composites/quantization.ts";
 export { type AdamWAttrs, type AdamWState, type AdamWStep, adamWUpdate } from "./composites/optimizer.ts";
 export type { QuantizationBits } from "./composites/quantization.ts";
-export { emptyRuns, quantizeRuns } from "./quantize.ts";
-export type { QuantizedRuns } from "./quantize.ts";
+export { emptyRuns, quantizeRuns } from "./values/quantize.ts";
+export type { QuantizedRuns } from "./values/quantize.ts";
 export { decompose } from "./passes/decompose.ts";
 export { eliminateDeadCode } from "./passes/dead_code.ts";
 export { eliminateCommonSubexpressions } from "./passes/common_subexpressions.ts";
@@ -74,9 +74,9 @@ export type { DTypeSupport } from "./passes/legalize.ts";
 export { optimizations, optimize } from "./passes/optimize.ts";
 export { rewrite } from "./passes/rewrite.ts";
 export type { RewriteRule } from "./passes/rewrite.ts";
-export { attrsKey } from "./attrs.ts";
-export { print } from "./print.ts";
-export { verify } from "./verify.ts";
+export { attrsKey } from "./graph/attrs.ts";
+export { print } from "./graph/print.ts";
+export { verify } from "./graph/verify.ts";
 export { evaluate, evaluateExactly, evaluateNode, fromElements, toElements } from "./reference/evaluate.ts";
-export { foldIn, normal, randomKey, threefry, uniform } from "./random.ts";
-export type { RandomKey } from "./random.ts";
+export { foldIn, normal, randomKey, threefry, uniform } from "./values/random.ts";
+export type { RandomKey } from "./values/random.ts";

@@ -12,14 +12,14 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type DType, formatType, type HostTensor, isFloat, sizeOf, type TensorType } from "./dtype.ts";
-import { gradients } from "./gradient.ts";
+import { type DType, formatType, type HostTensor, isFloat, sizeOf, type TensorType } from "./values/dtype.ts";
+import { gradients } from "./graph/gradient.ts";
 import { decompose } from "./passes/decompose.ts";
 import { eliminateDeadCode } from "./passes/dead_code.ts";
-import { foldIn, normal, randomKey } from "./random.ts";
+import { foldIn, normal, randomKey } from "./values/random.ts";
 import { type Elements, evaluateExactly, toElements } from "./reference/evaluate.ts";
-import type { Tensor } from "./tensor.ts";
-import { constant, full, trace } from "./trace.ts";
+import type { Tensor } from "./graph/tensor.ts";
+import { constant, full, trace } from "./graph/trace.ts";
 
 export { allSamples, samples } from "./samples/table.ts";
 export { randomGraph, randomGraphInputs } from "./samples/random_graph.ts";

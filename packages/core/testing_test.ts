@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { hostTensor } from "./dtype.ts";
-import { apply } from "./tensor.ts";
+import { hostTensor } from "./values/dtype.ts";
+import { apply } from "./graph/tensor.ts";
 import { assertAllClose, checkGradient, sampleOperands, samples } from "./testing.ts";
 
 const exact = { absolute: 0, relative: 0 };

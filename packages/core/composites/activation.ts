@@ -1,6 +1,6 @@
 /** Activation functions, with gradients that keep only their input. */
-import { formatType, sameType, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, sameType, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { elementwiseFactors, requireFloat } from "../ops/infer.ts";
 import type { Composite, CompositeTable, NoAttrs } from "../ops/op.ts";
 

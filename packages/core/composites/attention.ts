@@ -8,8 +8,8 @@
  * That covers padding (a key position of -1), causal and prefix masks, sliding windows and caches that are partly filled,
  * and lets a backend with a fused kernel never build the [batch, heads, time, keys] mask.
  */
-import { formatType, sameShape, sameType, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, sameShape, sameType, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { einsum } from "../ops/contraction.ts";
 import { requireDType, requireFloat, requireShape } from "../ops/infer.ts";
 import type { CompositeTable } from "../ops/op.ts";

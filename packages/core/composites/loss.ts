@@ -1,6 +1,6 @@
 /** The cross-entropy of a large vocabulary, whose gradient is written by hand so that no one-hot tensor is built. */
-import { formatType, sameShape, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, sameShape, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { axisNames, requireDType, requireFloat } from "../ops/infer.ts";
 import type { CompositeTable, NoAttrs } from "../ops/op.ts";
 import { softmax } from "./normalization.ts";

@@ -1,6 +1,6 @@
 /** Normalisations over the last axis, computed in float32 whatever the dtype of the operands. */
-import { formatType, sameType, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, sameType, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { axisNames, requireFloat, requireShape } from "../ops/infer.ts";
 import type { CompositeTable, NoAttrs } from "../ops/op.ts";
 

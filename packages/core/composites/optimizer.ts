@@ -1,6 +1,6 @@
 /** The update of a weight and its optimizer state, which one pass over memory can compute. */
-import { formatType, sameShape, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, sameShape, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { elementwiseFactors, requireDType, requireShape } from "../ops/infer.ts";
 import type { CompositeTable } from "../ops/op.ts";
 

@@ -11,12 +11,12 @@
  * A weight that is stored `[outputs, inputs]` with blocks of `b` inputs is therefore, byte for byte, what ONNX Runtime's
  * `MatMulNBits` takes without zero points: codes `[outputs, inputs / b, b · bits / 8]` and scales `[outputs, inputs / b]`.
  */
-import { type FloatDType, formatType, isFloat, type TensorType } from "../dtype.ts";
+import { type FloatDType, formatType, isFloat, type TensorType } from "../values/dtype.ts";
 import { einsum, parseEinsum } from "../ops/contraction.ts";
 import { axisNames, requireDType, requireFloat } from "../ops/infer.ts";
 import type { CompositeTable } from "../ops/op.ts";
 import { concat } from "../ops/movement.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 
 /** How many bits a code has. */
 export type QuantizationBits = 4 | 8;

@@ -1,6 +1,6 @@
 /** Rotary position embedding (arXiv 2104.09864), in the split-half form that Gemma and Llama checkpoints use. */
-import { formatType, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { concat } from "../ops/movement.ts";
 import { requireDType, requireFloat, requireShape } from "../ops/infer.ts";
 import type { CompositeTable } from "../ops/op.ts";

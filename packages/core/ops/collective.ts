@@ -5,7 +5,7 @@
  * in a group. Operands and results are the parts of one device. An executor runs these between the parts of a graph that it
  * gives to a backend, so no backend lowers them and no single device can evaluate them.
  */
-import { formatType, type TensorType } from "../dtype.ts";
+import { formatType, type TensorType } from "../values/dtype.ts";
 import type { OpTable } from "./op.ts";
 
 /** A group of devices. */

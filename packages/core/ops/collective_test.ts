@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { formatType, type TensorType } from "../dtype.ts";
-import type { Attrs } from "../tensor.ts";
+import { formatType, type TensorType } from "../values/dtype.ts";
+import type { Attrs } from "../graph/tensor.ts";
 import { collectives } from "./collective.ts";
 import { isCollective, isComposite, isOpName, type OpName, opOf, primitives } from "./table.ts";
 

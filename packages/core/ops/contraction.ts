@@ -5,8 +5,8 @@
  * one sharding rule and one lowering for all of them. A letter stands for an axis; a letter that is in the operands but
  * not in the result is summed over.
  */
-import { formatType, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { requireFloat, requireSameDType } from "./infer.ts";
 import type { OpTable } from "./op.ts";
 

@@ -1,5 +1,5 @@
 /** Ops that make a tensor from nothing but their attributes. */
-import { type DType, formatType, sizeOf, type TensorType } from "../dtype.ts";
+import { type DType, formatType, sizeOf, type TensorType } from "../values/dtype.ts";
 import { axisNames } from "./infer.ts";
 import type { OpTable } from "./op.ts";
 

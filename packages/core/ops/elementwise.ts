@@ -3,8 +3,8 @@
  *
  * Two-operand ops broadcast by NumPy's rules; the gradient of a broadcast operand is summed back to its shape.
  */
-import { type DType, formatType, isFloat, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { type DType, formatType, isFloat, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { broadcastShapes, elementwiseFactors, requireDType, requireFloat, requireSameDType } from "./infer.ts";
 import type { NoAttrs, Op, OpTable, Vjp } from "./op.ts";
 

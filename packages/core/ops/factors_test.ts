@@ -3,11 +3,11 @@
  * each part, and the parts put together must be the whole result.
  */
 import assert from "node:assert/strict";
-import { formatType, sameType, type TensorType } from "../dtype.ts";
-import { type Attrs, emit } from "../tensor.ts";
+import { formatType, sameType, type TensorType } from "../values/dtype.ts";
+import { type Attrs, emit } from "../graph/tensor.ts";
 import { type Elements, evaluateExactly, toElements } from "../reference/evaluate.ts";
 import { allSamples, assertAllClose, type Sample, sampleOperands, samples } from "../testing.ts";
-import { trace } from "../trace.ts";
+import { trace } from "../graph/trace.ts";
 import { type AxisFactors, type Factors, parseFactors } from "./factors.ts";
 import { type OpName, opOf, type Ops } from "./table.ts";
 

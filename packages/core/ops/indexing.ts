@@ -1,6 +1,6 @@
 /** Ops that read or write at positions that are only known when the program runs. Positions are int32. */
-import { formatType, type TensorType } from "../dtype.ts";
-import { apply } from "../tensor.ts";
+import { formatType, type TensorType } from "../values/dtype.ts";
+import { apply } from "../graph/tensor.ts";
 import { axisNames, requireDType, requireSameDType, requireShape } from "./infer.ts";
 import type { OpTable } from "./op.ts";
 

@@ -1,5 +1,5 @@
 /** Checks that several families share, each with an error that says what was found and what would be right. */
-import { type DType, formatType, isFloat, sameShape, type TensorType } from "../dtype.ts";
+import { type DType, formatType, isFloat, sameShape, type TensorType } from "../values/dtype.ts";
 
 /**
  * The shape that two operands broadcast to, by NumPy's rules.

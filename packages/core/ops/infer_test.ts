@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { type DType, dtypes, formatType, type TensorType } from "../dtype.ts";
+import { type DType, dtypes, formatType, type TensorType } from "../values/dtype.ts";
 import { allSamples } from "../testing.ts";
-import { trace } from "../trace.ts";
-import type { Tensor } from "../tensor.ts";
+import { trace } from "../graph/trace.ts";
+import type { Tensor } from "../graph/tensor.ts";
 import { type OpName, opOf, type Ops } from "./table.ts";
 
 /** A type from its text, such as `float32[2,3]`. */

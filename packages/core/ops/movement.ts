@@ -1,6 +1,6 @@
 /** Ops that move elements without changing them. */
-import { formatType, sameShape, sizeOf, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, sameShape, sizeOf, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { axisNames, requireSameDType } from "./infer.ts";
 import type { OpTable } from "./op.ts";
 import { unbroadcast } from "./elementwise.ts";

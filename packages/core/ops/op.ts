@@ -4,8 +4,8 @@
  * An op is a name, a `Signature` (its operands, static attributes and results) and one row in a family's table. A row
  * that is missing, a gradient of the wrong arity or a target that forgot an op does not compile.
  */
-import type { TensorType } from "../dtype.ts";
-import type { Tensor } from "../tensor.ts";
+import type { TensorType } from "../values/dtype.ts";
+import type { Tensor } from "../graph/tensor.ts";
 
 /** How an op is called: its operands, its static attributes, and what comes out. */
 export interface Signature {

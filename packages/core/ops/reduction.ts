@@ -1,6 +1,6 @@
 /** Ops that combine the elements along some axes. */
-import { formatType, type TensorType } from "../dtype.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { formatType, type TensorType } from "../values/dtype.ts";
+import { apply, type Tensor } from "../graph/tensor.ts";
 import { axisNames, requireFloat } from "./infer.ts";
 import type { Op, OpTable } from "./op.ts";
 

@@ -6,8 +6,8 @@ import { type Normalization, normalizations } from "../composites/normalization.
 import { type Optimization, optimization } from "../composites/optimizer.ts";
 import { type Quantization, quantizations } from "../composites/quantization.ts";
 import { type Rotary, rotary } from "../composites/rotary.ts";
-import type { TensorType } from "../dtype.ts";
-import type { Attrs, Node, Tensor } from "../tensor.ts";
+import type { TensorType } from "../values/dtype.ts";
+import type { Attrs, Node, Tensor } from "../graph/tensor.ts";
 import { type Collective, collectives } from "./collective.ts";
 import { type Contraction, contraction } from "./contraction.ts";
 import { type Creation, creation } from "./creation.ts";

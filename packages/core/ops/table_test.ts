@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { TensorType } from "../dtype.ts";
+import type { TensorType } from "../values/dtype.ts";
 import { kernels } from "../reference/kernels.ts";
 import type { SampleTable } from "../samples/sample.ts";
 import { samples } from "../testing.ts";

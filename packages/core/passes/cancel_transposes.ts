@@ -5,10 +5,10 @@
  * the `nn` package), so this pass is what keeps weights from ever being transposed at run time: `einsum` takes its operands
  * and gives its result in any axis order.
  */
-import { sameShape } from "../dtype.ts";
+import { sameShape } from "../values/dtype.ts";
 import { einsumAttrs, parseEinsum } from "../ops/contraction.ts";
 import { inversePermutation, isIdentity } from "../ops/movement.ts";
-import { emit, type Graph, type Tensor } from "../tensor.ts";
+import { emit, type Graph, type Tensor } from "../graph/tensor.ts";
 import type { PrimitiveName, Primitives } from "../ops/table.ts";
 import { rewrite } from "./rewrite.ts";
 

@@ -1,6 +1,6 @@
 /** Computes once what is asked for twice. */
-import { attrsKey } from "../attrs.ts";
-import { emit, type Graph, type Tensor } from "../tensor.ts";
+import { attrsKey } from "../graph/attrs.ts";
+import { emit, type Graph, type Tensor } from "../graph/tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
 /** A graph in which no two nodes have the same op, operands and attributes. */

@@ -1,8 +1,8 @@
 /** What a graph costs, counted from its types. */
-import { sizeOf } from "../dtype.ts";
+import { sizeOf } from "../values/dtype.ts";
 import { parseEinsum } from "../ops/contraction.ts";
 import type { Primitives } from "../ops/table.ts";
-import type { Graph, Node } from "../tensor.ts";
+import type { Graph, Node } from "../graph/tensor.ts";
 import { decompose } from "./decompose.ts";
 
 /**

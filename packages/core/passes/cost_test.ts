@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { attention } from "../composites/attention.ts";
 import { einsum } from "../ops/contraction.ts";
-import { iota, trace } from "../trace.ts";
+import { iota, trace } from "../graph/trace.ts";
 import { countOperations } from "./cost.ts";
 import { optimize } from "./optimize.ts";
 

@@ -1,5 +1,5 @@
 /** Drops what no output needs. */
-import type { Graph, Node, Tensor } from "../tensor.ts";
+import type { Graph, Node, Tensor } from "../graph/tensor.ts";
 
 /** A graph without the nodes on which no output depends. Inputs stay, used or not: they are the program's interface. */
 export function eliminateDeadCode(graph: Graph): Graph {

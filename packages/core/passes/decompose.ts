@@ -1,6 +1,6 @@
 /** Replaces composites by their definitions, where a backend has no kernel of its own for them. */
 import { type CompositeName, isComposite, opOf } from "../ops/table.ts";
-import type { Graph } from "../tensor.ts";
+import type { Graph } from "../graph/tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
 /** A graph in which every composite left is one that `keeps` accepts; by default none is left. */

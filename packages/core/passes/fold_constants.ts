@@ -1,8 +1,8 @@
 /** Computes at compile time what depends on no input. */
-import { sizeOf } from "../dtype.ts";
+import { sizeOf } from "../values/dtype.ts";
 import { evaluateNode, roundElements } from "../reference/evaluate.ts";
 import { isCollective, isComposite } from "../ops/table.ts";
-import { emit, type Graph, type Tensor } from "../tensor.ts";
+import { emit, type Graph, type Tensor } from "../graph/tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
 /** Results larger than this stay computed: a graph is no place for big tables. */

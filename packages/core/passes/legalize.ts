@@ -1,7 +1,7 @@
 /** Makes a graph compute only in dtypes that a backend computes in, by casts around what it cannot do. */
-import { type DType, isFloat } from "../dtype.ts";
+import { type DType, isFloat } from "../values/dtype.ts";
 import type { OpName } from "../ops/table.ts";
-import { emit, type Graph } from "../tensor.ts";
+import { emit, type Graph } from "../graph/tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
 /** What a backend can do, as far as dtypes go. */

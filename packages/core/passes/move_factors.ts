@@ -9,11 +9,11 @@
  * Only float32 arithmetic is rearranged: there a product rounds almost the same wherever it is taken, while a narrower
  * dtype may have been asked for because of where it rounds.
  */
-import { sameShape, sizeOf } from "../dtype.ts";
+import { sameShape, sizeOf } from "../values/dtype.ts";
 import { einsumAttrs, parseEinsum } from "../ops/contraction.ts";
 import type { OpName, PrimitiveName, Primitives } from "../ops/table.ts";
-import { emit, type Graph, type Node, type Tensor } from "../tensor.ts";
-import { full } from "../trace.ts";
+import { emit, type Graph, type Node, type Tensor } from "../graph/tensor.ts";
+import { full } from "../graph/trace.ts";
 import { rewrite } from "./rewrite.ts";
 
 type AttrsOf<K extends PrimitiveName> = Primitives[K]["attrs"];

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { einsum } from "../ops/contraction.ts";
-import { gradients } from "../gradient.ts";
-import type { Graph, Tensor } from "../tensor.ts";
-import type { TensorType } from "../dtype.ts";
-import { trace } from "../trace.ts";
-import { verify } from "../verify.ts";
+import { gradients } from "../graph/gradient.ts";
+import type { Graph, Tensor } from "../graph/tensor.ts";
+import type { TensorType } from "../values/dtype.ts";
+import { trace } from "../graph/trace.ts";
+import { verify } from "../graph/verify.ts";
 import { eliminateDeadCode } from "./dead_code.ts";
 import { moveFactors } from "./move_factors.ts";
 import { optimize } from "./optimize.ts";

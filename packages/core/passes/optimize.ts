@@ -1,5 +1,5 @@
 /** The passes in the order in which backends want them. */
-import type { Graph } from "../tensor.ts";
+import type { Graph } from "../graph/tensor.ts";
 import { cancelTransposes } from "./cancel_transposes.ts";
 import { eliminateCommonSubexpressions } from "./common_subexpressions.ts";
 import { eliminateDeadCode } from "./dead_code.ts";

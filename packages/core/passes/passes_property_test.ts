@@ -1,10 +1,10 @@
 import fc from "fast-check";
-import { type FloatDType, formatType } from "../dtype.ts";
-import { print } from "../print.ts";
+import { type FloatDType, formatType } from "../values/dtype.ts";
+import { print } from "../graph/print.ts";
 import { evaluate } from "../reference/evaluate.ts";
-import type { Graph } from "../tensor.ts";
+import type { Graph } from "../graph/tensor.ts";
 import { assertAllClose, randomGraph, randomGraphInputs, tolerances } from "../testing.ts";
-import { verify } from "../verify.ts";
+import { verify } from "../graph/verify.ts";
 import { cancelTransposes } from "./cancel_transposes.ts";
 import { eliminateCommonSubexpressions } from "./common_subexpressions.ts";
 import { eliminateDeadCode } from "./dead_code.ts";

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { einsum } from "../ops/contraction.ts";
 import { rmsNorm, softmax } from "../composites/normalization.ts";
-import { hostTensor, type TensorType } from "../dtype.ts";
-import { gradients } from "../gradient.ts";
+import { hostTensor, type TensorType } from "../values/dtype.ts";
+import { gradients } from "../graph/gradient.ts";
 import { evaluate } from "../reference/evaluate.ts";
 import { assertAllClose, sampleOperands, samples, tolerances } from "../testing.ts";
-import { apply, type Graph, type Tensor } from "../tensor.ts";
-import { constant, full, trace, where } from "../trace.ts";
-import { verify } from "../verify.ts";
+import { apply, type Graph, type Tensor } from "../graph/tensor.ts";
+import { constant, full, trace, where } from "../graph/trace.ts";
+import { verify } from "../graph/verify.ts";
 import { cancelTransposes } from "./cancel_transposes.ts";
 import { eliminateCommonSubexpressions } from "./common_subexpressions.ts";
 import { eliminateDeadCode } from "./dead_code.ts";

@@ -1,6 +1,6 @@
 /** The walk that every pass is made of: trace a graph again, node by node, with a chance to put something else. */
-import { emit, type Graph, type Node, type Tensor, withOrigin, withTrace } from "../tensor.ts";
-import { newTrace } from "../trace.ts";
+import { emit, type Graph, type Node, type Tensor, withOrigin, withTrace } from "../graph/tensor.ts";
+import { newTrace } from "../graph/trace.ts";
 
 /** Decides what stands for a node: its new results, or `null` to keep it. Operands are already rewritten. */
 export type RewriteRule = (node: Node, operands: readonly Tensor[]) => readonly Tensor[] | null;

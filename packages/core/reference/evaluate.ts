@@ -15,10 +15,10 @@ import {
   type HostTensor,
   sameType,
   sizeOf,
-} from "../dtype.ts";
+} from "../values/dtype.ts";
 import { isCollective, isComposite, type PrimitiveName } from "../ops/table.ts";
 import { decompose } from "../passes/decompose.ts";
-import type { Graph, Node, Tensor } from "../tensor.ts";
+import type { Graph, Node, Tensor } from "../graph/tensor.ts";
 import { kernels } from "./kernels.ts";
 
 /** Elements of one value, row-major, whatever its dtype. */

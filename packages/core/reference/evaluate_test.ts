@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { type DType, hostTensor, type TensorType } from "../dtype.ts";
+import { type DType, hostTensor, type TensorType } from "../values/dtype.ts";
 import { attention, crossEntropy, evaluate, evaluateExactly, rmsNorm, softmax, trace } from "../mod.ts";
-import { apply, type Attrs, emit, type Tensor } from "../tensor.ts";
+import { apply, type Attrs, emit, type Tensor } from "../graph/tensor.ts";
 import { allSamples, assertAllClose, sampleOperands } from "../testing.ts";
 import type { OpName } from "../ops/table.ts";
 import { evaluateNode, fromElements, toElements } from "./evaluate.ts";

@@ -1,8 +1,8 @@
 /** One slow, obvious kernel per primitive, on float64 elements. */
-import { sizeOf, type TensorType } from "../dtype.ts";
+import { sizeOf, type TensorType } from "../values/dtype.ts";
 import { parseEinsum } from "../ops/contraction.ts";
 import type { PrimitiveName, Primitives } from "../ops/table.ts";
-import type { Attrs } from "../tensor.ts";
+import type { Attrs } from "../graph/tensor.ts";
 
 /** One operand: its type and its elements. */
 export interface ReferenceArray extends TensorType {

@@ -6,7 +6,7 @@ import type { Loss } from "../composites/loss.ts";
 import type { Normalization } from "../composites/normalization.ts";
 import type { AdamWAttrs, Optimization } from "../composites/optimizer.ts";
 import type { Rotary } from "../composites/rotary.ts";
-import type { DType } from "../dtype.ts";
+import type { DType } from "../values/dtype.ts";
 import {
   constantSample,
   given,

@@ -7,12 +7,12 @@
 import { attention } from "../composites/attention.ts";
 import { gelu, silu } from "../composites/activation.ts";
 import { rmsNorm, softmax } from "../composites/normalization.ts";
-import type { FloatDType, HostTensor, TensorType } from "../dtype.ts";
-import { gradients } from "../gradient.ts";
+import type { FloatDType, HostTensor, TensorType } from "../values/dtype.ts";
+import { gradients } from "../graph/gradient.ts";
 import { einsum } from "../ops/contraction.ts";
 import { concat } from "../ops/movement.ts";
-import { apply, type Graph, type Tensor } from "../tensor.ts";
-import { constant, full, iota, trace, where } from "../trace.ts";
+import { apply, type Graph, type Tensor } from "../graph/tensor.ts";
+import { constant, full, iota, trace, where } from "../graph/trace.ts";
 import { sampleOperands, signed } from "./sample.ts";
 
 /** Makes a value from others, all of them `[2, 3]` of one float dtype; `pick` chooses below a limit. */

@@ -5,11 +5,11 @@
  * every backend runs. Fills stay away from kinks, poles and ties, so that central differences are meaningful and two
  * implementations agree.
  */
-import { type DType, type HostTensor, hostTensor, sizeOf, type TensorType } from "../dtype.ts";
+import { type DType, type HostTensor, hostTensor, sizeOf, type TensorType } from "../values/dtype.ts";
 import type { Each } from "../ops/op.ts";
 import type { OpName, Ops } from "../ops/table.ts";
 import { fromElements } from "../reference/evaluate.ts";
-import { foldIn, randomKey, uniform } from "../random.ts";
+import { foldIn, randomKey, uniform } from "../values/random.ts";
 
 /** Elements for an operand, given numbers that are uniform on [0, 1). */
 export type Fill = (uniform: Float32Array, shape: readonly number[]) => ArrayLike<number>;

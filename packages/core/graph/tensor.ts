@@ -4,9 +4,9 @@
  * A `Tensor` is a value of a graph: a type, and the node that computes it. Its methods append nodes to the trace that is
  * under way (see `trace.ts`); nothing is computed here. Operands may be plain numbers where an op takes two tensors.
  */
-import { type DType, formatType, isFloat, type TensorType } from "./dtype.ts";
-import type { Each } from "./ops/op.ts";
-import type { OpName, Ops } from "./ops/table.ts";
+import { type DType, formatType, isFloat, type TensorType } from "../values/dtype.ts";
+import type { Each } from "../ops/op.ts";
+import type { OpName, Ops } from "../ops/table.ts";
 
 /** The attributes of any op. */
 export type Attrs = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /** The invariants of a graph, checked after every pass in tests. */
-import { formatType, sameType } from "./dtype.ts";
-import { isOpName, opOf } from "./ops/table.ts";
+import { formatType, sameType } from "../values/dtype.ts";
+import { isOpName, opOf } from "../ops/table.ts";
 import type { Graph, Tensor } from "./tensor.ts";
 
 /**

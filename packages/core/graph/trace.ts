@@ -1,6 +1,6 @@
 /** Tracing: running a function once on symbolic tensors to get its graph. */
-import type { DType, TensorType } from "./dtype.ts";
-import { opOf } from "./ops/table.ts";
+import type { DType, TensorType } from "../values/dtype.ts";
+import { opOf } from "../ops/table.ts";
 import { apply, type Graph, type Node, Tensor, type Trace, withTrace } from "./tensor.ts";
 
 interface Inputs {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { dequantize, emptyRuns, evaluate, hostTensor, normal, quantizeRuns, randomKey, trace } from "./mod.ts";
+import { dequantize, emptyRuns, evaluate, hostTensor, normal, quantizeRuns, randomKey, trace } from "../mod.ts";
 
 /** What quantising numbers and reading them back gives. */
 function roundTrip(values: Float32Array<ArrayBuffer>, run: number, bits: 4 | 8): Float32Array {

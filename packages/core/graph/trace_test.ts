@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { einsum, full, graphInput, softmax, type Tensor, trace, verify } from "./mod.ts";
-import type { Graph } from "./mod.ts";
+import { einsum, full, type Graph, graphInput, softmax, type Tensor, trace, verify } from "../mod.ts";
 
 const x = { shape: [2, 3], dtype: "float32" } as const;
 

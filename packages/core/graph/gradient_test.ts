@@ -1,9 +1,24 @@
 import assert from "node:assert/strict";
-import { composites, gradients, isFloat, type LocalOps, opOf, primitives, softmax, trace } from "./mod.ts";
-import { evaluateExactly, gelu, type HostTensor, hostTensor, isComposite, silu, type Tensor } from "./mod.ts";
+import {
+  composites,
+  evaluateExactly,
+  gelu,
+  gradients,
+  type HostTensor,
+  hostTensor,
+  isComposite,
+  isFloat,
+  type LocalOps,
+  opOf,
+  primitives,
+  silu,
+  softmax,
+  type Tensor,
+  trace,
+} from "../mod.ts";
 import { emit } from "./tensor.ts";
-import { toElements } from "./reference/evaluate.ts";
-import { allSamples, assertAllClose, checkGradient, type Sample, sampleOperands, samples } from "./testing.ts";
+import { toElements } from "../reference/evaluate.ts";
+import { allSamples, assertAllClose, checkGradient, type Sample, sampleOperands, samples } from "../testing.ts";
 
 type LocalOp = keyof LocalOps;
 const names = [...Object.keys(primitives), ...Object.keys(composites)] as LocalOp[];

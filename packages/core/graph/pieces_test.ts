@@ -1,8 +1,19 @@
 import assert from "node:assert/strict";
-import { einsum, evaluate, fromElements, gradients, hostTensor, normal, randomKey, sizeOf } from "./mod.ts";
-import { type Tensor, toElements, trace } from "./mod.ts";
+import {
+  einsum,
+  evaluate,
+  fromElements,
+  gradients,
+  hostTensor,
+  normal,
+  randomKey,
+  sizeOf,
+  type Tensor,
+  toElements,
+  trace,
+} from "../mod.ts";
 import { pieceBounds, sumOverPieces } from "./pieces.ts";
-import { checkGradient } from "./testing.ts";
+import { checkGradient } from "../testing.ts";
 
 const random = (seed: number, ...shape: number[]) =>
   hostTensor("float32", shape, normal(randomKey(seed), sizeOf(shape)));

@@ -6,9 +6,9 @@
  * piece in the forward, nothing of a piece outlives it, and nothing is computed twice: what Liger's fused linear cross-entropy
  * does (arXiv 2410.10989), here for any function.
  */
-import { formatType, isFloat } from "./dtype.ts";
+import { formatType, isFloat } from "../values/dtype.ts";
 import { backward, withGradients } from "./gradient.ts";
-import { concat } from "./ops/movement.ts";
+import { concat } from "../ops/movement.ts";
 import { currentNodes, normalizeAxis, type Tensor } from "./tensor.ts";
 import { full } from "./trace.ts";
 

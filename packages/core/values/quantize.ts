@@ -1,5 +1,5 @@
 /** Rounding numbers to integer codes, on the host: where the operands of `dequantize` come from. */
-import type { QuantizationBits } from "./composites/quantization.ts";
+import type { QuantizationBits } from "../composites/quantization.ts";
 
 /** Where codes and scales are written. */
 export interface QuantizedRuns {

@@ -1,6 +1,6 @@
 /** Graphs as text: the debugger, and what snapshot tests compare. */
 import { formatAttr } from "./attrs.ts";
-import { formatType } from "./dtype.ts";
+import { formatType } from "../values/dtype.ts";
 import type { Attrs, Graph, Tensor } from "./tensor.ts";
 
 /** Long lists of numbers are cut after this many. */

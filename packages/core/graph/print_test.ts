@@ -12,7 +12,7 @@ import {
   rmsNorm,
   rotaryEmbedding,
   trace,
-} from "./mod.ts";
+} from "../mod.ts";
 
 Deno.test("print() of a perceptron and its gradients", async (t) => {
   const graph = trace(

@@ -5,8 +5,8 @@
  * into cotangents of its operands. Only nodes that depend on what is differentiated for are visited, so the backward
  * goes no deeper than the lowest trainable variable.
  */
-import { formatType, isFloat } from "./dtype.ts";
-import { opOf } from "./ops/table.ts";
+import { formatType, isFloat } from "../values/dtype.ts";
+import { opOf } from "../ops/table.ts";
 import { currentNodes, type Node, type Tensor, withOrigin } from "./tensor.ts";
 import { full } from "./trace.ts";
 
