@@ -76,11 +76,11 @@ Deno.test("evaluate() gives the mean over all tokens, whatever the batches, and 
     await trainer.fit(data, { epochs: 3 });
     const before = await model.table.value!.read();
     const results = [];
-    for (const [batchSize, buckets] of [[1, [2, 3, 5]], [5, [8]], [2, [5]]] as const) {
+    for (const [batchSize, buckets, batches] of [[1, [2, 3, 5], 5], [5, [8], 1], [2, [5], 3]] as const) {
       const seen: number[][] = [];
       const dataset = createDataset(data.examples, { batchSize, buckets });
       results.push(await trainer.evaluate(dataset, { onBatch: (done, total) => void seen.push([done, total]) }));
-      assert.deepEqual(seen, seen.map((_, i) => [i + 1, dataset.statistics.batches]));
+      assert.deepEqual(seen, Array.from({ length: batches }, (_, i) => [i + 1, batches]));
     }
     for (const { loss, accuracy, tokens } of results) {
       assert(Math.abs(loss - results[0]!.loss) < 1e-6);
