@@ -3,7 +3,8 @@
  *
  * The layers are one table, lowest first; a package imports only from the layers above it in the table. The rest follows
  * from there being two manifests per package, `deno.json` for Deno and `package.json` for npm and turbo: turbo orders and
- * caches test runs by what `package.json` declares, so an import that is not declared there would let a stale pass stand.
+ * caches test runs by what `package.json` declares, so an import that is not declared there would let a stale pass stand,
+ * and runs the scripts that stand there, so tests that none of them names would never run.
  */
 import { findImports, splitSpecifier } from "./imports.ts";
 import { isTestFile, listMembers, type Manifest, type Member, readManifest } from "./workspace.ts";
@@ -57,6 +58,7 @@ export function checkGraph(root: string): string[] {
     ...checkAgreement(tree),
     ...members.flatMap((member) => [
       ...checkManifests(member),
+      ...checkTestScripts(member),
       ...checkDependencies(member, tree),
       ...checkImports(member, tree),
       ...checkCycles(member, tree),
@@ -85,13 +87,32 @@ function checkManifests({ folder, deno, npm }: Member): string[] {
   if (ours !== theirs && (npm.exports !== undefined || folder.startsWith("packages/"))) {
     problems.push(`${folder}: exports ${ours} in deno.json and ${theirs} in package.json`);
   }
-  if (!npm.scripts?.test) {
-    problems.push(`${folder}: has no script "test" in package.json, so turbo runs none of its tests`);
-  }
   for (const target of Object.values(deno.imports ?? {})) {
     problems.push(`${folder}: maps an import to "${target}" in deno.json; declare it in package.json`);
   }
   return problems;
+}
+
+/** The files of slow tests, as the scripts of their member name them. */
+const slowPattern = '"**/*_slow_test.ts"';
+
+/** turbo runs `test`, and for the slow tests, which are in files named `x_slow_test.ts`, `test:slow`. */
+function checkTestScripts({ folder, npm, files }: Member): string[] {
+  if (!npm) return [];
+  const { test, "test:slow": slow } = npm.scripts ?? {};
+  if (!test) return [`${folder}: has no script "test" in package.json, so turbo runs none of its tests`];
+  const isSlow = files.some((file) => file.endsWith("_slow_test.ts"));
+  if (!isSlow) {
+    return slow ? [`${folder}: has a script "test:slow" in package.json, and no file named x_slow_test.ts`] : [];
+  }
+  return [
+    ...(test.includes(`--ignore=${slowPattern}`) ? [] : [
+      `${folder}: has slow tests, which the script "test" in package.json must leave out by --ignore=${slowPattern}`,
+    ]),
+    ...(slow?.endsWith(` ${slowPattern}`) ? [] : [
+      `${folder}: has slow tests, which a script "test:slow" in package.json must run: deno test … ${slowPattern}`,
+    ]),
+  ];
 }
 
 /** The exports of a manifest by sub-path, in order of their names. */

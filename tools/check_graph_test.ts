@@ -52,6 +52,32 @@ const wrong: { name: string; files: Record<string, string>; problems: string[] }
     problems: ["packages/core: declares @tessera/nn, which is not in a lower layer"],
   },
   {
+    name: "slow tests that no script runs, or that run as quick ones",
+    files: {
+      "packages/nn/fit_slow_test.ts": "",
+      "packages/models/gemma/fit_slow_test.ts": "",
+      ...member("packages/models", "@tessera/models", {
+        dependencies: { "@tessera/core": "*", "@tessera/nn": "*" },
+        scripts: {
+          "test": 'deno test --ignore="**/*_slow_test.ts"',
+          "test:slow": 'deno test "**/*_slow_test.ts"',
+        },
+      }),
+    },
+    problems: [
+      'packages/nn: has slow tests, which the script "test" in package.json must leave out by --ignore="**/*_slow_test.ts"',
+      'packages/nn: has slow tests, which a script "test:slow" in package.json must run: deno test … "**/*_slow_test.ts"',
+    ],
+  },
+  {
+    name: "a script for slow tests where there are none",
+    files: member("packages/runtime", "@tessera/runtime", {
+      devDependencies: { "fast-check": "4.10.2" },
+      scripts: { "test": "deno test", "test:slow": 'deno test "**/*_slow_test.ts"' },
+    }),
+    problems: ['packages/runtime: has a script "test:slow" in package.json, and no file named x_slow_test.ts'],
+  },
+  {
     name: "an import of a sibling",
     files: {
       ...member("packages/backend-onnx", "@tessera/backend-onnx"),

@@ -1,10 +1,21 @@
 /**
- * Runs the tests of every package through turbo and sums what they report: `deno task test`.
+ * Runs tests of every member through turbo and sums what they report: `deno task test` runs the quick ones, and
+ * `deno task test:all` besides those the slow ones, which are in files named `x_slow_test.ts`.
  *
- * turbo prints each package's own summary and no total. This prints one closing line, `12 passed, 0 failed`, and fails
- * when a test fails, when none ran, or, where `CI` is set, when one was ignored. Arguments go to turbo, so
- * `deno task test --filter=@tessera/core` runs one package.
+ * The arguments are the scripts of the members to run, then flags for turbo, so `deno task test --filter=@tessera/core`
+ * runs one package. turbo prints each member's own summary and no total. This prints the slowest tests and one closing
+ * line, `12 passed, 0 failed`, and fails when a test fails, when none ran, or, where `CI` is set, when one was ignored.
  */
+import { stripVTControlCharacters } from "node:util";
+import { formatSlowest, readTimes } from "./test_times.ts";
+
+const summary = /\b(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed(?: \([^)]*\))?(?: \| (\d+) ignored)?/;
+
+/**
+ * Flags for turbo by script. Quick tests run as `turbo.json` says, two members at a time; slow ones run one member at a time,
+ * since they use all processors, take much memory, or measure either.
+ */
+const turboFlags: Readonly<Record<string, readonly string[]>> = { "test:slow": ["--concurrency=1"] };
 
 /** How many tests there were, by outcome. */
 export interface Tally {
@@ -16,14 +27,10 @@ export interface Tally {
   readonly ignored: number;
 }
 
-// deno-lint-ignore no-control-regex -- terminal colours start with the escape character
-const colour = /\x1b\[[\d;]*m/g;
-const summary = /\b(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed(?: \([^)]*\))?(?: \| (\d+) ignored)?/;
-
-/** Sums the closing lines of all `deno test` runs in a log. */
+/** Sums the closing lines of all `deno test` runs in a log without colours. */
 export function tally(log: string): Tally {
   const total = { passed: 0, failed: 0, ignored: 0 };
-  for (const line of log.replace(colour, "").split("\n")) {
+  for (const line of log.split("\n")) {
     const [, passed, failed, ignored] = summary.exec(line) ?? [];
     total.passed += Number(passed ?? 0);
     total.failed += Number(failed ?? 0);
@@ -41,6 +48,13 @@ export function verdict({ passed, failed, ignored }: Tally, turboSucceeded: bool
   return null;
 }
 
+/** Splits arguments into the scripts to run, which come first, and the flags for turbo. */
+export function splitArguments(args: readonly string[]): { readonly scripts: string[]; readonly flags: string[] } {
+  const flag = args.findIndex((arg) => arg.startsWith("-"));
+  const end = flag < 0 ? args.length : flag;
+  return { scripts: args.slice(0, end), flags: args.slice(end) };
+}
+
 /**
  * Drops turbo's warning that it found no lock file of npm: `deno.lock` is the lock file, and `turbo.json` makes it an
  * input of every task (`docs/decisions/0003`). The warning runs to the next empty line.
@@ -48,7 +62,7 @@ export function verdict({ passed, failed, ignored }: Tally, turboSucceeded: bool
 export function createLineFilter(): (line: string) => boolean {
   let dropping = false;
   return (line) => {
-    const text = line.replace(colour, "").trim();
+    const text = stripVTControlCharacters(line).trim();
     if (/^WARNING .* attempting to parse .*package-lock\.json\b/.test(text)) dropping = true;
     else if (text === "") dropping = false;
     return !dropping;
@@ -69,10 +83,11 @@ async function relay(from: ReadableStream<Uint8Array>, to: typeof Deno.stdout): 
   return log;
 }
 
-async function main(): Promise<number> {
+/** Runs one script of every member; returns what they printed, without colours, and whether turbo succeeded. */
+async function runScript(script: string, flags: readonly string[]): Promise<{ log: string; success: boolean }> {
   const colours = Deno.stdout.isTerminal() && !Deno.noColor;
   const turbo = new Deno.Command(Deno.build.os === "windows" ? "turbo.cmd" : "turbo", {
-    args: ["run", "test", "--continue", ...Deno.args],
+    args: ["run", script, "--continue", ...turboFlags[script] ?? [], ...flags],
     env: {
       DENO_NO_UPDATE_CHECK: "1",
       DO_NOT_TRACK: "1",
@@ -88,6 +103,18 @@ async function main(): Promise<number> {
     relay(turbo.stderr, Deno.stderr),
     turbo.status,
   ]);
+  return { log: stripVTControlCharacters(log), success };
+}
+
+async function main(): Promise<number> {
+  const { scripts, flags } = splitArguments(Deno.args);
+  let [log, success] = ["", true];
+  for (const script of scripts) {
+    const run = await runScript(script, flags);
+    log += run.log;
+    success &&= run.success;
+  }
+  for (const line of formatSlowest(readTimes(log), 10)) console.log(line);
   const total = tally(log);
   const problem = verdict(total, success, Boolean(Deno.env.get("CI")));
   if (problem) console.error(problem);

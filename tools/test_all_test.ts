@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { createLineFilter, tally, verdict } from "./test_all.ts";
+import { createLineFilter, splitArguments, tally, verdict } from "./test_all.ts";
 
 const none = { passed: 0, failed: 0, ignored: 0 };
 
 Deno.test("tally() sums the summaries of all packages", () => {
   const log = [
     "core:test: ok | 12 passed | 0 failed (7ms)",
-    "nn:test: \x1b[0m\x1b[32mok\x1b[0m | 3 passed (4 steps) | 0 failed | 1 ignored (2 steps) \x1b[38;5;245m(7ms)\x1b[0m",
+    "nn:test: ok | 3 passed (4 steps) | 0 failed | 1 ignored (2 steps) (7ms)",
     "lora:test: FAILED | 1 passed | 2 failed (1 step) | 1 ignored (3s)",
     "lora:test: adds ... ok (2ms)",
   ].join("\n");
@@ -29,6 +29,14 @@ Deno.test("verdict() refuses ignored tests in CI only", () => {
   const ignored = { passed: 3, failed: 0, ignored: 1 };
   assert.equal(verdict(ignored, true, false), null);
   assert.match(verdict(ignored, true, true) ?? "", /no ignored tests: found 1$/);
+});
+
+Deno.test("splitArguments() takes scripts up to the first flag", () => {
+  assert.deepEqual(splitArguments(["test"]), { scripts: ["test"], flags: [] });
+  assert.deepEqual(splitArguments(["test", "test:slow", "--filter", "@tessera/core"]), {
+    scripts: ["test", "test:slow"],
+    flags: ["--filter", "@tessera/core"],
+  });
 });
 
 Deno.test("createLineFilter() drops the lock file warning and nothing after it", () => {
