@@ -1,49 +1,40 @@
-/** Training on some backend as on the processor. */
-import assert from "node:assert/strict";
+/** Training on some backend as on the CPU. */
 import {
-  adamW,
   type Backend,
   createDataset,
   type Distribution,
   GemmaBackbone,
   ModelParallel,
   openBackend,
-  toFloat32,
   withDistribution,
 } from "tessera";
 import { meshOf } from "./meshes.ts";
 import { countingRows, examplesOf, tinyModel } from "./models.ts";
+import { assertTrainedAlike, comparableAdamW, type Trained, trainedOf } from "./trained.ts";
 
 const dataset = createDataset(examplesOf(countingRows([12, 12, 12, 12], 36)), { batchSize: 4, buckets: [12] });
 
-/** The losses of ten steps of LoRA, and the values of the trained variables. */
-async function train(backend: Backend, distribution: Distribution | null = null) {
+/** What ten steps of LoRA come to. */
+async function train(backend: Backend, distribution: Distribution | null = null): Promise<Trained> {
   const lm = withDistribution(distribution, () => tinyModel(backend, { vocabularySize: 64 }));
   lm.enableLora({ rank: 4, targets: ["query", "value", "ffw_linear"] });
-  lm.compile({ optimizer: adamW({ learningRate: 5e-3, globalClipNorm: 1 }) });
+  lm.compile({ optimizer: comparableAdamW(5e-3) });
   const { steps } = await withDistribution(distribution, () => lm.fit(dataset, { epochs: 10 }));
-  const trained = lm.variables.filter(({ trainable }) => trainable);
-  const values = await Promise.all(trained.map(async ({ value }) => [...toFloat32(await value!.read())]));
+  const trained = await trainedOf(lm, steps);
   lm.dispose();
-  return { losses: steps.map(({ loss }) => loss), values: values.flat() };
+  return trained;
 }
 
-function assertNear(found: readonly number[], expected: readonly number[], tolerance: number): void {
-  assert.equal(found.length, expected.length);
-  found.forEach((x, i) => assert(Math.abs(x - expected[i]!) <= tolerance, `${i}: ${x}, expected ${expected[i]}`));
-}
-
-/** Asserts that ten steps of LoRA on a backend of four devices, on one and on a mesh of them, are as on the processor. */
+/** Asserts that ten steps of LoRA on a backend of four devices, on one and on a mesh of them, are as on the CPU. */
 export async function assertTrainsAsProcessor(backend: Backend): Promise<void> {
   const processor = await openBackend("cpu", { threads: 2 });
   const expected = await train(processor);
   processor.dispose();
-  assert(expected.losses.at(-1)! < 0.98 * expected.losses[0]!, "it must have learnt something");
   const mesh = meshOf(backend, 2, 2);
   const layoutMap = GemmaBackbone.getLayoutMap(mesh);
   for (const distribution of [null, new ModelParallel({ layoutMap, batchDimName: "batch", kvHeads: "replicate" })]) {
     const found = await train(backend, distribution);
-    assertNear(found.losses, expected.losses, 1e-3);
-    assertNear(found.values, expected.values, 1e-3);
+    // Without a GPU they differ by 7e-7 of the 0.05 that the weights move; a GPU's exp and tanh are a few bits worse.
+    assertTrainedAlike(found, expected, { losses: 5e-6, weights: 1e-5 });
   }
 }
