@@ -2,3 +2,4 @@
 export * from "./gemma/exports.ts";
 export * from "./llama/exports.ts";
 export * from "./pali_gemma/exports.ts";
+export * from "./qwen2/exports.ts";
