@@ -3,3 +3,4 @@ export * from "./gemma/exports.ts";
 export * from "./llama/exports.ts";
 export * from "./pali_gemma/exports.ts";
 export * from "./qwen2/exports.ts";
+export * from "./qwen3/exports.ts";
