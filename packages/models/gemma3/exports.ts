@@ -1,0 +1,13 @@
+/** Gemma 3. */
+import type { BackboneOf } from "../architecture/architecture.ts";
+import type { CausalLM } from "../task/causal_lm.ts";
+import { taskOf } from "../task/task_of.ts";
+import { gemma3, type Gemma3Config } from "./gemma3.ts";
+
+export { gemma3, Gemma3Backbone } from "./gemma3.ts";
+export type { Gemma3Config } from "./gemma3.ts";
+
+/** Makes tasks of Gemma 3. */
+export const Gemma3CausalLM = taskOf(gemma3);
+/** A Gemma 3 that generates, scores, and is fine-tuned. */
+export type Gemma3CausalLM = CausalLM<BackboneOf<Gemma3Config>>;
