@@ -31,7 +31,6 @@ Deno.test("the article's example runs on 16 virtual devices, and prints the arti
     try {
       const gemma2 = await GemmaCausalLM.fromPreset(preset, { backend });
       gemma2.compile({ optimizer: adamW({ learningRate: 1e-3 }) });
-      await gemma2.trainer!.build();
       const text = gemma2.printSharding({ layer: "decoder_block_1" });
       for (
         const line of [

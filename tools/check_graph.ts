@@ -18,6 +18,7 @@ export const layers: readonly (readonly string[])[] = [
   ["packages/backend-onnx", "packages/backend-webgpu"],
   ["packages/wgsl-threads"],
   ["packages/files"],
+  ["packages/backends"],
   ["packages/tokenizer"],
   ["packages/hub"],
   ["packages/nn"],

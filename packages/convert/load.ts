@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly where?: Where;
   /** Other names that tensors may have; none unless given. The names in the table are tried on what these make of a name. */
   readonly names?: readonly NameRule[];
+  /** Ends loading before the next tensor. */
+  readonly signal?: AbortSignal;
   /** Called after each tensor with the number loaded so far and the number in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
@@ -134,6 +136,7 @@ export async function loadWeights(
   await checkCopies(source, copies);
   let loaded = 0;
   for (const { variable, tensor, part } of pairings) {
+    options.signal?.throwIfAborted();
     const read = part === null ? source.read(tensor) : source.readSlice(tensor, [[...part.rows]]);
     if (variable.quantization !== null) {
       await loadQuantized(variable, requireFloats(read, variable), backend, options.where);

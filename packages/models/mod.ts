@@ -41,7 +41,11 @@ export type {
   FromPresetOptions,
   GenerateOptions,
   HubOptions,
+  LoadOptions as LoadPresetOptions,
+  OpenOptions,
 } from "./task/causal_lm_options.ts";
+export { OpenedPreset, openPreset } from "./task/open_preset.ts";
+export type { PresetSource } from "./task/open_preset.ts";
 export { Generator } from "./generation/generate.ts";
 export { generationDefaults } from "./generation/generation_defaults.ts";
 export type { GenerationDefaults } from "./generation/generation_defaults.ts";

@@ -17,9 +17,7 @@
  *
  * @module
  */
-export { backendNames, chooseBackend, openBackend } from "./backends.ts";
-export type { BackendChoice, BackendName, BackendOptions } from "./backends.ts";
-export { planTraining, suggestMeshes } from "./plan.ts";
+export * from "@tessera/backends";
 export { editDistance, nearestName } from "@tessera/text";
 export { formatBytes, formatCount, formatDuration, formatNumber } from "@tessera/text";
 export { displayWidth, fitText, formatTable } from "@tessera/text";

@@ -62,6 +62,8 @@ export interface Optimizer {
   learningRate(update: number): number;
   /** The scalars of an update, the first being update 0. */
   scalars(update: number): { readonly [K in keyof StepScalars]: number };
+  /** Makes the slots of variables that have none yet, without values, so that they are known and can be laid out on a mesh. */
+  prepare(variables: readonly Variable[]): void;
   /**
    * Makes the slots of variables that have none yet, fills them, and frees those of variables that are not among these. Throws
    * when a variable has no value.
@@ -121,6 +123,7 @@ export function adamW(options: AdamWOptions): Optimizer {
       momentumCorrection: 1 / (1 - beta1 ** (update + 1)),
       velocityCorrection: 1 / (1 - beta2 ** (update + 1)),
     }),
+    prepare: (variables) => variables.forEach(slotsOf),
     build: async (variables, backend) => {
       for (const variable of slots.keys()) {
         if (variables.includes(variable)) continue;

@@ -64,7 +64,7 @@ Deno.test("PaliGemmaBackbone rejects what cannot be", () => {
     [{ patchSize: 0 }, /patchSize must be a positive integer, found 0/],
     [{ patchSize: 13 }, /Cannot make a SigLIP tower: patchSize \(13\) is larger than imageSize \(12\)/],
     [{ numHeads: 3 }, /hiddenDim \(16\) is not divisible by numHeads \(3\)/],
-    [{ layerNormEpsilon: -1 }, /layerNormEpsilon must be positive/],
+    [{ layerNormEpsilon: -1 }, /layerNormEpsilon must be a positive number/],
   ];
   for (const [changes, message] of wrong) {
     assert.throws(() => new PaliGemmaBackbone({ ...config, vision: { ...config.vision, ...changes } }), message);

@@ -15,6 +15,7 @@ import {
   type TracedProgram,
   type Variable,
 } from "@tessera/nn";
+import { memoryOn } from "@tessera/backends";
 import { cutSteps, type MemoryOfRun, memoryOfSteps, type Steps } from "@tessera/runtime";
 import { accumulatorsOf, type Optimizer, traceTrainStep } from "@tessera/train";
 import type { Backbone } from "../architecture/backbone.ts";
@@ -43,8 +44,8 @@ export interface PlanOptions {
   readonly distribution: Distribution | null;
   /** What one device can do. */
   readonly hardware: Hardware;
-  /** The most bytes that a run of a graph allocates, such as `memoryOfRun` of `@tessera/backend-onnx`. */
-  readonly memoryOf: MemoryOfRun;
+  /** The most bytes that a run of a graph allocates; as ONNX Runtime plans it on such hardware unless given. */
+  readonly memoryOf?: MemoryOfRun;
 }
 
 /** Memory of one device, in bytes. */
@@ -127,7 +128,7 @@ export function planTraining(training: Training, options: PlanOptions): Training
 /** Works out what a traced training step takes. Throws what `planTraining` throws. */
 export function planTraced({ training, step }: TracedTraining, options: PlanOptions): TrainingPlan {
   const { backbone, optimizer, length } = training;
-  const { distribution, hardware, memoryOf } = options;
+  const { distribution, hardware, memoryOf = memoryOn(hardware) } = options;
   const mesh = distribution?.mesh.axes ?? [];
   const [rows] = step.graph.inputs[0]!.shape as [number];
   const graph = distribution === null ? step.graph : shardProgram(step, distribution).graph;

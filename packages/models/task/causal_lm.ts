@@ -39,6 +39,7 @@ import {
   type History,
   loadExamples,
   type TrainableModel,
+  trainableVariables,
   Trainer,
 } from "@tessera/train";
 import type { TextConfig } from "../architecture/text_config.ts";
@@ -57,7 +58,7 @@ import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "../generation/generation_defaults.ts";
 import { copyTextFiles, writeConfig } from "./preset_files.ts";
 import { folderOfRepository } from "../presets/repository_folder.ts";
-import type { PresetName } from "../registry.ts";
+import type { PresetSource } from "./open_preset.ts";
 import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
 import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
 import { TextGenerator } from "../generation/text_generation.ts";
@@ -96,22 +97,17 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Loads a preset of that name, a handle such as `hf://google/gemma-2-9b`, which is downloaded where it is not on this machine, or
-   * a checkpoint folder in Hugging Face's format, whatever its architecture; a browser has folders of picked files,
-   * `blobFolder(files)`.
+   * Opens and loads a preset of that name, a handle such as `hf://google/gemma-2-9b`, which is downloaded where it is not on this
+   * machine, or a checkpoint folder in Hugging Face's format, whatever its architecture: `openPreset` and its `load` in one.
    *
    * With `loadWeights: false` no weights are downloaded, and nothing at all of a preset, which then has no tokenizer.
    *
-   * @throws {RangeError} when it is neither the name of a preset nor a folder, or when the backend's devices cannot take a weight.
-   * @throws {Error} when a preset's files are not on this machine and cannot be downloaded; when a file is missing or damaged, or when config and weights do not fit together. Nothing stays loaded.
+   * @throws what `openPreset` and `OpenedPreset.load` throw. Nothing stays loaded.
    */
-  static async fromPreset(
-    preset: PresetName | (string & NonNullable<unknown>) | Folder,
-    options: FromPresetOptions,
-  ): Promise<CausalLM> {
+  static async fromPreset(preset: PresetSource, options: FromPresetOptions = {}): Promise<CausalLM> {
     // Loaded when it is asked for: presets know their architectures, and these know their tasks.
-    const { loadPreset } = await import("./load_preset.ts");
-    return await loadPreset(preset, options, (parts) => new CausalLM(parts));
+    const { fromPreset } = await import("./open_preset.ts");
+    return await fromPreset(preset, options);
   }
 
   /** All variables, those of adapters included. */
@@ -180,8 +176,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Where the variables lie, a line each: those of the model, or of one layer, and those of the optimizer once it has made them,
-   * at the first `fit` or with `await lm.trainer.build()`.
+   * Where the variables lie, a line each: those of the model, or of one layer, and, once it is compiled, those of the optimizer.
    *
    * @throws {Error} when no distribution is set.
    */
@@ -194,7 +189,10 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     }
     const { layer } = options;
     const isShown = ({ path }: Variable) => layer === undefined || path.startsWith(`${layer}/`);
-    const slots = this.#trainer?.settings.optimizer.variables ?? [];
+    const optimizer = this.#trainer?.settings.optimizer;
+    // Adapters may have come after `compile`.
+    optimizer?.prepare(trainableVariables(this));
+    const slots = optimizer?.variables ?? [];
     const isSlotShown = ({ follows }: Variable) => layer === undefined || follows !== null && isShown(follows.variable);
     return formatShardings([...this.variables.filter(isShown), ...slots.filter(isSlotShown)], wanted);
   }
@@ -397,6 +395,17 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     checkImages(inputs.images, rows, this);
     await this.#distribute();
     return await this.#scorer.score({ ...inputs, tokenIds: tokens }, mode);
+  }
+
+  /** Frees weights, slots, caches and programs at the end of a block: `using lm = await CausalLM.fromPreset(…)`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The same for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+    return Promise.resolve();
   }
 
   /** Frees weights, slots, caches and programs. */

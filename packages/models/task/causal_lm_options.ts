@@ -4,6 +4,7 @@ import type { Folder } from "@tessera/files";
 import type { DownloadReporter } from "@tessera/hub";
 import type { Tokenizer } from "@tessera/tokenizer";
 import type { Distribution } from "@tessera/mesh";
+import type { QuantizationName } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import type { DatasetOptions, EncodeOptions } from "@tessera/train";
 import type { BuildOptions, BuiltModel } from "../architecture/architecture.ts";
@@ -14,23 +15,34 @@ import type { SamplingOptions } from "../generation/sampling.ts";
 export interface HubOptions {
   /** Who is told of downloads; standard error unless given, nobody when `null`. */
   readonly reporter?: DownloadReporter | null;
-  /** Ends a download, which the next one goes on with. */
+  /** Ends the work: at once between files, and after the tensor under way; a download is resumed by the next one. */
   readonly signal?: AbortSignal;
 }
 
-/** How a checkpoint is loaded. */
-export interface FromPresetOptions extends BuildOptions, HubOptions {
-  /** What the model runs on. */
-  readonly backend: Backend;
-  /** Whether to load the weights; if not, they are initialised from `seed`. True unless given. */
-  readonly loadWeights?: boolean;
-  /** The seed of weights that are not loaded; 0 unless given. */
-  readonly seed?: number;
+/** How a preset is opened. */
+export interface OpenOptions extends BuildOptions, HubOptions {
+  /** What to have of its files: `"text"`, its tokenizer too, unless given; `"config"`, only what describes the model. */
+  readonly part?: "text" | "config";
+}
+
+/** How weights are loaded. */
+export interface LoadOptions extends HubOptions {
+  /** What the model runs on; the one that `TESSERA_BACKEND` names, else the processor, unless given. */
+  readonly backend?: Backend;
   /** The mesh that the model lies on and how; the one that `setDistribution` sets unless given, `null` for one device. */
   readonly distribution?: Distribution | null;
+  /** Stores dense kernels and token embeddings in 8 or 4 bits, frozen; as it was opened unless given. */
+  readonly quantize?: QuantizationName;
+  /** Whether to load the weights; if not, they are initialized from `seed`. True unless given. */
+  readonly loadWeights?: boolean;
+  /** The seed of weights that no checkpoint gives; 0 unless given. */
+  readonly seed?: number;
   /** Called after each tensor with the number loaded so far and the number in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
+
+/** How a model is opened and loaded. */
+export interface FromPresetOptions extends Omit<OpenOptions, "part">, LoadOptions {}
 
 /** What a task is made from. */
 export interface CausalLMParts {

@@ -1,9 +1,9 @@
 /** The task of one architecture by its own name, such as `GemmaCausalLM`. */
 import type { Backend } from "@tessera/runtime";
 import type { Architecture, BackboneOf, BuildOptions } from "../architecture/architecture.ts";
-import type { PresetName } from "../registry.ts";
 import { CausalLM } from "./causal_lm.ts";
 import type { FromPresetOptions } from "./causal_lm_options.ts";
+import type { PresetSource } from "./open_preset.ts";
 
 /** The ways to make a task of one architecture: from dimensions alone, or from a preset, a handle or a folder. */
 export interface TaskOf<Config> {
@@ -21,10 +21,7 @@ export interface TaskOf<Config> {
    *
    * @throws {TypeError} when the checkpoint is of another architecture, and what `CausalLM.fromPreset` throws.
    */
-  fromPreset(
-    preset: PresetName | (string & NonNullable<unknown>),
-    options: FromPresetOptions,
-  ): Promise<CausalLM<BackboneOf<Config>>>;
+  fromPreset(preset: PresetSource, options?: FromPresetOptions): Promise<CausalLM<BackboneOf<Config>>>;
 }
 
 /** The task of an architecture. */
@@ -36,12 +33,14 @@ export function taskOf<Config>(architecture: Architecture<Config>): TaskOf<Confi
     fromConfig(config, options) {
       return new CausalLM({ model: architecture.build(config, options), backend: options.backend, tokenizer: null });
     },
-    async fromPreset(preset, options) {
+    async fromPreset(preset, options = {}) {
       const lm = await CausalLM.fromPreset(preset, options);
       if (isOwn(lm)) return lm;
       lm.dispose();
       throw new TypeError(
-        `Cannot load "${preset}" as a ${taskName}: it is a ${lm.name}; use CausalLM.fromPreset, which takes any architecture`,
+        `Cannot load "${
+          typeof preset === "string" ? preset : preset.path
+        }" as a ${taskName}: it is a ${lm.name}; use CausalLM.fromPreset, which takes any architecture`,
       );
     },
   };

@@ -58,6 +58,23 @@ Deno.test("openBackend() opens what was chosen, and refuses unknown names with t
   await assert.rejects(openBackend("webgpus" as "webgpu"), {
     name: "RangeError",
     message: 'Cannot open backend "webgpus": there is none of that name; did you mean "webgpu"? The backends are ' +
-      `${backendNames.join(", ")}, and auto picks one`,
+      `${backendNames.join(", ")}, and auto, which takes the fastest that is present`,
   });
+});
+
+Deno.test("openBackend() without a name opens what TESSERA_BACKEND names, else the processor's", async () => {
+  const before = Deno.env.get("TESSERA_BACKEND");
+  try {
+    for (const [named, opened] of [["tfjs-cpu", "tfjs-cpu"], ["", "cpu"]] as const) {
+      Deno.env.set("TESSERA_BACKEND", named);
+      const backend = await openBackend();
+      assert.equal(backend.name, opened);
+      backend.dispose();
+    }
+    Deno.env.set("TESSERA_BACKEND", "webgpus");
+    await assert.rejects(openBackend(), /^RangeError: Cannot use TESSERA_BACKEND=webgpus: .* did you mean "webgpu"\?/);
+  } finally {
+    if (before === undefined) Deno.env.delete("TESSERA_BACKEND");
+    else Deno.env.set("TESSERA_BACKEND", before);
+  }
 });

@@ -1,7 +1,6 @@
 /** The backends that call native libraries. */
 import type { CudaPresence } from "@tessera/backend-onnx";
 import { halfSupport, memoryOfRun } from "@tessera/backend-onnx/memory";
-import type { Hardware } from "@tessera/models";
 import type { Backend, MemoryOfRun } from "@tessera/runtime";
 import type { BackendOptions } from "./backends.ts";
 
@@ -21,7 +20,7 @@ export async function findCuda(): Promise<CudaPresence> {
 }
 
 /** Memory of programs on some hardware, in the dtypes that it computes in, as ONNX Runtime plans it. */
-export function memoryOn({ computesHalf }: Hardware): MemoryOfRun {
+export function memoryOn({ computesHalf }: { readonly computesHalf: boolean }): MemoryOfRun {
   return (graph, donate) => computesHalf ? memoryOfRun(graph, donate, halfSupport) : memoryOfRun(graph, donate);
 }
 

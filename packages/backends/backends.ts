@@ -1,6 +1,7 @@
 /** Backends by name: what configuration switches between. */
 import type { Backend } from "@tessera/runtime";
 import type { CudaPresence } from "@tessera/backend-onnx";
+import { environmentVariable } from "@tessera/files";
 import { nearestName } from "@tessera/text";
 import { findCuda, openCuda, openOnnx, processorBackend } from "./native.ts";
 
@@ -71,21 +72,51 @@ async function chooseWithoutCuda(): Promise<BackendChoice> {
   return { name, reason: `the only GPU is ${found}, which the processor emulates` };
 }
 
+/** The environment variable that names the backend where a program names none. */
+const variable = "TESSERA_BACKEND";
+
+/** What the environment names; `cpu`, or in a browser `auto`, where it names nothing. */
+function nameInEnvironment(): BackendName | "auto" {
+  const named = environmentVariable(variable);
+  if (named === undefined || named === "") return processorBackend === "cpu" ? "cpu" : "auto";
+  return knownName(named, `Cannot use ${variable}=${named}`);
+}
+
+function knownName(name: string, task: string): BackendName | "auto" {
+  if (name === "auto" || Object.hasOwn(backends, name)) return name as BackendName | "auto";
+  const near = nearestName(name, backendNames);
+  throw new RangeError(
+    `${task}: there is none of that name` + (near === null ? "" : `; did you mean "${near}"?`) +
+      ` The backends are ${backendNames.join(", ")}, and auto, which takes the fastest that is present`,
+  );
+}
+
 /**
- * Opens a backend by its name; `"auto"` is what `chooseBackend` says.
+ * Opens a backend by its name; `"auto"` is what `chooseBackend` says. Without a name it is the one that the environment variable
+ * `TESSERA_BACKEND` names, else `cpu`.
  *
  * @throws {RangeError} when there is no backend of that name.
  * @throws {Error} when it cannot run here, with what to do about it.
  */
-export async function openBackend(asked: BackendName | "auto", options: BackendOptions = {}): Promise<Backend> {
-  const name = asked === "auto" ? (await chooseBackend()).name : asked;
-  const open = Object.hasOwn(backends, name) ? backends[name] : undefined;
-  if (open === undefined) {
-    const near = nearestName(name, backendNames);
-    throw new RangeError(
-      `Cannot open backend "${name}": there is none of that name` + (near === null ? "" : `; did you mean "${near}"?`) +
-        ` The backends are ${backendNames.join(", ")}, and auto picks one`,
-    );
+export async function openBackend(asked?: BackendName | "auto", options: BackendOptions = {}): Promise<Backend> {
+  const known = asked === undefined ? nameInEnvironment() : knownName(asked, `Cannot open backend "${asked}"`);
+  return await backends[known === "auto" ? (await chooseBackend()).name : known](options);
+}
+
+let shared: Promise<Backend> | null = null;
+
+/**
+ * The backend of models that are given none: opened by the first of them and shared by all, for as long as the program runs.
+ *
+ * @throws what `openBackend` throws.
+ */
+export async function defaultBackend(): Promise<Backend> {
+  shared ??= openBackend();
+  try {
+    return await shared;
+  } catch (error) {
+    // The next model may find the environment mended.
+    shared = null;
+    throw error;
   }
-  return await open(options);
 }
