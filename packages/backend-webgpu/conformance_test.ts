@@ -6,10 +6,7 @@ import { withGpu } from "./testing.ts";
 conformance("tfjs-cpu", () => tfjsCpuBackend(), { openDevices: (deviceCount) => tfjsCpuBackend({ deviceCount }) });
 await withGpu(async () => {
   const { device } = await openDevice();
-  // A software driver gets programs of its own, so those that a GPU gets are asked for besides.
-  for (const [name, options] of [["webgpu", {}], ["webgpu by the programs for GPUs", { programs: "gpu" }]] as const) {
-    conformance(name, () => webgpuBackend({ device, ...options }), {
-      openDevices: (deviceCount) => webgpuBackend({ device, deviceCount, ...options }),
-    });
-  }
+  conformance("webgpu", () => webgpuBackend({ device }), {
+    openDevices: (deviceCount) => webgpuBackend({ device, deviceCount }),
+  });
 });

@@ -1,4 +1,4 @@
-/** The conformance suite thread by thread, as in `races_test.ts`. */
+/** The conformance suite thread by thread, as in `races_slow_test.ts`. */
 import { conformance } from "@tessera/runtime/testing";
 import { slowBackend } from "./slow_backend.ts";
 
