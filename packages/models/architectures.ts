@@ -2,6 +2,7 @@
 export * from "./gemma/exports.ts";
 export * from "./gemma3/exports.ts";
 export * from "./llama/exports.ts";
+export * from "./mistral/exports.ts";
 export * from "./pali_gemma/exports.ts";
 export * from "./qwen2/exports.ts";
 export * from "./qwen3/exports.ts";

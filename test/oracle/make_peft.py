@@ -73,6 +73,10 @@ ADAPTERS = {
         "base": "gemma4/gemma4_shared_bf16_shards", "seed": 34, "r": 2, "alpha": 4, "clip_norm": 0.8,
         "targets": ALL_LINEAR,
     },
+    "mistral_all_linear": {
+        "base": "mistral/mistral_layer_types_bf16_padded_old", "seed": 61, "r": 2, "alpha": 4, "clip_norm": 0.8,
+        "targets": ALL_LINEAR,
+    },
 }
 
 
