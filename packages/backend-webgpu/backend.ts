@@ -4,8 +4,8 @@ import { hostZeros } from "@tessera/core";
 import type { Backend } from "@tessera/runtime";
 import { checkDevice, virtualDevices } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
-import { cpuEngine } from "./cpu_engine.ts";
-import { describeAdapter, isOnProcessor, openDevice } from "./device.ts";
+import { cpuEngine } from "./engine/cpu_engine.ts";
+import { describeAdapter, isOnProcessor, openDevice } from "./engine/device.ts";
 import { compileGraph, excessIn, type Target } from "./executable.ts";
 import { excessOf } from "./lowering/fits.ts";
 import { processorGroup, processorLowering } from "./lowering/processor.ts";
@@ -14,7 +14,7 @@ import { webgpuLowering } from "./lowering/webgpu.ts";
 import { webgpuSteps } from "./lowering/webgpu_steps.ts";
 import { tfjsSupport } from "./support.ts";
 import { groupProgram } from "./wgsl/elementwise.ts";
-import { type GpuMemory, type WebgpuEngine, webgpuEngine } from "./webgpu_engine.ts";
+import { type GpuMemory, type WebgpuEngine, webgpuEngine } from "./engine/webgpu_engine.ts";
 
 /** How the plain JavaScript backend is set up. */
 export interface TfjsCpuOptions {

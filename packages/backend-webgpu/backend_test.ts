@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { adamWUpdate, apply, einsum, hostTensor, sizeOf, trace } from "@tessera/core";
 import { assertAllClose } from "@tessera/core/testing";
 import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
-import { describeAdapter, openDevice } from "./device.ts";
+import { describeAdapter, openDevice } from "./engine/device.ts";
 import { withGpu } from "./testing.ts";
 
 const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;

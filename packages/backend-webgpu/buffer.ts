@@ -3,7 +3,7 @@
 import { formatType, type HostTensor, sameType, type TensorType } from "@tessera/core";
 import type { Buffer, Device } from "@tessera/runtime";
 import { idle, newTurns, type Turns, whenFree } from "@tessera/runtime/support";
-import { type Engine, release, retain, type Value } from "./engine.ts";
+import { type Engine, release, retain, type Value } from "./engine/engine.ts";
 
 /** A buffer over a value, which a run may replace by another one of the same type. */
 export class TfjsBuffer implements Buffer {

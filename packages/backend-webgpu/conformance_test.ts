@@ -1,6 +1,6 @@
 import { conformance } from "@tessera/runtime/testing";
 import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
-import { openDevice } from "./device.ts";
+import { openDevice } from "./engine/device.ts";
 import { withGpu } from "./testing.ts";
 
 conformance("tfjs-cpu", () => tfjsCpuBackend(), { openDevices: (deviceCount) => tfjsCpuBackend({ deviceCount }) });

@@ -14,7 +14,7 @@ import {
 import { type CompileOptions, type Device, type Excess, type Executable, formatExcess } from "@tessera/runtime";
 import { checkDonations, checkInputs, deviceOfRun, pause, runPhases, whenAllFree } from "@tessera/runtime/support";
 import { TfjsBuffer } from "./buffer.ts";
-import { type Engine, release, retain, type Value } from "./engine.ts";
+import { type Engine, release, retain, type Value } from "./engine/engine.ts";
 import { inWorkspace, type Workspace } from "./lowering/workspace.ts";
 import { tfjsSupport } from "./support.ts";
 

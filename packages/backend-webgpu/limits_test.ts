@@ -1,6 +1,6 @@
 /** What programs can bind and count at the sizes of real models, without any of their data. */
 import assert from "node:assert/strict";
-import { fitsBinding, rowsPerPart } from "./engine.ts";
+import { fitsBinding, rowsPerPart } from "./engine/engine.ts";
 import { piecesOf } from "./wgsl/program.ts";
 
 /** What a GPU binds that can bind as much as WebGPU's numbers say: 4 GiB. */

@@ -5,4 +5,4 @@
  */
 export { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
 export type { TfjsCpuOptions, WebgpuBackend, WebgpuOptions } from "./backend.ts";
-export type { GpuMemory } from "./webgpu_engine.ts";
+export type { GpuMemory } from "./engine/webgpu_engine.ts";

@@ -16,8 +16,8 @@ export {
   unpackWords,
   type Value,
   wordsOf,
-} from "./engine.ts";
+} from "./engine/engine.ts";
 export { compileGraph } from "./executable.ts";
-export type { WebgpuEngine } from "./webgpu_engine.ts";
+export type { WebgpuEngine } from "./engine/webgpu_engine.ts";
 export { castProgram } from "./wgsl/element.ts";
 export { piecesOf, type Program, type ProgramInput, type UpdateProgram } from "./wgsl/program.ts";

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { apply, einsum, type Graph, hostTensor, sizeOf, trace } from "@tessera/core";
 import { runOnce } from "@tessera/runtime/testing";
 import { webgpuBackend } from "./backend.ts";
-import { openDevice } from "./device.ts";
-import type { Value } from "./engine.ts";
+import { openDevice } from "./engine/device.ts";
+import type { Value } from "./engine/engine.ts";
 import { withGpu } from "./testing.ts";
 import { assertAgrees, blocks, programCases } from "./testing/program_cases.ts";
-import { webgpuEngine } from "./webgpu_engine.ts";
-import { einsumProduct, einsumProgram } from "./wgsl/matmul.ts";
-import { blockProgram } from "./wgsl/matmul_blocks.ts";
+import { webgpuEngine } from "./engine/webgpu_engine.ts";
+import { einsumProduct, einsumProgram } from "./wgsl/products/matmul.ts";
+import { blockProgram } from "./wgsl/products/matmul_blocks.ts";
 import { piecesOf } from "./wgsl/program.ts";
 
 const float = (...shape: number[]) => ({ shape, dtype: "float32" }) as const;

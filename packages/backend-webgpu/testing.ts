@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describeAdapter, isOnProcessor } from "./device.ts";
+import { describeAdapter, isOnProcessor } from "./engine/device.ts";
 
 export { assertAgrees, programCases } from "./testing/program_cases.ts";
 export type { ProgramCase, Programs } from "./testing/program_cases.ts";

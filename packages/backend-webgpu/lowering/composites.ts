@@ -1,7 +1,7 @@
 /** The lowering of the composites on tfjs's kernels: softmax has one, the others are their definitions. */
 
 import type { CompositeName, Lowering } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** The composites. */

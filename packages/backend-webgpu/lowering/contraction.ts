@@ -3,7 +3,7 @@
 import type { Contraction } from "@tessera/core";
 import { type Primitives, sizeOf } from "@tessera/core";
 import { type OperandPlan, planEinsum, type ProductPlan } from "@tessera/runtime/support";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import { empty, transpose } from "./movement.ts";
 import type { Workspace } from "./workspace.ts";

@@ -1,7 +1,7 @@
 /** The lowering of the elementwise family: one kernel each, in most cases. */
 
 import { type Elementwise, type Rule, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import { repeat } from "./movement.ts";
 import type { Workspace } from "./workspace.ts";

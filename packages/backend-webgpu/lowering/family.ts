@@ -1,7 +1,7 @@
 /** The shape of a family's part of the lowering table. */
 
 import type { Node, OpName, Rule, TensorType } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** One rule per op of a family. */

@@ -3,7 +3,7 @@
 import type { Graph, OpName, Tensor } from "@tessera/core";
 import type { Excess } from "@tessera/runtime";
 import type { Step } from "../executable.ts";
-import { fitsBinding, mostWords, rowsPerPart, wordsOf } from "../engine.ts";
+import { fitsBinding, mostWords, rowsPerPart, wordsOf } from "../engine/engine.ts";
 
 /** Ops whose programs read an operand, by its position, in pieces along its first axis. */
 const inPieces: Partial<Readonly<Record<OpName, readonly number[]>>> = {

@@ -1,7 +1,7 @@
 /** The lowering of the indexing family. What tfjs has no kernel for is said with positions in the flattened tensor. */
 
 import { hostTensor, type Indexing, inversePermutation, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import { empty, moving, transpose } from "./movement.ts";
 import type { Workspace } from "./workspace.ts";

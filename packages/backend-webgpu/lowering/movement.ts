@@ -10,7 +10,7 @@ import {
   sameShape,
   sizeOf,
 } from "@tessera/core";
-import { isPacked, storageOf, type Value } from "../engine.ts";
+import { isPacked, storageOf, type Value } from "../engine/engine.ts";
 import { type FamilyLowering, resultType } from "./family.ts";
 import type { Workspace } from "./workspace.ts";
 

@@ -4,17 +4,17 @@
  */
 
 import { type Lowering, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import {
   attentionByThreads,
   fitsThreads,
   keyGradsByThreads,
   queryGradByThreads,
   statsByThreads,
-} from "../wgsl/attention_threads.ts";
+} from "../wgsl/attention/attention_threads.ts";
 import { type Group, groupProgram, vectorProgram } from "../wgsl/elementwise.ts";
-import { blockProgram } from "../wgsl/matmul_blocks.ts";
-import { einsumProduct } from "../wgsl/matmul.ts";
+import { blockProgram } from "../wgsl/products/matmul_blocks.ts";
+import { einsumProduct } from "../wgsl/products/matmul.ts";
 import { sliceProgram } from "../wgsl/movement.ts";
 import type { Program } from "../wgsl/program.ts";
 import { fitsRowThreads, rmsNormByThreads, rmsNormInputGradByThreads } from "../wgsl/rows_threads.ts";

@@ -1,9 +1,9 @@
 /** Rules that are programs in WGSL. */
 
 import { type Lowering, type Node, parseEinsum, type Rule, sizeOf, type TensorType } from "@tessera/core";
-import { partsOf, type Value } from "../engine.ts";
-import type { WebgpuEngine } from "../webgpu_engine.ts";
-import type { Share } from "../wgsl/product.ts";
+import { partsOf, type Value } from "../engine/engine.ts";
+import type { WebgpuEngine } from "../engine/webgpu_engine.ts";
+import type { Share } from "../wgsl/products/product.ts";
 import { fullProgram } from "../wgsl/movement.ts";
 import type { Program } from "../wgsl/program.ts";
 import { resultType } from "./family.ts";

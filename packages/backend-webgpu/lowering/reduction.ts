@@ -1,7 +1,7 @@
 /** The lowering of the reduction family. */
 
 import type { Reduction, Rule } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import type { FamilyLowering } from "./family.ts";
 import type { Workspace } from "./workspace.ts";
 

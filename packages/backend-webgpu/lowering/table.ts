@@ -1,7 +1,7 @@
 /** Which tfjs kernels compute each of our ops: the one place where the two vocabularies meet. */
 
 import type { Lowering } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { composites } from "./composites.ts";
 import { contraction } from "./contraction.ts";
 import { elementwise } from "./elementwise.ts";

@@ -4,9 +4,9 @@
  */
 
 import { type Elementwise, isIdentity, type Lowering, type Node, type Rule, sameShape, sizeOf } from "@tessera/core";
-import { isPacked, partsOf, type Value } from "../engine.ts";
+import { isPacked, partsOf, type Value } from "../engine/engine.ts";
 import { type Group, groupProgram } from "../wgsl/elementwise.ts";
-import { einsumProgram } from "../wgsl/matmul.ts";
+import { einsumProgram } from "../wgsl/products/matmul.ts";
 import {
   addAtProgram,
   broadcastProgram,

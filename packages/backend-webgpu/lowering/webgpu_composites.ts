@@ -1,19 +1,19 @@
 /** The composites that have a program on WebGPU: those whose definition would write large arrays, or read them often. */
 
 import { type CompositeName, type Lowering, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
-import type { WebgpuEngine } from "../webgpu_engine.ts";
+import type { Value } from "../engine/engine.ts";
+import type { WebgpuEngine } from "../engine/webgpu_engine.ts";
 import { adamWProgram } from "../wgsl/adamw.ts";
-import { attentionProgram } from "../wgsl/attention.ts";
+import { attentionProgram } from "../wgsl/attention/attention.ts";
 import {
   type AttentionGradOperands,
   attentionKeyGradProgram,
   attentionQueryGradProgram,
   attentionStatsProgram,
   attentionValueGradProgram,
-} from "../wgsl/attention_grad.ts";
-import type { AttentionOperands } from "../wgsl/attention_access.ts";
-import { quantizedEinsumProgram } from "../wgsl/matmul.ts";
+} from "../wgsl/attention/attention_grad.ts";
+import type { AttentionOperands } from "../wgsl/attention/attention_access.ts";
+import { quantizedEinsumProgram } from "../wgsl/products/matmul.ts";
 import { concatProgram } from "../wgsl/movement.ts";
 import {
   crossEntropyGradProgram,

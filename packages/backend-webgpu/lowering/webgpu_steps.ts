@@ -1,7 +1,7 @@
 /** A graph as the programs that a GPU runs. */
 
 import { type Graph, isFloat, type Lowering, type Node, type OpName, type Tensor } from "@tessera/core";
-import { isPacked, type Value } from "../engine.ts";
+import { isPacked, type Value } from "../engine/engine.ts";
 import { nodeStep, type Step } from "../executable.ts";
 import { groupProgram } from "../wgsl/elementwise.ts";
 import { fuseElementwise } from "../wgsl/fuse.ts";

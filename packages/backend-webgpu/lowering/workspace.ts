@@ -4,7 +4,7 @@
  */
 
 import { type DType, type HostTensor, sameShape } from "@tessera/core";
-import { callKernel, type Engine, isPacked, release, retain, type Value } from "../engine.ts";
+import { callKernel, type Engine, isPacked, release, retain, type Value } from "../engine/engine.ts";
 
 /** What rules are given. */
 export interface Workspace {

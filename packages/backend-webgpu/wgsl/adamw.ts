@@ -1,7 +1,7 @@
 /** AdamW in one pass over memory: a weight, its momentum and its velocity are read and written where they are. */
 
 import type { AdamWAttrs } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { literal, type UpdateProgram } from "./program.ts";
 
 /** What an update reads and changes. */

@@ -1,7 +1,7 @@
 /** Programs that compute each element of their result by itself, whatever its dtype and however it is stored. */
 
 import { type DType, sizeOf, type TensorType } from "@tessera/core";
-import { elementsPerWord, isPacked, type Value, wordsOf } from "../engine.ts";
+import { elementsPerWord, isPacked, type Value, wordsOf } from "../engine/engine.ts";
 import { type Packed, packedCode, packedFunctions } from "./packed.ts";
 import type { Program, ProgramInput, Uniform } from "./program.ts";
 

@@ -15,7 +15,7 @@ import {
   type Tensor,
   type TensorType,
 } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
 import { broadcastIndex, broadcastVector } from "./index_map.ts";
 import { mathCode, vectorMathCode } from "./math.ts";

@@ -1,7 +1,7 @@
 /** Programs that move elements: each element of the result says where it comes from. */
 
 import { type DType, sizeOf } from "@tessera/core";
-import { elementsPerWord, type Value } from "../engine.ts";
+import { elementsPerWord, type Value } from "../engine/engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
 import { broadcastIndex, stridedIndex, stridesOf } from "./index_map.ts";
 import { literal, type Program } from "./program.ts";

@@ -2,7 +2,7 @@
 
 import { sizeOf, type TensorType } from "@tessera/core";
 import type { WebGPUProgram } from "@tensorflow/tfjs-backend-webgpu";
-import { storedShape, type Value } from "../engine.ts";
+import { storedShape, type Value } from "../engine/engine.ts";
 
 /** A tensor that a program reads, under the name by which its code indexes it: an array of f32 or i32. */
 export interface ProgramInput {

@@ -1,7 +1,7 @@
 /** Sums and extremes over any axes. */
 
 import { sizeOf, type TensorType } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { elementAt, elementProgram, elementTypes } from "./element.ts";
 import { stridedIndex, stridesOf } from "./index_map.ts";
 import { packedCode } from "./packed.ts";

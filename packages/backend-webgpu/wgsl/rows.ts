@@ -1,7 +1,7 @@
 /** Programs in which a group of threads works on one row, the elements along the last axis. */
 
 import type { TensorType } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { elementAt, elementProgram } from "./element.ts";
 import { stridesOf } from "./index_map.ts";
 import { mathCode } from "./math.ts";

@@ -1,7 +1,7 @@
 /** Programs over rows for drivers that run programs on the processor, as in `matmul_blocks.ts`: a thread has a row to itself. */
 
 import type { TensorType } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../engine/engine.ts";
 import { literal, type Program } from "./program.ts";
 
 /** Whether the programs here take these operands. */

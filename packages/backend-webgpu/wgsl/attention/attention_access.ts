@@ -1,11 +1,11 @@
 /** How the programs of attention read tensors by row and by key, and who sees whom. */
 
 import type { AttentionAttrs } from "@tessera/core";
-import type { Value } from "../engine.ts";
-import { elementAt } from "./element.ts";
-import { mathCode } from "./math.ts";
-import { packedCode } from "./packed.ts";
-import { literal, type Uniform } from "./program.ts";
+import type { Value } from "../../engine/engine.ts";
+import { elementAt } from "../element.ts";
+import { mathCode } from "../math.ts";
+import { packedCode } from "../packed.ts";
+import { literal, type Uniform } from "../program.ts";
 
 /** The operands that every program of attention reads. */
 export interface AttentionOperands {

@@ -17,8 +17,15 @@ import {
   wordsOf,
 } from "./engine.ts";
 import type { OpenDevice } from "./device.ts";
-import { castProgram } from "./wgsl/element.ts";
-import { piecesOf, type Program, updateCode, updateGroups, type UpdateProgram, webgpuProgram } from "./wgsl/program.ts";
+import { castProgram } from "../wgsl/element.ts";
+import {
+  piecesOf,
+  type Program,
+  updateCode,
+  updateGroups,
+  type UpdateProgram,
+  webgpuProgram,
+} from "../wgsl/program.ts";
 
 /** What a backend takes of a GPU's memory, in bytes. */
 export interface GpuMemory {

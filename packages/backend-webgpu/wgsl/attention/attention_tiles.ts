@@ -13,7 +13,7 @@ import {
   type Sources,
   uniformsOf,
 } from "./attention_access.ts";
-import type { Program } from "./program.ts";
+import type { Program } from "../program.ts";
 
 /** The columns of a tile, and how far along a contracted axis factors are read at once. */
 const [tileColumns, depth] = [64, 16];

@@ -6,7 +6,7 @@
 import type { AttentionAttrs } from "@tessera/core";
 import { absent, type AttentionOperands, hidden } from "./attention_access.ts";
 import { type Tiling, tilingOf } from "./attention_tiles.ts";
-import type { Program } from "./program.ts";
+import type { Program } from "../program.ts";
 
 /** The program of attention. */
 export function attentionProgram(operands: AttentionOperands, attrs: AttentionAttrs): Program {

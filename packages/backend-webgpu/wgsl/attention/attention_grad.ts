@@ -1,11 +1,11 @@
 /** The gradients of attention (Dao et al., arXiv 2205.14135): scores are computed again, tile by tile, from statistics of their rows. */
 
 import type { AttentionAttrs } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../../engine/engine.ts";
 import { softmaxCode } from "./attention.ts";
 import { type AttentionOperands, hidden, lengthsOf } from "./attention_access.ts";
 import { tilingOf } from "./attention_tiles.ts";
-import { literal, type Program } from "./program.ts";
+import { literal, type Program } from "../program.ts";
 
 /** What the backward pass needs beside the operands. */
 export interface AttentionGradOperands extends AttentionOperands {

@@ -7,10 +7,10 @@
  * compiled programs serves all products.
  */
 
-import type { Value } from "../engine.ts";
-import { stridedIndex } from "./index_map.ts";
+import type { Value } from "../../engine/engine.ts";
+import { stridedIndex } from "../index_map.ts";
 import type { Product, Side } from "./product.ts";
-import { gridOf, type Program, type Uniform } from "./program.ts";
+import { gridOf, type Program, type Uniform } from "../program.ts";
 
 /** The rows and columns of a block, and of one where there are enough results to be worth longer compiling. */
 const [small, large] = [8, 16];

@@ -4,9 +4,9 @@
  */
 
 import { parseEinsum } from "@tessera/core";
-import type { Value } from "../engine.ts";
-import { stridesOf } from "./index_map.ts";
-import type { Program, ProgramInput } from "./program.ts";
+import type { Value } from "../../engine/engine.ts";
+import { stridesOf } from "../index_map.ts";
+import type { Program, ProgramInput } from "../program.ts";
 
 /** One side of an einsum: its letters and how far apart their elements stand. */
 export interface Side {

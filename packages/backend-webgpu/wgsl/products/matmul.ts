@@ -7,12 +7,12 @@
  */
 
 import { parseEinsum, sizeOf } from "@tessera/core";
-import type { Value } from "../engine.ts";
-import { elementAt, elementProgram } from "./element.ts";
-import { packedCode } from "./packed.ts";
-import { stridedIndex, stridesOf } from "./index_map.ts";
+import type { Value } from "../../engine/engine.ts";
+import { elementAt, elementProgram } from "../element.ts";
+import { packedCode } from "../packed.ts";
+import { stridedIndex, stridesOf } from "../index_map.ts";
 import { type Factor, type FactorSide, groupsOf, type Product, type Share, type Side, sideOf } from "./product.ts";
-import { gridOf, literal, type Program } from "./program.ts";
+import { gridOf, literal, type Program } from "../program.ts";
 
 /** WGSL for where in a side the element stands that a group's number chooses. */
 function place(index: string, group: string, side: Side, lengths: ReadonlyMap<string, number>): string {

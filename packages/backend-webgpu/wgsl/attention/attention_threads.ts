@@ -5,11 +5,11 @@
  */
 
 import type { AttentionAttrs } from "@tessera/core";
-import type { Value } from "../engine.ts";
+import type { Value } from "../../engine/engine.ts";
 import { absent, type AttentionOperands, hidden, lengthsOf } from "./attention_access.ts";
 import type { AttentionGradOperands } from "./attention_grad.ts";
-import { mathCode } from "./math.ts";
-import { literal, type Program, type ProgramInput } from "./program.ts";
+import { mathCode } from "../math.ts";
+import { literal, type Program, type ProgramInput } from "../program.ts";
 
 /** The most queries or keys of a thread: what is read is used for all of them. */
 const most = 4;
