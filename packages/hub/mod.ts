@@ -11,7 +11,7 @@
  *
  * @module
  */
-export { downloadRepository } from "./download.ts";
+export { downloadRepository } from "./download/download.ts";
 export {
   describeDownload,
   type Download,
@@ -19,15 +19,15 @@ export {
   type DownloadOptions,
   type DownloadReporter,
   showDownloads,
-} from "./download_options.ts";
+} from "./download/download_options.ts";
 export type { EnvironmentReader, Wait } from "./hub_access.ts";
-export { type CachedSnapshot, cachedSnapshot, repositoryFolder } from "./hub_cache.ts";
+export { type CachedSnapshot, cachedSnapshot, repositoryFolder } from "./download/hub_cache.ts";
 export { parseHandle, type RepositoryHandle } from "./hub_handle.ts";
 export type { RepositoryFile } from "./hub_listing.ts";
-export { type CardSection, type CardTable, type ModelCardDetails, type ModelTask } from "./model_card.ts";
-export { type Pushed, type PushOptions, pushToHub } from "./push.ts";
-export type { PushKind } from "./push_folder.ts";
-export { type PushReporter, showPushes } from "./push_reporter.ts";
+export { type CardSection, type CardTable, type ModelCardDetails, type ModelTask } from "./push/model_card.ts";
+export { type Pushed, type PushOptions, pushToHub } from "./push/push.ts";
+export type { PushKind } from "./push/push_folder.ts";
+export { type PushReporter, showPushes } from "./push/push_reporter.ts";
 export {
   checkPush,
   prepareRepository,
@@ -35,6 +35,6 @@ export {
   type PushTarget,
   repositoryToPush,
   type Visibility,
-} from "./push_target.ts";
-export { type RepositoryPart, textFiles } from "./repository_files.ts";
-export { type UploadProgress } from "./upload_commit.ts";
+} from "./push/push_target.ts";
+export { type RepositoryPart, textFiles } from "./download/repository_files.ts";
+export { type UploadProgress } from "./push/upload_commit.ts";

@@ -1,6 +1,6 @@
 /** What the tests of downloads share. */
-import { downloadRepository } from "../download.ts";
-import type { DownloadOptions } from "../download_options.ts";
+import { downloadRepository } from "../download/download.ts";
+import type { DownloadOptions } from "../download/download_options.ts";
 import { type HubServer, type ServedRepository, type ServedRequest, serveHub } from "./hub_server.ts";
 
 /** A hub, an empty cache, and what downloads from one to the other. */

@@ -1,4 +1,4 @@
 /** A program that downloads the repository of its argument, for tests that end it or take permissions from it. */
-import { downloadRepository } from "../download.ts";
+import { downloadRepository } from "../download/download.ts";
 
 console.log(await downloadRepository(Deno.args[0]!));

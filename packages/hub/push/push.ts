@@ -5,8 +5,8 @@
  * one commit puts all of it in its place.
  */
 import { type Folder, folderOf } from "@tessera/files";
-import { requestHub } from "./hub_access.ts";
-import { parseHandle } from "./hub_handle.ts";
+import { requestHub } from "../hub_access.ts";
+import { parseHandle } from "../hub_handle.ts";
 import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";
 import { isWeightsFile, type PushedFolder, readPushedFolder } from "./push_folder.ts";
 import { type PushReporter, showPushes } from "./push_reporter.ts";

@@ -3,7 +3,7 @@ import { blobFolder, writeCheckpoint, writeSafetensors } from "@tessera/files";
 import { type PushOptions, pushToHub } from "./push.ts";
 import { showPushes } from "./push_reporter.ts";
 import { type Files, withFolder } from "@tessera/files/testing";
-import { serveUploadHub, type UploadHub, type UploadHubOptions } from "./testing/upload_hub.ts";
+import { serveUploadHub, type UploadHub, type UploadHubOptions } from "../testing/upload_hub.ts";
 
 /** Where the hub is, and the token; nothing is waited for. */
 function accessTo(

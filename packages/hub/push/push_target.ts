@@ -11,8 +11,8 @@ import {
   readHubAccess,
   requestHub,
   type Wait,
-} from "./hub_access.ts";
-import { listRepository, readAnswer, type RepositoryFile } from "./hub_listing.ts";
+} from "../hub_access.ts";
+import { listRepository, readAnswer, type RepositoryFile } from "../hub_listing.ts";
 import { kindOf, type PushKind } from "./push_folder.ts";
 import { askModes } from "./upload_commit.ts";
 

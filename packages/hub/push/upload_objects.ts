@@ -7,8 +7,8 @@
  */
 import { z } from "zod";
 import { countedBlob } from "@tessera/files";
-import { type HubAccess, type HubRequest, requestHub } from "./hub_access.ts";
-import { readAnswer } from "./hub_listing.ts";
+import { type HubAccess, type HubRequest, requestHub } from "../hub_access.ts";
+import { readAnswer } from "../hub_listing.ts";
 
 /** A file that is to be sent, whose digest is known. */
 export interface LargeFile {

@@ -4,8 +4,8 @@
  * The hub's API: https://github.com/huggingface/huggingface_hub/blob/main/src/huggingface_hub/_commit_api.py
  */
 import { z } from "zod";
-import { requestHub } from "./hub_access.ts";
-import { readAnswer, type RepositoryFile } from "./hub_listing.ts";
+import { requestHub } from "../hub_access.ts";
+import { readAnswer, type RepositoryFile } from "../hub_listing.ts";
 import { sha256 } from "./sha256.ts";
 import { type LargeFile, requestActions, type UploadContext, uploadObject } from "./upload_objects.ts";
 

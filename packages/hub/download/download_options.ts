@@ -1,7 +1,7 @@
 /** How a repository is downloaded, and how that is shown. */
 import { formatBytes, listNames, type Progress, progress, standardErrorStream } from "@tessera/text";
-import type { EnvironmentReader, Wait } from "./hub_access.ts";
-import type { RepositoryFile } from "./hub_listing.ts";
+import type { EnvironmentReader, Wait } from "../hub_access.ts";
+import type { RepositoryFile } from "../hub_listing.ts";
 import type { RepositoryPart } from "./repository_files.ts";
 
 /** A download that is about to begin. */

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { downloadRepository } from "./download.ts";
 import type { Download, DownloadOptions } from "./download_options.ts";
-import { cdnRequests, contentsOf, expectedContents, names, withDownloads } from "./testing/download_fixture.ts";
-import { commitOf, gitHash, type ServedRepository } from "./testing/hub_server.ts";
-import { shardedModel, shards, someBytes } from "./testing/served_model.ts";
+import { cdnRequests, contentsOf, expectedContents, names, withDownloads } from "../testing/download_fixture.ts";
+import { commitOf, gitHash, type ServedRepository } from "../testing/hub_server.ts";
+import { shardedModel, shards, someBytes } from "../testing/served_model.ts";
 
 const [first, second] = shards;
 const model = shardedModel();
@@ -127,7 +127,7 @@ Deno.test("downloadRepository() takes no page of a portal for an answer of the h
 
 Deno.test("downloadRepository() moves files into the snapshot where it cannot make links", async () => {
   await withDownloads(model, async ({ hub, home, download, variables }) => {
-    const script = fileURLToPath(new URL("testing/download_once.ts", import.meta.url));
+    const script = fileURLToPath(new URL("../testing/download_once.ts", import.meta.url));
     // Links take the permission to write everywhere.
     const permissions = [
       "--allow-read",

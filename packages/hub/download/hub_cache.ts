@@ -3,8 +3,8 @@
  * checksums, `snapshots/<commit>` with a link for each file, and `refs/<revision>` with the commit of a branch or tag.
  */
 import { environmentVariable, fileOf, folderOf, isFolder } from "@tessera/files";
-import { type EnvironmentReader, expandHome, hubHome } from "./hub_access.ts";
-import type { RepositoryHandle } from "./hub_handle.ts";
+import { type EnvironmentReader, expandHome, hubHome } from "../hub_access.ts";
+import type { RepositoryHandle } from "../hub_handle.ts";
 import { missingFiles, type RepositoryPart } from "./repository_files.ts";
 
 /** The folder of the cache: that of `HF_HUB_CACHE`, or `hub` in the folder of Hugging Face's tools. */

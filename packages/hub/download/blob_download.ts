@@ -6,8 +6,8 @@
  * is that of Hugging Face's own tools, `flock` on `.locks/<repository>/<checksum>.lock`, which ends with its process.
  */
 import { createHash, type Hash } from "node:crypto";
-import { backoff, type HubAccess, requestHub } from "./hub_access.ts";
-import type { RepositoryFile } from "./hub_listing.ts";
+import { backoff, type HubAccess, requestHub } from "../hub_access.ts";
+import type { RepositoryFile } from "../hub_listing.ts";
 
 /** A file that is to be downloaded. */
 export interface BlobDownload {

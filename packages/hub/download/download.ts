@@ -10,10 +10,10 @@ import { formatBytes, listNames } from "@tessera/text";
 import { blobPath, downloadBlob, incompletePath, sizeOfFile } from "./blob_download.ts";
 import { environmentVariable, fileOf, folderOf, indexName, isFolder, readIndex, writeText } from "@tessera/files";
 import type { Download, DownloadOptions } from "./download_options.ts";
-import { type HubAccess, readHubAccess } from "./hub_access.ts";
+import { type HubAccess, readHubAccess } from "../hub_access.ts";
 import { cachedSnapshot, isCommit, repositoryFolder } from "./hub_cache.ts";
-import { formatHandle, parseHandle, type RepositoryHandle } from "./hub_handle.ts";
-import { listRepository, type RepositoryFile, type RepositoryListing } from "./hub_listing.ts";
+import { formatHandle, parseHandle, type RepositoryHandle } from "../hub_handle.ts";
+import { listRepository, type RepositoryFile, type RepositoryListing } from "../hub_listing.ts";
 import { filesOfPart } from "./repository_files.ts";
 
 /** How many files are downloaded at a time. */

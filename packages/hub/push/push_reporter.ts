@@ -1,6 +1,6 @@
 /** How a push is shown. */
 import type { Progress } from "@tessera/text";
-import { type DownloadDisplay, standardErrorDisplay } from "./download_options.ts";
+import { type DownloadDisplay, standardErrorDisplay } from "../download/download_options.ts";
 import type { UploadProgress } from "./upload_commit.ts";
 
 /** Who is told of a push. */

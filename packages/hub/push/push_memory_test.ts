@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { withFolder } from "@tessera/files/testing";
-import { serveUploadHub } from "./testing/upload_hub.ts";
+import { serveUploadHub } from "../testing/upload_hub.ts";
 
 /** The most memory that a process holds which pushes a model with weights of a size, most of them a hole in the file. */
 async function peakMemory(weightBytes: number, partBytes: number): Promise<number> {

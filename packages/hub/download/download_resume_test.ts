@@ -9,9 +9,9 @@ import {
   leavePart,
   names,
   withDownloads,
-} from "./testing/download_fixture.ts";
-import { commitOf, type Fault } from "./testing/hub_server.ts";
-import { shardedModel, shards } from "./testing/served_model.ts";
+} from "../testing/download_fixture.ts";
+import { commitOf, type Fault } from "../testing/hub_server.ts";
+import { shardedModel, shards } from "../testing/served_model.ts";
 
 const [first, second] = shards;
 const model = shardedModel();
@@ -79,7 +79,7 @@ Deno.test("downloadRepository() goes on after its process was killed", async () 
   await withDownloads(large, async ({ hub, home, download, variables }) => {
     const stalled = Math.round(2.5 * 2 ** 20);
     hub.faults.push(...shards.map((path): Fault => ({ path, server: "cdn", stallAfter: stalled })));
-    const script = fileURLToPath(new URL("testing/download_once.ts", import.meta.url));
+    const script = fileURLToPath(new URL("../testing/download_once.ts", import.meta.url));
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", script, "hf://me/model"],
       env: { ...variables },
