@@ -3,7 +3,10 @@ import { tfjsCpuBackend, webgpuBackend } from "./backend.ts";
 import { openDevice } from "./engine/device.ts";
 import { withGpu } from "./testing.ts";
 
-conformance("tfjs-cpu", () => tfjsCpuBackend(), { openDevices: (deviceCount) => tfjsCpuBackend({ deviceCount }) });
+conformance("tfjs-cpu", () => tfjsCpuBackend(), {
+  openDevices: (deviceCount) => tfjsCpuBackend({ deviceCount }),
+  singleThreaded: true,
+});
 await withGpu(async () => {
   const { device } = await openDevice();
   conformance("webgpu", () => webgpuBackend({ device }), {

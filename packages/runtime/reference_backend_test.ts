@@ -1,3 +1,6 @@
 import { conformance, referenceBackend } from "./testing.ts";
 
-conformance("reference", () => referenceBackend(), { openDevices: (deviceCount) => referenceBackend({ deviceCount }) });
+conformance("reference", () => referenceBackend(), {
+  openDevices: (deviceCount) => referenceBackend({ deviceCount }),
+  singleThreaded: true,
+});
