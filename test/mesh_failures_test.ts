@@ -1,5 +1,6 @@
 /** What goes wrong with meshes elsewhere: here it just works, or says what is wrong before anything moves. */
 import assert from "node:assert/strict";
+import { assertAllClose } from "@tessera/core/testing";
 import {
   adamW,
   CausalLM,
@@ -165,7 +166,7 @@ Deno.test("accumulated gradients, merging, adapters and saving are the same on a
     ),
   );
   const [one, mesh] = results as [typeof results[0], typeof results[0]];
-  mesh.losses.forEach((loss, i) => assert(Math.abs(loss - one.losses[i]!) <= 1e-5 * loss));
+  assertAllClose(mesh.losses, one.losses, { absolute: 0, relative: 1e-5 });
   for (const what of ["adapted", "merged"] as const) {
     assert(largestDifference(mesh[what], one[what]) < 3e-5, what);
     assert(largestDifference(mesh.adapted, mesh[what]) < 3e-5, what);

@@ -1,5 +1,6 @@
 /** What a GPU cannot bind: vocabularies whose logits never exist whole, and what is refused before a weight is read. */
 import assert from "node:assert/strict";
+import { assertAllClose } from "@tessera/core/testing";
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
 import {
@@ -72,9 +73,7 @@ await withGpu(() => {
     const cpu = await openBackend("cpu", { threads: 1 });
     const expected = await train(cpu);
     cpu.dispose();
-    found.forEach((x, i) =>
-      assert(Math.abs(x - expected[i]!) <= 1e-4 * Math.abs(expected[i]!), `${found}, ${expected}`)
-    );
+    assertAllClose(found, expected, { absolute: 0, relative: 1e-4 });
     assert(expected[1]! < expected[0]!, "it must have learnt something");
   });
 

@@ -1,5 +1,6 @@
 /** The same models on WebGPU: parity with Transformers, training as on the processor, and a mesh on one GPU. */
 import assert from "node:assert/strict";
+import { assertAllClose } from "@tessera/core/testing";
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
 import { adamW, CausalLM, createDataset, type Distribution, hardware, planTraining } from "tessera";
@@ -25,9 +26,7 @@ await withGpu(async () => {
           const { quantized, floats } = await trainOnBoth(folder, backend, { quantize, length: 12 });
           assert(floats.losses.at(-1)! < floats.losses[0]! - 0.1, `${floats.losses}`);
           for (const [found, expected] of [[quantized.losses, floats.losses], [quantized.factors, floats.factors]]) {
-            found!.forEach((x, i) =>
-              assert(Math.abs(x - expected![i]!) <= 1e-3, `${i}: ${x}, expected ${expected![i]}`)
-            );
+            assertAllClose(found!, expected!, { absolute: 1e-3, relative: 0 });
           }
         });
       });

@@ -71,6 +71,7 @@ Deno.test("runJob() on a mesh learns what it learns on one device, and shows whe
       { training, evaluation: { exactMatch: false }, mesh: { batch: 2, model: 2 } },
       { console },
     );
+    assert.equal(losses(one).length, 3);
     for (const [i, loss] of losses(one).entries()) {
       assert.ok(Math.abs(losses(four)[i]! - loss) < 1e-5 * loss, `${losses(four)}, ${losses(one)}`);
     }
