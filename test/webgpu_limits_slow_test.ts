@@ -7,7 +7,7 @@ import {
   adamW,
   type Backend,
   CausalLM,
-  checkTrainingFits,
+  checkTrainingCapacity,
   createDataset,
   enableLora,
   GemmaBackbone,
@@ -55,7 +55,7 @@ async function refusal(backend: Backend, batchSize: number, length: number, rank
   if (rank !== null) enableLora(backbone, { rank });
   const training = { backbone, optimizer: adamW({ learningRate: 1e-4 }), batchSize, length };
   try {
-    await checkTrainingFits(training, { backend, distribution: null });
+    await checkTrainingCapacity(training, { backend, distribution: null });
     return "";
   } catch (error) {
     assert(error instanceof RangeError);

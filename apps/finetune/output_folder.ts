@@ -109,3 +109,8 @@ export async function claimOutput(folder: string, job: string): Promise<Claim> {
     },
   };
 }
+
+/** A value as indented JSON, as the files of a run have it. */
+export function formatJson(value: unknown): string {
+  return JSON.stringify(value, null, 2) + "\n";
+}

@@ -1,6 +1,5 @@
 /** What a job will do, known before any of it is done. */
 import {
-  adamW,
   type AdamWOptions,
   type Backbone,
   checkSchedule,
@@ -10,6 +9,8 @@ import {
   formatCount,
   hardware,
   layoutOf,
+  type OpenedPreset,
+  type Optimizer,
   planTraining,
   type Schedule,
   type Variable,
@@ -17,41 +18,52 @@ import {
 import { describeMesh } from "@tessera/report";
 import { basename, resolve } from "node:path";
 import type { Config } from "./config.ts";
-import { chooseQuestions } from "./evaluation.ts";
-import type { Prepared } from "./data.ts";
+import type { Prepared, Question } from "./data.ts";
 import type { DataFacts, MeshFacts, Plan } from "./record.ts";
 
-/** The parts of a model that a plan follows from. */
-export interface PlannedModel {
-  /** The architecture with its adapters, without values. */
-  readonly backbone: Backbone;
-  /** The most tokens that it can read. */
-  readonly contextLength: number;
+/** The parts of a job that a plan follows from. */
+export interface Planned {
+  /** The model with its adapters, without values. */
+  readonly opened: OpenedPreset;
   /** Where it lies; null for one device. */
   readonly distribution: Distribution | null;
+  /** What turns gradients into updates. */
+  readonly optimizer: Optimizer;
+}
+
+/** The examples of a job. */
+export interface PlannedData {
+  /** The training examples. */
+  readonly train: Prepared;
+  /** The held-out examples; null without. */
+  readonly heldOut: Prepared | null;
+  /** The held-out prompts to answer. */
+  readonly questions: readonly Question[];
+}
+
+/** The steps of a job, and of one epoch of it. */
+export function stepsOf({ training }: Config, { dataset }: Prepared): Pick<Plan, "steps" | "stepsPerEpoch"> {
+  const stepsPerEpoch = Math.ceil(dataset.statistics.batches / training.gradientAccumulationSteps);
+  return { steps: training.steps ?? stepsPerEpoch * training.epochs, stepsPerEpoch };
 }
 
 /** Works out what a job will do. */
 export function makePlan(
-  { backbone, contextLength, distribution }: PlannedModel,
+  { opened: { backbone, text: { contextLength } }, distribution, optimizer }: Planned,
   config: Config,
-  train: Prepared,
-  heldOut: Prepared | null,
+  { train, heldOut, questions }: PlannedData,
 ): Plan {
-  const { training, lora } = config;
+  const { training: { gradientAccumulationSteps }, lora } = config;
   const all = countParameters(backbone.variables);
   const { trainable } = countParameters(backbone.variables.filter((variable) => variable.trainable));
-  const optimizer = adamW({ learningRate: training.learningRate, globalClipNorm: training.globalClipNorm });
   const shapes = train.facts.shapes.map(({ shape }) => shape);
   const [batchSize, length] = shapes.reduce((most, shape) => shape[0] * shape[1] > most[0] * most[1] ? shape : most);
-  const { gradientAccumulationSteps } = training;
   // The profile of a laptop computes as the CPU backend does; only memory is read off this plan.
   const { memory } = planTraining({ backbone, optimizer, batchSize, length, gradientAccumulationSteps }, {
     distribution,
     hardware: hardware.laptop,
   });
   const { available: _, cache: __, ...device } = memory;
-  const stepsPerEpoch = Math.ceil(train.dataset.statistics.batches / gradientAccumulationSteps);
   return {
     model: {
       name: basename(resolve(config.preset)),
@@ -66,17 +78,16 @@ export function makePlan(
     device,
     train: train.facts,
     heldOut: heldOut?.facts ?? null,
-    steps: training.steps ?? stepsPerEpoch * training.epochs,
-    stepsPerEpoch,
-    questions: heldOut === null ? 0 : chooseQuestions(heldOut, config).length,
+    ...stepsOf(config, train),
+    questions: questions.length,
   };
 }
 
 /** The mesh, and where the weights of one decoder block lie on it. */
 function meshFacts(backbone: Backbone, distribution: Distribution): MeshFacts {
   const { axes, devices } = distribution.mesh;
-  const isInBlock = ({ path, shape }: Variable) =>
-    /(^|\/)(decoder_block|transformer_layer)_0\//.test(path) && shape.length > 1;
+  const [first] = backbone.blockPaths;
+  const isInBlock = ({ path, shape }: Variable) => path.startsWith(`${first}/`) && shape.length > 1;
   const block = backbone.variables.filter(isInBlock).map((variable) => {
     const { dims } = layoutOf(variable, distribution);
     return { path: variable.path, shape: variable.shape, dims: variable.shape.map((_, axis) => dims[axis] ?? []) };
@@ -89,7 +100,7 @@ function meshFacts(backbone: Backbone, distribution: Distribution): MeshFacts {
  *
  * @throws {RangeError} when the warm-up is longer than the training.
  */
-export function scheduleOf({ training }: Config, { steps }: Plan): Schedule {
+export function scheduleOf({ training }: Config, steps: number): Schedule {
   const { learningRate: peak, schedule: type, warmupSteps } = training;
   const schedule: Schedule = type === "constant"
     ? { type, peak, warmupSteps }
@@ -99,9 +110,9 @@ export function scheduleOf({ training }: Config, { steps }: Plan): Schedule {
 }
 
 /** Makes the options of the optimizer. */
-export function optimizerOptions(config: Config, plan: Plan): AdamWOptions {
+export function optimizerOptions(config: Config, steps: number): AdamWOptions {
   const { beta1, beta2, weightDecay, globalClipNorm } = config.training;
-  return { learningRate: scheduleOf(config, plan), beta1, beta2, weightDecay, globalClipNorm };
+  return { learningRate: scheduleOf(config, steps), beta1, beta2, weightDecay, globalClipNorm };
 }
 
 function plural(count: number, one: string): string {

@@ -1,33 +1,40 @@
 /** Everything about a job that can be known, and can be wrong, before weights are loaded. */
 import {
-  type Backbone,
-  buildModel,
-  type BuiltModel,
+  adamW,
+  type BackendName,
+  chooseBackend,
   devicesOf,
   type Distribution,
   distributionFor,
   enableLora,
-  folderOfPreset,
   type HubOptions,
   loadTokenizer,
   type LoraOptions,
-  readHfConfig,
+  type OpenedPreset,
+  openPreset,
+  type Optimizer,
   virtualDevices,
 } from "tessera";
 import type { Config } from "./config.ts";
 import { type Prepared, prepareExamples, type Question, readExamplesOf } from "./data.ts";
 import { chooseQuestions } from "./evaluation.ts";
-import { makePlan } from "./plan.ts";
+import { makePlan, optimizerOptions, stepsOf } from "./plan.ts";
 import type { Plan } from "./record.ts";
 
 /** A job whose data and model are known to fit together. */
 export interface PreparedJob {
+  /** The job. */
+  readonly config: Config;
   /** What will be done. */
   readonly plan: Plan;
-  /** The architecture with its adapters, without values. */
-  readonly backbone: Backbone;
+  /** The model with its adapters, without values. */
+  readonly opened: OpenedPreset;
+  /** The backend, and why it is that one where the job leaves it open. */
+  readonly backend: { readonly name: BackendName; readonly reason: string | null };
   /** Where the model lies; null for one device. */
   readonly distribution: Distribution | null;
+  /** What turns gradients into updates. */
+  readonly optimizer: Optimizer;
   /** The training examples. */
   readonly train: Prepared;
   /** The held-out examples; null without. */
@@ -36,15 +43,23 @@ export interface PreparedJob {
   readonly questions: readonly Question[];
 }
 
+/** The kind of the devices of each backend, by which meshes name them. */
+const deviceKinds: Readonly<Record<BackendName, string>> = {
+  cpu: "cpu",
+  "onnx-cuda": "cuda",
+  webgpu: "webgpu",
+  "tfjs-cpu": "tfjs-cpu",
+};
+
 /** The adapters of a job; null for full fine-tuning. */
-export function loraOptions({ lora, training }: Config): LoraOptions & { readonly seed: number } | null {
+function loraOptions({ lora }: Config): LoraOptions | null {
   if (lora === null) return null;
   const { rank, targets, layout, alpha } = lora;
-  return { rank, targets, layout, alpha: alpha ?? rank, seed: training.seed };
+  return { rank, targets, layout, alpha: alpha ?? rank };
 }
 
-/** Builds the model that a checkpoint describes, with its adapters and without values. */
-async function outlineModel(config: Config, folder: string): Promise<BuiltModel> {
+/** Opens the model of a job and gives it its adapters. */
+async function openModel(config: Config, hub: HubOptions): Promise<OpenedPreset> {
   const { preset, dtype, quantize } = config;
   if (quantize !== null && config.lora === null) {
     throw new RangeError(
@@ -52,51 +67,36 @@ async function outlineModel(config: Config, folder: string): Promise<BuiltModel>
         `"quantize" out`,
     );
   }
-  const model = buildModel(await readHfConfig(folder), { dtype, ...(quantize === null ? {} : { quantize }) });
+  const opened = await openPreset(preset, { ...hub, dtype, ...(quantize === null ? {} : { quantize }) });
   const lora = loraOptions(config);
-  if (lora !== null) enableLora(model.backbone, lora);
-  return model;
-}
-
-/**
- * The folder that a preset's name, a handle or a path stands for; what it lacks is downloaded, but for the weights.
- *
- * @throws {Error} when there is no such folder, or what it lacks cannot be downloaded.
- */
-async function locate(preset: string, hub: HubOptions): Promise<string> {
-  const folder = await folderOfPreset(preset, { ...hub, part: "text" });
-  try {
-    if ((await Deno.stat(folder)).isDirectory) return folder;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
-  }
-  throw new Error(
-    `Cannot start from "${preset}": there is no such folder; expected the name of a preset, or a folder with ` +
-      "config.json, tokenizer.json and safetensors files",
-  );
+  if (lora !== null) enableLora(opened.backbone, lora);
+  return opened;
 }
 
 /** Where a model lies on the mesh of a job; null for one device. */
-function distribute({ mesh, layout }: Config, backbone: Backbone, deviceKind: string): Distribution | null {
-  return mesh === null ? null : distributionFor(backbone, mesh, layout, virtualDevices(devicesOf(mesh), deviceKind));
+function distribute({ mesh, layout }: Config, { backbone }: OpenedPreset, kind: string): Distribution | null {
+  return mesh === null ? null : distributionFor(backbone, mesh, layout, virtualDevices(devicesOf(mesh), kind));
 }
 
 /**
- * Reads and encodes the data of a job and works out its plan; a mesh is one of devices of a kind.
+ * Reads and encodes the data of a job, opens its model and works out its plan.
  *
  * @throws {Error} when a file is missing or malformed, or the job does not fit the model.
  */
-export async function prepareJob(config: Config, deviceKind = "cpu", hub: HubOptions = {}): Promise<PreparedJob> {
+export async function prepareJob(config: Config, hub: HubOptions = {}): Promise<PreparedJob> {
+  const backend = config.backend === "auto" ? await chooseBackend() : { name: config.backend, reason: null };
   const examples = await readExamplesOf(config);
-  const folder = await locate(config.preset, hub);
-  const { backbone, text: { contextLength } } = await outlineModel(config, folder);
-  const distribution = distribute(config, backbone, deviceKind);
-  const tokenizer = await loadTokenizer(folder);
-  const { images } = backbone;
-  const prepare = (part: typeof examples.train) => prepareExamples(part, tokenizer, config, { contextLength, images });
+  const opened = await openModel(config, hub);
+  const { backbone, text: { contextLength } } = opened;
+  const distribution = distribute(config, opened, deviceKinds[backend.name]);
+  // Asked of the folder where there is none, for the error of what is missing from it.
+  const tokenizer = opened.tokenizer ?? await loadTokenizer(opened.folder!);
+  const prepare = (part: typeof examples.train) =>
+    prepareExamples(part, tokenizer, config, { contextLength, images: backbone.images });
   const train = await prepare(examples.train);
   const heldOut = examples.heldOut && await prepare(examples.heldOut);
   const questions = heldOut ? chooseQuestions(heldOut, config) : [];
-  const plan = makePlan({ backbone, contextLength, distribution }, config, train, heldOut);
-  return { plan, backbone, distribution, train, heldOut, questions };
+  const optimizer = adamW(optimizerOptions(config, stepsOf(config, train).steps));
+  const plan = makePlan({ opened, distribution, optimizer }, config, { train, heldOut, questions });
+  return { config, plan, opened, backend, distribution, optimizer, train, heldOut, questions };
 }

@@ -8,7 +8,7 @@ import {
   sameShape,
   toFloat32,
 } from "@tessera/core";
-import { nearestName } from "@tessera/text";
+import { CheckpointError, CheckpointTypeError, nearestName } from "@tessera/text";
 import type { Checkpoint } from "@tessera/files";
 import { loadQuantized, putBlocks, type Variable, type Where } from "@tessera/nn";
 import { type Backend, cutBlock } from "@tessera/runtime";
@@ -58,14 +58,14 @@ export function checkCheckpoint(
   if (missing.length > 0) {
     const first = missing[0]!;
     const near = nearestName(first.tensor, unused);
-    throw new Error(
+    throw new CheckpointError(
       `Cannot load "${checkpoint.folder}": it lacks ${lacking.size} of ${wanted.size} tensors: ` +
         `${list([...lacking])} (for "${first.variable.path}")` +
         (near === null ? "; check that config.json belongs to these weights" : `; the nearest name in it is "${near}"`),
     );
   }
   if (unused.length > 0) {
-    throw new Error(
+    throw new CheckpointError(
       `Cannot load "${checkpoint.folder}": nothing in the model takes ${unused.length} of its tensors: ${
         list(unused)
       }; ` +
@@ -76,7 +76,7 @@ export function checkCheckpoint(
     const found = checkpoint.tensors.get(tensor)!;
     if (!sameShape(found.shape, shape)) {
       const rows = part === null ? "" : `rows ${part.rows[0]} to ${part.rows[1] - 1} of `;
-      throw new TypeError(
+      throw new CheckpointTypeError(
         `Cannot load ${rows}"${tensor}" of "${checkpoint.folder}" into ${variable}: the tensor must have shape ` +
           `[${shape.join(",")}], found [${found.shape.join(",")}]`,
       );
@@ -95,7 +95,9 @@ export function withTableNames(checkpoint: Checkpoint, rules: readonly NameRule[
     const inTable = tableName(name, rules);
     const other = fileNames.get(inTable);
     if (other !== undefined) {
-      throw new Error(`Cannot load "${checkpoint.folder}": its tensors "${other}" and "${name}" are one, "${inTable}"`);
+      throw new CheckpointError(
+        `Cannot load "${checkpoint.folder}": its tensors "${other}" and "${name}" are one, "${inTable}"`,
+      );
     }
     fileNames.set(inTable, name);
   }
@@ -167,7 +169,7 @@ async function checkCopies(checkpoint: Checkpoint, copies: Readonly<Record<strin
     const [found, original] = [checkpoint.tensors.get(copy), checkpoint.tensors.get(name)];
     if (found === undefined || original === undefined) continue;
     if (sameShape(found.shape, original.shape) && await isSame(checkpoint, copy, name)) continue;
-    throw new TypeError(
+    throw new CheckpointTypeError(
       `Cannot load "${checkpoint.folder}": "${copy}" differs from "${name}", although config.json ties the two; ` +
         'say "tie_word_embeddings": false there if the head is meant to be another one',
     );
@@ -197,5 +199,5 @@ function inDType(host: HostTensor, variable: Variable, backend: Backend): HostTe
 
 function requireFloats(host: HostTensor, variable: Variable): HostTensor {
   if (isFloat(host.dtype) && isFloat(variable.dtype)) return host;
-  throw new TypeError(`Cannot load ${formatType(host)} into ${variable}: both must be floating-point`);
+  throw new CheckpointTypeError(`Cannot load ${formatType(host)} into ${variable}: both must be floating-point`);
 }

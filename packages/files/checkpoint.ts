@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { HostTensor } from "@tessera/core";
 import { type Folder, folderOf, type OpenOptions } from "./files.ts";
 import { readJson } from "./json_file.ts";
-import { didYouMean, listNames } from "@tessera/text";
+import { CheckpointError, CheckpointRangeError, didYouMean, listNames } from "@tessera/text";
 import {
   openSafetensors,
   type Range,
@@ -65,13 +65,15 @@ export async function openCheckpoint(from: string | Folder, options: OpenOptions
       new Map([[singleName, await openSafetensors(source.file(singleName), options)]]),
     );
   }
-  if (!present.has(indexName)) throw new Error(`Cannot open the checkpoint "${folder}": ${otherWeights(present)}`);
+  if (!present.has(indexName)) {
+    throw new CheckpointError(`Cannot open the checkpoint "${folder}": ${otherWeights(present)}`);
+  }
 
   const weights = await readIndex(source);
   const names = [...new Set(Object.values(weights))];
   const missing = names.filter((name) => !present.has(name));
   if (missing.length > 0) {
-    throw new Error(
+    throw new CheckpointError(
       `Cannot open the checkpoint "${folder}": "${indexName}" names ${listNames(missing)}, ` +
         `which the folder lacks; download the missing files`,
     );
@@ -82,7 +84,7 @@ export async function openCheckpoint(from: string | Folder, options: OpenOptions
     for (const [name, file] of files) {
       const lacking = Object.keys(weights).filter((tensor) => weights[tensor] === name && !file.tensors.has(tensor));
       if (lacking.length === 0) continue;
-      throw new Error(
+      throw new CheckpointError(
         `Cannot open the checkpoint "${folder}": "${indexName}" promises ${listNames(lacking)} in "${name}", ` +
           `which holds no such tensor; download both files again`,
       );
@@ -97,7 +99,7 @@ export async function openCheckpoint(from: string | Folder, options: OpenOptions
 async function listFiles(folder: Folder): Promise<Set<string>> {
   const names = await folder.list();
   if (names !== null) return new Set(names);
-  throw new Error(
+  throw new CheckpointError(
     `Cannot open the checkpoint "${folder.path}": there is no such folder; check the path or download the model`,
   );
 }
@@ -127,7 +129,7 @@ class OpenCheckpoint implements Checkpoint {
       for (const [tensor, info] of file.tensors) {
         const other = fileOf.get(tensor);
         if (other !== undefined) {
-          throw new Error(
+          throw new CheckpointError(
             `Cannot open the checkpoint "${folder}": "${tensor}" is in "${other.path}" and in "${file.path}"; ` +
               `remove the file that belongs to another checkpoint, or download "${name}" again`,
           );
@@ -165,7 +167,7 @@ class OpenCheckpoint implements Checkpoint {
   #find(name: string): SafetensorsFile {
     const file = this.#fileOf.get(name);
     if (file !== undefined) return file;
-    throw new RangeError(
+    throw new CheckpointRangeError(
       `Cannot read "${name}" from the checkpoint "${this.folder}": it has no such tensor` +
         didYouMean(name, this.tensors.keys()),
     );

@@ -7,6 +7,7 @@
  *
  * Format: https://huggingface.co/docs/safetensors
  */
+import { CheckpointRangeError } from "@tessera/text";
 import { type DType, sizeOf } from "@tessera/core";
 
 /** The largest header that a reader accepts, in bytes, as in the reference implementation. */
@@ -92,19 +93,19 @@ export function headerLength(path: string, start: Uint8Array, fileBytes: number)
     );
   }
   if (fileBytes < 8) {
-    throw new RangeError(
+    throw new CheckpointRangeError(
       `Cannot open "${path}": found ${fileBytes} bytes, a safetensors file has at least 8; ${again}`,
     );
   }
   const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(maxHeaderBytes)) {
-    throw new RangeError(
+    throw new CheckpointRangeError(
       `Cannot open "${path}": its header claims ${length} bytes, the most allowed is ${maxHeaderBytes}; ` +
         `it is damaged or not a safetensors file, ${again}`,
     );
   }
   if (length > BigInt(fileBytes - 8)) {
-    throw new RangeError(
+    throw new CheckpointRangeError(
       `Cannot open "${path}": its header claims ${length} bytes, but only ${fileBytes - 8} follow; ` +
         `the file is truncated or damaged, ${again}`,
     );
@@ -190,7 +191,7 @@ function parseTensor(path: string, name: string, value: unknown, dataBegin: numb
   }
   const needed = sizeOf(shape) * safetensorsDTypes[dtype as SafetensorsDType].bytes;
   if (needed !== end - begin) {
-    throw new RangeError(
+    throw new CheckpointRangeError(
       `Cannot open "${path}": tensor "${name}" ${dtype}[${shape}] takes ${needed} bytes, ` +
         `but its data_offsets [${begin}, ${end}] span ${end - begin}; ${again}`,
     );
@@ -215,14 +216,16 @@ function checkLayout(
   for (const [name, info] of inOrder) {
     if (info.begin !== end) {
       const what = info.begin < end ? "overlaps with" : `leaves ${info.begin - end} unused bytes after`;
-      throw new RangeError(`Cannot open "${path}": tensor "${name}" ${what} ${last}; ${again}`);
+      throw new CheckpointRangeError(`Cannot open "${path}": tensor "${name}" ${what} ${last}; ${again}`);
     }
     end = info.end;
     last = `tensor "${name}"`;
   }
   if (end === fileBytes) return;
   const cause = fileBytes < end ? "the file is truncated" : "the header does not describe all of the file";
-  throw new RangeError(`Cannot open "${path}": expected ${end} bytes, found ${fileBytes}: ${cause}; ${again}`);
+  throw new CheckpointRangeError(
+    `Cannot open "${path}": expected ${end} bytes, found ${fileBytes}: ${cause}; ${again}`,
+  );
 }
 
 /** The first top-level key of a valid JSON object that occurs twice, which `JSON.parse` does not report. */

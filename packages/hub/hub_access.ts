@@ -3,6 +3,7 @@
  *
  * The environment is that of Hugging Face's own tools: `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_OFFLINE`.
  */
+import { HubError, type HubErrorCode } from "@tessera/text";
 import { countedBlob, environmentVariable, fileOf } from "@tessera/files";
 
 /** Reads the environment; the process's own unless a test gives another. */
@@ -133,7 +134,10 @@ export function backoff(failed: number): number {
 export async function requestHub(access: HubAccess, path: string | URL, request: HubRequest): Promise<Response> {
   const { purpose, understood = [], tries = 4, signal } = request;
   if (access.isOffline) {
-    throw new Error(`Cannot ${purpose}: HF_HUB_OFFLINE is set, so nothing is fetched; unset it to go online`);
+    throw new HubError(
+      `Cannot ${purpose}: HF_HUB_OFFLINE is set, so nothing is fetched; unset it to go online`,
+      "offline",
+    );
   }
   for (let failed = 1;; failed++) {
     let response: Response;
@@ -145,14 +149,16 @@ export async function requestHub(access: HubAccess, path: string | URL, request:
       );
     } catch (cause) {
       signal?.throwIfAborted();
-      if (failed >= tries) throw new Error(`Cannot ${purpose}: ${unreachable(access, cause)}`, { cause });
+      if (failed >= tries) {
+        throw new HubError(`Cannot ${purpose}: ${unreachable(access, cause)}`, "unreachable", { cause });
+      }
       await access.wait(backoff(failed), signal);
       continue;
     }
     if (response.ok || understood.includes(response.status)) return response;
     const isBusy = response.status === 429 || response.status === 408 || response.status >= 500;
-    const refusal = await explainRefusal(access, response, request.repository);
-    if (!isBusy || failed >= tries) throw new Error(`Cannot ${purpose}: ${refusal}`);
+    const { code, reason } = await explainRefusal(access, response, request.repository);
+    if (!isBusy || failed >= tries) throw new HubError(`Cannot ${purpose}: ${reason}`, code);
     await access.wait(askedToWait(response) ?? backoff(failed), signal);
   }
 }
@@ -224,42 +230,60 @@ function rootCause(error: Error): string {
   return error.message.replace(/^error sending request for url \(.*?\): (client error \(\w+\): )?/, "");
 }
 
-/** Why the hub refused, and what would help. */
-async function explainRefusal(access: HubAccess, response: Response, repository: string): Promise<string> {
+/** Why a hub refused, for programs, and what would help, for people. */
+interface Refusal {
+  readonly code: HubErrorCode;
+  readonly reason: string;
+}
+
+async function explainRefusal(access: HubAccess, response: Response, repository: string): Promise<Refusal> {
+  const refuse = (code: HubErrorCode, reason: string): Refusal => ({ code, reason });
   const { status, headers } = response;
   const { endpoint, tokenSource } = access;
   const said = (headers.get("x-error-message") ?? await errorText(response)).replace(/\.$/, "");
-  const code = headers.get("x-error-code") ?? "";
+  const problem = headers.get("x-error-code") ?? "";
   const page = `${endpoint}/${repository}`;
   const ownToken = `a token from ${endpoint}/settings/tokens`;
   if (/invalid (credentials|username or password)/i.test(said) && tokenSource !== null) {
-    return `the token of ${tokenSource} is not valid; set HF_TOKEN to ${ownToken}`;
+    return refuse("unauthorized", `the token of ${tokenSource} is not valid; set HF_TOKEN to ${ownToken}`);
   }
-  if (code === "GatedRepo") {
-    return tokenSource === null
+  if (problem === "GatedRepo") {
+    const reason = tokenSource === null
       ? `"${repository}" is gated; accept its licence at ${page}, then set HF_TOKEN to ${ownToken}`
       : `"${repository}" is gated, and the account of the token of ${tokenSource} has no access to it; accept its licence at ${page}`;
+    return refuse("gated", reason);
   }
-  if (code === "RevisionNotFound") {
-    return `"${repository}" has no such branch, tag or commit; ${page}/tree/main lists them`;
+  if (problem === "RevisionNotFound") {
+    return refuse("not-found", `"${repository}" has no such branch, tag or commit; ${page}/tree/main lists them`);
   }
-  if (code === "EntryNotFound") return `"${repository}" has no such file; ${page}/tree/main lists its files`;
-  if (code === "RepoNotFound" || status === 401 || status === 404) {
-    return `there is no repository "${repository}" at ${endpoint}, or it is private; check the name` +
-      (tokenSource === null
-        ? `, or set HF_TOKEN to ${ownToken}`
-        : `, or use a token that may read it (${tokenSource} has one that may not)`);
+  if (problem === "EntryNotFound") {
+    return refuse("not-found", `"${repository}" has no such file; ${page}/tree/main lists its files`);
+  }
+  if (problem === "RepoNotFound" || status === 401 || status === 404) {
+    const help = tokenSource === null
+      ? `, or set HF_TOKEN to ${ownToken}`
+      : `, or use a token that may read it (${tokenSource} has one that may not)`;
+    return refuse(
+      "not-found",
+      `there is no repository "${repository}" at ${endpoint}, or it is private; check the name${help}`,
+    );
   }
   if (status === 403) {
     const token = tokenSource === null ? "no token is set" : `the token is that of ${tokenSource}`;
-    return `the hub forbids it (${said || "403"}); ${token}: set HF_TOKEN to ${ownToken} that may do this`;
+    return refuse(
+      "unauthorized",
+      `the hub forbids it (${said || "403"}); ${token}: set HF_TOKEN to ${ownToken} that may do this`,
+    );
   }
   if (status === 429) {
     const anonymous = tokenSource === null ? `, or set HF_TOKEN to ${ownToken}, which may ask more often` : "";
-    return `${endpoint} allows no more requests for now (429); try again in some minutes${anonymous}`;
+    return refuse(
+      "unreachable",
+      `${endpoint} allows no more requests for now (429); try again in some minutes${anonymous}`,
+    );
   }
   const hint = status >= 500 ? "; try again later" : "";
-  return `${endpoint} answered ${status}${said === "" ? "" : ` (${said})`}${hint}`;
+  return refuse("unreachable", `${endpoint} answered ${status}${said === "" ? "" : ` (${said})`}${hint}`);
 }
 
 /** What a JSON answer says is wrong; nothing where it is of another kind. */

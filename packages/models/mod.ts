@@ -67,8 +67,8 @@ export { devicesOf, distributionFor, parseMeshAxes } from "./plan/distributions.
 export type { LayoutChoice, MeshAxes } from "./plan/distributions.ts";
 export { hardware } from "./plan/hardware.ts";
 export type { Hardware, HardwareName } from "./plan/hardware.ts";
-export { checkTrainingFits } from "./plan/fits.ts";
-export type { FitTarget } from "./plan/fits.ts";
+export { checkTrainingCapacity } from "./plan/capacity.ts";
+export type { CapacityTarget } from "./plan/capacity.ts";
 export { planTraced, planTraining, traceTraining } from "./plan/plan.ts";
 export type {
   DeviceMemory,

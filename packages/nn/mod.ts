@@ -21,7 +21,7 @@ export {
   whereOf,
 } from "./placement.ts";
 export type { Where } from "./placement.ts";
-export { excessOf } from "./limits.ts";
+export { excessOf } from "./capacity.ts";
 export { shardProgram } from "./shard_program.ts";
 export { formatShardings } from "./sharding_table.ts";
 export { modelVariables, Scope } from "./scope.ts";

@@ -3,6 +3,15 @@
  *
  * @module
  */
+export {
+  CapacityError,
+  CheckpointError,
+  CheckpointRangeError,
+  CheckpointTypeError,
+  HubError,
+  isCancelled,
+} from "./errors.ts";
+export type { HubErrorCode } from "./errors.ts";
 export { didYouMean, listNames } from "./name_hints.ts";
 export { editDistance, nearestName } from "./nearest.ts";
 export { formatBytes, formatCount, formatDuration, formatNumber } from "./numbers.ts";

@@ -14,7 +14,7 @@ import {
 } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { checkTokens } from "./check.ts";
-import { checkTraining } from "./limits.ts";
+import { checkCapacity } from "./capacity.ts";
 import { type Checkpointer, type CheckpointOptions, openCheckpoints } from "./checkpoints/checkpointer.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { disposePrograms, type EvaluateOptions, type Evaluation, Evaluator, inputsOf, numbers } from "./evaluator.ts";
@@ -220,7 +220,7 @@ export class Trainer {
     );
     const key = `${batch}x${time} ${trainableVariables(this.#model).length}`;
     if (this.#fitting.has(key)) return;
-    await checkTraining({
+    await checkCapacity({
       model: this.#model,
       optimizer: this.settings.optimizer,
       backend: this.#backend,

@@ -6,7 +6,7 @@
  */
 import { dirname } from "node:path";
 import { statfs } from "node:fs/promises";
-import { formatBytes, listNames } from "@tessera/text";
+import { formatBytes, HubError, listNames } from "@tessera/text";
 import { blobPath, downloadBlob, incompletePath, sizeOfFile } from "./blob_download.ts";
 import { environmentVariable, fileOf, folderOf, indexName, isFolder, readIndex, writeText } from "@tessera/files";
 import type { Download, DownloadOptions } from "./download_options.ts";
@@ -41,7 +41,10 @@ export async function downloadRepository(
   if (isWhole && (access.isOffline || isCommit(revision))) return cached.folder;
   const home = repositoryFolder(repository, environment);
   if (access.isOffline) {
-    throw new Error(`Cannot load "${formatHandle(wanted)}": ${whyOffline(home, cached?.missing ?? null)}`);
+    throw new HubError(
+      `Cannot load "${formatHandle(wanted)}": ${whyOffline(home, cached?.missing ?? null)}`,
+      "offline",
+    );
   }
   let listing: RepositoryListing;
   try {
@@ -51,7 +54,8 @@ export async function downloadRepository(
     if (isWhole) return cached.folder;
     if (cached === null) throw error;
     const lacks = `the snapshot "${cached.folder}" lacks ${listNames(cached.missing)}`;
-    throw new Error(`${(error as Error).message}; ${lacks}`, { cause: error });
+    const code = error instanceof HubError ? error.code : "unreachable";
+    throw new HubError(`${(error as Error).message}; ${lacks}`, code, { cause: error });
   }
   const names = filesOfPart(repository, new Set(listing.files.keys()), part);
   const target: Target = { access, repository, home, commit: listing.commit, signal };

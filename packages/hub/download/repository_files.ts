@@ -1,6 +1,6 @@
 /** Which files of a repository Tessera reads, and what is to be said of a repository that lacks them. */
 import { type Folder, indexName, otherWeights, readIndex, singleName } from "@tessera/files";
-import { listNames } from "@tessera/text";
+import { HubError, listNames } from "@tessera/text";
 import { noTokenizer } from "@tessera/tokenizer";
 
 /** What is wanted of a repository: a model, all of it but its weights, its `config.json` alone, or a PEFT adapter. */
@@ -56,7 +56,7 @@ async function weightsOf(folder: Folder): Promise<string[]> {
  */
 export function filesOfPart(repository: string, names: ReadonlySet<string>, part: RepositoryPart): string[] {
   const fail = (problem: string): never => {
-    throw new Error(`Cannot use the repository "${repository}": ${problem}`);
+    throw new HubError(`Cannot use the repository "${repository}": ${problem}`, "not-found");
   };
   const { required, optional, weights } = wanted[part];
   const has = (name: string) => names.has(name);

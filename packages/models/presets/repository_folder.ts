@@ -16,6 +16,7 @@ import {
   type RepositoryHandle,
   showDownloads,
 } from "@tessera/hub";
+import { HubError } from "@tessera/text";
 
 /** A folder or preset as a user names it, found. */
 export interface FoundPreset {
@@ -85,6 +86,7 @@ export async function folderOfRepository(
     signal?.throwIfAborted();
     if (cause === refusal || !(cause instanceof Error) || lookedIn.length === 0) throw cause;
     const places = lookedIn.map((path) => `"${path}"`).join(" and ");
-    throw new Error(`${cause.message}; there is none in ${places} either`, { cause });
+    const message = `${cause.message}; there is none in ${places} either`;
+    throw cause instanceof HubError ? new HubError(message, cause.code, { cause }) : new Error(message, { cause });
   }
 }

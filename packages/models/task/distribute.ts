@@ -1,4 +1,5 @@
 /** Putting a model on a mesh: its layouts are checked before anything moves. */
+import { CapacityError } from "@tessera/text";
 import type { Tensor } from "@tessera/core";
 import type { Distribution } from "@tessera/mesh";
 import { distributionOf, excessOf, layoutOf, moveValue, traceProgram } from "@tessera/nn";
@@ -40,7 +41,7 @@ export async function checkWeights(
   if (backend.excess === undefined) return;
   const excess = await excessOf(traceTwoTokens(model, distribution?.numModelReplicas ?? 1), backend, distribution);
   if (excess === null) return;
-  throw new RangeError(
+  throw new CapacityError(
     `Cannot load "${model.name}" on ${backend.name}: ${
       formatExcess(excess)
     }; use "quantize", or another backend, such as cpu`,

@@ -4,7 +4,7 @@ import { bytesOf, type Graph } from "@tessera/core";
 import { disposeValues, Variable, zeros } from "@tessera/nn";
 import type { Backend, Excess } from "@tessera/runtime";
 import { createDataset } from "./data/batches.ts";
-import { checkTraining } from "./limits.ts";
+import { checkCapacity } from "./capacity.ts";
 import { adamW } from "./optimizer.ts";
 import type { TrainableModel } from "./step.ts";
 import { bigramModel, examples } from "./testing.ts";
@@ -45,7 +45,7 @@ function wideModel(): TrainableModel {
 }
 
 const refused = (limitBytes: number, batchSize: number, length: number) =>
-  checkTraining({
+  checkCapacity({
     model: wideModel(),
     optimizer: adamW({ learningRate: 1 }),
     backend: limited(limitBytes),
@@ -55,14 +55,14 @@ const refused = (limitBytes: number, batchSize: number, length: number) =>
   });
 
 // The product before the sum takes batch · time · 40 · 8 · 4 bytes; head and its gradient take 1,280.
-Deno.test("checkTraining() lets pass what fits, and what runs where there is no limit", async () => {
+Deno.test("checkCapacity() lets pass what fits, and what runs where there is no limit", async () => {
   await refused(1280 * 64, 2, 32);
   const backend = cpu;
   const optimizer = adamW({ learningRate: 1 });
-  await checkTraining({ model: wideModel(), optimizer, backend, distribution: null, batchSize: 64, length: 512 });
+  await checkCapacity({ model: wideModel(), optimizer, backend, distribution: null, batchSize: 64, length: 512 });
 });
 
-Deno.test("checkTraining() names the tensor and the limit, and the largest batch that fits", async () => {
+Deno.test("checkCapacity() names the tensor and the limit, and the largest batch that fits", async () => {
   await assert.rejects(refused(1280 * 100, 16, 32), {
     name: "RangeError",
     message:
@@ -73,19 +73,19 @@ Deno.test("checkTraining() names the tensor and the limit, and the largest batch
   await refused(1280 * 100, 3, 32);
 });
 
-Deno.test("checkTraining() proposes shorter texts where not even one row fits, and another backend where nothing does", async () => {
+Deno.test("checkCapacity() proposes shorter texts where not even one row fits, and another backend where nothing does", async () => {
   await assert.rejects(refused(1280 * 100, 4, 256), { message: /; a batch of 1 × 64 tokens fits$/ });
   await assert.rejects(refused(1000, 1, 16), {
     message: /; no batch of it fits; use another backend, such as cpu$/,
   });
 });
 
-Deno.test("checkTraining() proposes adapters where a whole array is too large", async () => {
+Deno.test("checkCapacity() proposes adapters where a whole array is too large", async () => {
   const model = bigramModel(cpu);
   const backend = limited(99);
   const optimizer = adamW({ learningRate: 1 });
   await assert.rejects(
-    checkTraining({ model, optimizer, backend, distribution: null, batchSize: 1, length: 2 }),
+    checkCapacity({ model, optimizer, backend, distribution: null, batchSize: 1, length: 2 }),
     { message: /float32\[5,5\], takes 100 B.*train adapters \(LoRA\) or freeze "table"/ },
   );
   disposeValues(model.variables);

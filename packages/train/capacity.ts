@@ -1,4 +1,5 @@
-/** Whether training fits the devices, asked before weights are loaded or anything is compiled. */
+/** Whether the devices have the capacity for a training, asked before weights are loaded or anything is compiled. */
+import { CapacityError } from "@tessera/text";
 import { sameShape } from "@tessera/core";
 import type { Distribution } from "@tessera/mesh";
 import { excessOf } from "@tessera/nn";
@@ -7,7 +8,7 @@ import type { Optimizer } from "./optimizer.ts";
 import { traceTrainStep, type TrainableModel, trainableVariables } from "./step.ts";
 
 /** What is to be trained, on what. */
-export interface TrainingFit {
+export interface TrainingDemand {
   /** The model; its variables may be without values. */
   readonly model: TrainableModel;
   /** What turns gradients into updates. */
@@ -26,7 +27,7 @@ export interface TrainingFit {
 const shortest = 16;
 
 /** The first tensor of a step that a device cannot take, with a batch of some rows and tokens; `null` when it fits. */
-async function excessWith(training: TrainingFit, batchSize: number, length: number): Promise<Excess | null> {
+async function excessWith(training: TrainingDemand, batchSize: number, length: number): Promise<Excess | null> {
   const { model, optimizer, backend, distribution } = training;
   const replicas = distribution?.numModelReplicas ?? 1;
   const rows = Math.ceil(batchSize / replicas) * replicas;
@@ -36,15 +37,15 @@ async function excessWith(training: TrainingFit, batchSize: number, length: numb
 /**
  * Checks that the tensors of a training step are no larger than the devices can take. Nothing is loaded, compiled or run.
  *
- * @throws {RangeError} that names the tensor, with its size and the limit, and proposes what does fit: a smaller batch, shorter
+ * @throws {CapacityError} that names the tensor, with its size and the limit, and proposes what does fit: a smaller batch, shorter
  * texts, adapters in place of whole tables, or another backend.
  */
-export async function checkTraining(training: TrainingFit): Promise<void> {
+export async function checkCapacity(training: TrainingDemand): Promise<void> {
   const { model, backend, batchSize, length } = training;
   if (backend.excess === undefined) return;
   const excess = await excessWith(training, batchSize, length);
   if (excess === null) return;
-  throw new RangeError(
+  throw new CapacityError(
     `Cannot train "${model.name}" on ${backend.name} with batches of ${batchSize} × ${length} tokens: ${
       formatExcess(excess)
     }; ${await proposal(training, excess)}`,
@@ -52,7 +53,7 @@ export async function checkTraining(training: TrainingFit): Promise<void> {
 }
 
 /** What to do in place of a training that does not fit. */
-async function proposal(training: TrainingFit, { type }: Excess): Promise<string> {
+async function proposal(training: TrainingDemand, { type }: Excess): Promise<string> {
   const { model, batchSize, length, distribution } = training;
   const table = trainableVariables(model).find(({ stored }) => sameShape(stored.shape, type.shape));
   if (table !== undefined) {
