@@ -4,7 +4,8 @@
  * Where an assistant turn stands in the rendered text is found by rendering the conversation once more with a marker in
  * place of that turn: what comes before and after the marker must be the beginning and the end of the real text. So no
  * template has to be understood, a template may trim or rewrite what it prints, and one that prints a turn depending on
- * its content is reported instead of learned wrongly.
+ * its content is reported instead of learned wrongly. A turn begins where the template leaves the model to write it, so
+ * that what Qwen 3's puts between its opening and the answer, an empty thought or one of the turn's own, is learned too.
  */
 
 import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
@@ -26,20 +27,51 @@ function render(messages: readonly ChatMessage[], tokenizer: Tokenizer, at: stri
   }
 }
 
+const openings = new WeakMap<Tokenizer, string>();
+
+/** The text with which the template opens the turn that the model is to write; empty where it has none. */
+function openingOf(tokenizer: Tokenizer): string {
+  const known = openings.get(tokenizer);
+  if (known !== undefined) return known;
+  const opening = readOpening(tokenizer);
+  openings.set(tokenizer, opening);
+  return opening;
+}
+
+function readOpening(tokenizer: Tokenizer): string {
+  const question = [{ role: "user", content: "?" }];
+  try {
+    const plain = tokenizer.applyChatTemplate(question);
+    const asked = tokenizer.applyChatTemplate(question, { addGenerationPrompt: true });
+    return asked.startsWith(plain) ? asked.slice(plain.length) : "";
+  } catch {
+    // A template that wants other messages refuses the conversation itself, or opens turns in a way of its own.
+    return "";
+  }
+}
+
+/** Where the turn begins in the text before its marker, which is not before `from`. */
+function startOf(before: string, opening: string, from: number): number {
+  const found = opening === "" ? -1 : before.lastIndexOf(opening);
+  return found < from ? before.length : found + opening.length;
+}
+
 function turnSpan(
   messages: readonly ChatMessage[],
   index: number,
   full: string,
   tokenizer: Tokenizer,
   at: string,
+  from: number,
 ): readonly [start: number, end: number] {
   let marker = "TesseraTurn";
   while (full.includes(marker)) marker += "X";
   const marked = messages.map((turn, i) => (i === index ? { ...turn, content: marker } : turn));
   const [before, after, ...more] = render(marked, tokenizer, at).split(marker);
-  const start = before!.length;
+  const start = startOf(before!, openingOf(tokenizer), from);
   const end = full.length - (after?.length ?? 0);
-  const isThere = after !== undefined && more.length === 0 && full.startsWith(before!) && full.endsWith(after);
+  const isThere = after !== undefined && more.length === 0 && full.startsWith(before!.slice(0, start)) &&
+    full.endsWith(after);
   if (isThere && start <= end) return [start, end];
   throw new TypeError(
     `Cannot encode ${at}: the chat template does not print messages[${index}] (assistant) once and on its own, ` +
@@ -58,7 +90,7 @@ export function chatSegments(messages: readonly ChatMessage[], tokenizer: Tokeni
   let cursor = 0;
   for (const [index, message] of messages.entries()) {
     if (message.role !== "assistant") continue;
-    const [start, end] = turnSpan(messages, index, full, tokenizer, at);
+    const [start, end] = turnSpan(messages, index, full, tokenizer, at, cursor);
     segments.push({ text: full.slice(cursor, start), counts: cursor === 0 ? "none" : "turnEnd" });
     segments.push({ text: full.slice(start, end), counts: "all" });
     cursor = end;

@@ -67,6 +67,26 @@ Deno.test("encodeExamples() follows a template that rewrites earlier turns", asy
   );
 });
 
+/** Writes a thought before the last answer, as Qwen 3's template does: that of the turn, or an empty one. */
+function thinkingTemplate(messages: readonly ChatMessage[], isAsking: boolean): string {
+  const contents = messages.map(({ role, content }, i) => {
+    if (role !== "assistant") return content;
+    const [, thought = "", answer] = /^(?:<think>(.*)<\/think>)?(.*)$/s.exec(content)!;
+    return i < messages.length - 1 ? answer! : `<think>${thought}</think>${answer}`;
+  });
+  return turnTemplate(messages.map((turn, i) => ({ ...turn, content: contents[i]! })), isAsking);
+}
+
+Deno.test("encodeExamples() counts a thought that the template writes between the opening of a turn and the answer", async () => {
+  const thinking = characterTokenizer({ template: thinkingTemplate });
+  const before = "<bos><turn>user\na<end>\n<turn>model\n[b<end>]\n<turn>user\nc<end>\n<turn>model\n";
+  assert.equal(
+    await encodeToText(turns("a", "<think>x</think>b", "c", "<think>y</think>d"), thinking),
+    `${before}[<think>y</think>d<end>]\n`,
+  );
+  assert.equal(await encodeToText(turns("a", "b", "c", "d"), thinking), `${before}[<think></think>d<end>]\n`);
+});
+
 Deno.test("encodeExamples() adds the opening token where the template lacks it, and never twice", async () => {
   const template = (messages: readonly ChatMessage[]) => turnTemplate(messages).slice("<bos>".length);
   const expected = "<turn>user\nHi<end>\n<turn>model\n[Yo<end>]\n";

@@ -13,7 +13,7 @@ export function turnTemplate(messages: readonly ChatMessage[], isAsking = false)
 
 /** A tokenizer for tests: one token per character, except for special tokens. */
 export function characterTokenizer(
-  options: { template?: (messages: readonly ChatMessage[]) => string; addsBos?: boolean } = {},
+  options: { template?: (messages: readonly ChatMessage[], isAsking: boolean) => string; addsBos?: boolean } = {},
 ): Tokenizer {
   const { template, addsBos = true } = options;
   const first = specialTokens.length;
@@ -37,9 +37,9 @@ export function characterTokenizer(
     tokenToId: (token) => specialTokens.includes(token) ? specialTokens.indexOf(token) : null,
     idToToken,
     hasChatTemplate: template !== undefined,
-    applyChatTemplate(messages) {
+    applyChatTemplate(messages, { addGenerationPrompt = false } = {}) {
       if (!template) throw new TypeError("No template");
-      return template(messages);
+      return template(messages, addGenerationPrompt);
     },
   };
 }
