@@ -24,10 +24,12 @@ export interface TaskOf<Config> {
   fromPreset(preset: PresetSource, options?: FromPresetOptions): Promise<CausalLM<BackboneOf<Config>>>;
 }
 
-/** The task of an architecture. */
-export function taskOf<Config>(architecture: Architecture<Config>): TaskOf<Config> {
-  const { Backbone: OwnBackbone, name } = architecture;
-  const taskName = `${name.split("_").map((word) => word[0]!.toUpperCase() + word.slice(1)).join("")}CausalLM`;
+/** The task of an architecture; its own name is for messages, where capitals do not follow from the architecture's. */
+export function taskOf<Config>(
+  architecture: Architecture<Config>,
+  taskName: string = nameOfTask(architecture.name),
+): TaskOf<Config> {
+  const { Backbone: OwnBackbone } = architecture;
   const isOwn = (lm: CausalLM): lm is CausalLM<BackboneOf<Config>> => lm.backbone instanceof OwnBackbone;
   return {
     fromConfig(config, options) {
@@ -44,4 +46,9 @@ export function taskOf<Config>(architecture: Architecture<Config>): TaskOf<Confi
       );
     },
   };
+}
+
+/** `PaliGemmaCausalLM` of `pali_gemma`. */
+function nameOfTask(name: string): string {
+  return `${name.split("_").map((word) => word[0]!.toUpperCase() + word.slice(1)).join("")}CausalLM`;
 }
