@@ -6,3 +6,4 @@ export * from "./mistral/exports.ts";
 export * from "./pali_gemma/exports.ts";
 export * from "./qwen2/exports.ts";
 export * from "./qwen3/exports.ts";
+export * from "./smollm3/exports.ts";

@@ -77,6 +77,9 @@ ADAPTERS = {
         "base": "mistral/mistral_layer_types_bf16_padded_old", "seed": 61, "r": 2, "alpha": 4, "clip_norm": 0.8,
         "targets": ALL_LINEAR,
     },
+    "smollm3_all_linear": {
+        "base": "smollm3/smollm3_window_padded", "seed": 81, "r": 2, "alpha": 4, "clip_norm": 0.8, "targets": ALL_LINEAR,
+    },
 }
 
 
