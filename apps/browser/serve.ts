@@ -45,7 +45,9 @@ export type Site = ReadonlyMap<string, string | URL>;
 export async function buildSite(): Promise<Site> {
   const { files } = await bundle(["page/page.ts", "page/worker.ts"], { minify: true });
   const site = new Map<string, string | URL>(files);
-  for (const name of ["index.html", "style.css", "icon.svg"]) site.set(name, new URL(`page/${name}`, import.meta.url));
+  for (const name of ["index.html", "style.css", "chart.css", "talk.css", "icon.svg"]) {
+    site.set(name, new URL(`page/${name}`, import.meta.url));
+  }
   const tiny = new URL("../../packages/tiny/", import.meta.url);
   for (const name of shippedFiles.model) site.set(`tiny/gemma2-tiny/${name}`, new URL(`gemma2-tiny/${name}`, tiny));
   for (const name of shippedFiles.data) site.set(`tiny/data/${name}`, new URL(`data/${name}`, tiny));
