@@ -86,7 +86,10 @@ Deno.test("main() plans a model that takes pictures", async () => {
 Deno.test("main() says what is wrong, with the exit code for it", async () => {
   const { code, err } = await runLine("--preset", "gema2_9b");
   assert.equal(code, 1);
-  assert.equal(err, 'Error: Cannot find the preset "gema2_9b"; did you mean "gemma2_9b_en"?\n');
+  assert.equal(
+    err,
+    'Error: Cannot load "gema2_9b": there is no such folder and no preset of that name; did you mean "gemma2_9b_en"?\n',
+  );
   assert.equal((await runLine("--sugest", "8")).code, 2);
   assert.equal((await runLine("--suggest", "8", "--mesh", "batch=8")).code, 2);
   assert.match(

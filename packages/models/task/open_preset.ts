@@ -171,9 +171,14 @@ function hubOptions({ reporter, signal }: HubOptions): DownloadOptions {
 
 /** Opens a preset and loads it: what `CausalLM.fromPreset` does, which documents it. */
 export async function fromPreset(source: PresetSource, options: FromPresetOptions): Promise<CausalLM> {
-  const isDescribed = options.loadWeights === false && typeof source === "string" && isBuiltIn(source);
-  const opened = await openPreset(source, { ...options, part: isDescribed ? "config" : "text" });
+  const part = options.loadWeights === false && await isDescribed(source) ? "config" : "text";
+  const opened = await openPreset(source, { ...options, part });
   return await opened.load(options);
+}
+
+/** Whether a preset's dimensions are built in and its files are not on this machine. */
+async function isDescribed(source: PresetSource): Promise<boolean> {
+  return typeof source === "string" && isBuiltIn(source) && (await findPreset(source)).folder === null;
 }
 
 /** What describes a preset whose dimensions are built in and whose files are not here. */
@@ -186,7 +191,7 @@ function describePreset(name: string): Opened {
  * Opens a preset of that name, a handle such as `hf://google/gemma-2-9b`, or a checkpoint folder in Hugging Face's format, whatever
  * its architecture: its config and its tokenizer, which are downloaded where they are not on this machine.
  *
- * With `part: "config"` it has no tokenizer unless that is on this machine, and presets are described without any file.
+ * With `part: "config"` it has no tokenizer, and presets are described without any file.
  *
  * @throws {RangeError} when it is neither the name of a preset nor a folder.
  * @throws {TypeError} when its architecture is not known, or its config asks for what is not computed.
@@ -195,16 +200,16 @@ function describePreset(name: string): Opened {
 export async function openPreset(source: PresetSource, options: OpenOptions = {}): Promise<OpenedPreset> {
   const { part = "text" } = options;
   options.signal?.throwIfAborted();
-  const isDescribed = typeof source === "string" && part === "config" && isBuiltIn(source) &&
-    (await findPreset(source)).folder === null;
-  if (isDescribed) return new OpenedPreset(source, describePreset(source), options);
+  if (part === "config" && typeof source === "string" && await isDescribed(source)) {
+    return new OpenedPreset(source, describePreset(source), options);
+  }
   const folder = typeof source === "string"
     ? folderOf(await folderOfPreset(source, { ...hubOptions(options), part }))
     : source;
   const config = await readHfConfig(folder);
   const opened: Opened = {
     folder,
-    tokenizer: await tokenizerOf(folder),
+    tokenizer: part === "config" ? null : await tokenizerOf(folder),
     generation: generationDefaults(await readGenerationConfig(folder)),
     build: (build) => buildModel(config, build),
   };
