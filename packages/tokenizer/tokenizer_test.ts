@@ -25,7 +25,7 @@ async function readJsonFile(name: string): Promise<Record<string, unknown>> {
   return JSON.parse(await Deno.readTextFile(`${testdata}/${name}`));
 }
 
-for (const name of ["gemma", "llama", "llama3", "hermes"]) {
+for (const name of ["gemma", "llama", "llama3", "hermes", "qwen"]) {
   const golden = await readJsonFile(`${name}/golden.json`) as unknown as Golden;
 
   Deno.test(`encode() and decode() agree with the Python tokenizer, ${name}`, async (t) => {
@@ -74,6 +74,14 @@ Deno.test("loadTokenizer() finds the special tokens where they stand behind the 
   assert.equal(tokenizer.vocabularySize, 408);
   assert.deepEqual(tokenizer.encode("<|eot_id|>"), [406]);
   assert.equal(id("<|im_end|>"), null);
+});
+
+Deno.test("loadTokenizer() finds no token that begins a text where there is none, as Qwen has none", async () => {
+  const tokenizer = await loadTokenizer(`${testdata}/qwen`);
+  assert.deepEqual([tokenizer.bosId, tokenizer.startId], [null, null]);
+  assert.deepEqual([tokenizer.eosId, tokenizer.padId], [402, 400]);
+  assert.equal(tokenizer.idToToken(402), "<|im_end|>");
+  assert.deepEqual(tokenizer.encode("<|im_end|>", { addSpecialTokens: true }), [402]);
 });
 
 Deno.test("startId is the token that the checkpoint puts before a text, which not all put that name one", async () => {

@@ -10,7 +10,8 @@ Writes `packages/tokenizer/testdata/<name>/`: `tokenizer.json` and `tokenizer_co
 `gemma` is a BPE with byte fallback over text whose spaces are replaced by U+2581, as Gemma's; `llama` is a byte-level BPE
 behind a regular expression; `llama3` is such a one with Llama 3's own special tokens, which stand behind the others and of
 which none pads, and a template in the manner of Llama 3.1's; `hermes` is `llama3` with the tokens and the template of
-ChatML added on top, as fine-tunes do. All are trained here, on the text below.
+ChatML added on top, as fine-tunes do; `qwen` composes characters and begins no text, as Qwen's, whose special tokens stand behind
+the others, and its template writes a thought before the last answer, as Qwen 3's. All are trained here, on the text below.
 """
 
 import json
@@ -121,6 +122,51 @@ LLAMA3_TEMPLATE = """{{- bos_token }}
 {%- endif %}
 """
 
+QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+QWEN_ADDED = ["<tool_call>", "</tool_call>", "<think>", "</think>"]
+
+QWEN_TEXTS = [
+    "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\nYes<|im_end|>\n",
+    "cafe\u0301 A\u030a \u1100\u1161 \u2126",
+    "a<|endoftext|>b</think>c <|im_sep|>",
+]
+
+QWEN_CHATS = [
+    ([{"role": "user", "content": " Hi "}], True),
+    ([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}], False),
+    ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "<think>\nx\n</think>\n\nb"},
+      {"role": "user", "content": "c"}, {"role": "assistant", "content": "<think>\ny\n</think>\n\nd"}], False),
+]
+
+# The last answer follows a thought, its own or an empty one; of earlier ones only the answer stays.
+QWEN_TEMPLATE = """{%- set state = namespace(last=-1) %}
+{%- for message in messages[::-1] %}
+    {%- if state.last < 0 and message.role == 'user' %}
+        {%- set state.last = messages|length - 1 - loop.index0 %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.role == 'assistant' %}
+        {%- set answer = message.content.split('</think>')[-1].lstrip('\\n') %}
+        {%- if loop.index0 > state.last %}
+            {%- set thought = message.content.split('</think>')[0] if '</think>' in message.content else '' %}
+            {{- '<think>\\n' + thought.split('<think>')[-1].strip('\\n') + '\\n</think>\\n\\n' }}
+        {%- endif %}
+        {{- answer }}
+    {%- else %}
+        {{- message.content }}
+    {%- endif %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}
+        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {%- endif %}
+{%- endif %}
+"""
+
 CHATML_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
     "+ '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -160,11 +206,15 @@ def gemma() -> Tokenizer:
     return tokenizer
 
 
-def byte_level(**options: object) -> Tokenizer:
+def byte_level(digits: str = r"\p{N}{1,3}", normalizer: normalizers.Normalizer | None = None, ignore_merges: bool = True,
+               **options: object) -> Tokenizer:
+    """A byte-level BPE that joins as many digits as a regular expression says."""
     words = Regex(
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+        rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
-    tokenizer = Tokenizer(models.BPE(ignore_merges=True))
+    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(words, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
@@ -194,6 +244,14 @@ def hermes() -> Tokenizer:
     # One of the two is special and the other is not, as in fine-tunes that add only the end of a turn to the special tokens.
     tokenizer = llama3(("<|im_start|>", "<tool_call>"))
     tokenizer.add_special_tokens([AddedToken("<|im_end|>", normalized=False)])
+    return tokenizer
+
+
+def qwen() -> Tokenizer:
+    tokenizer = byte_level(digits=r"\p{N}", normalizer=normalizers.NFC(), ignore_merges=False, vocab_size=400)
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in QWEN_SPECIAL])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in QWEN_ADDED])
     return tokenizer
 
 
@@ -227,12 +285,14 @@ def golden(tokenizer: Tokenizer, fast: PreTrainedTokenizerFast, texts_in: list, 
 
 ROLES = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
 LLAMA3_ROLES = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"}
+QWEN_ROLES = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
 
 KINDS = {
     "gemma": (gemma, ROLES, TEMPLATE, TEXTS, CHATS),
     "llama": (llama, ROLES, TEMPLATE, TEXTS, CHATS),
     "llama3": (llama3, LLAMA3_ROLES, LLAMA3_TEMPLATE, TEXTS + LLAMA3_TEXTS, LLAMA3_CHATS),
     "hermes": (hermes, LLAMA3_ROLES | {"eos_token": "<|im_end|>"}, CHATML_TEMPLATE, LLAMA3_TEXTS, LLAMA3_CHATS),
+    "qwen": (qwen, QWEN_ROLES, QWEN_TEMPLATE, TEXTS + QWEN_TEXTS, QWEN_CHATS),
 }
 
 
@@ -251,6 +311,9 @@ def make(name: str) -> None:
         config["bos_token"] = {"__type": "AddedToken", "content": "<bos>", "special": True}
     if roles is not ROLES:
         config |= {"clean_up_tokenization_spaces": True, "model_max_length": 131072}
+    if name == "qwen":
+        config |= {"tokenizer_class": "Qwen2Tokenizer", "bos_token": None, "unk_token": None, "add_bos_token": False,
+                   "clean_up_tokenization_spaces": False}
     write_json(folder / "tokenizer_config.json", config)
     print(folder.name, tokenizer.get_vocab_size(), "tokens")
 
