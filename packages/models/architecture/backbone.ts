@@ -80,6 +80,11 @@ export interface Decoder {
   readonly blocks: readonly KeyValueProjections[];
   /** The images that stand before each text, which is then read with a prefix mask; none when left out. */
   readonly images?: ImageInputs;
+  /**
+   * The most tokens whose keys and values are of use to a longer text, which is read again from its start once it has more; without
+   * limit when left out.
+   */
+  readonly rereadBeyond?: number;
   /** The final hidden states, [batch, time, hidden]. */
   hidden(inputs: DecoderInputs): Tensor;
   /** The logits of hidden states, [.., hidden] to [.., vocabulary]. */
@@ -168,6 +173,11 @@ export class Backbone<Config = unknown> {
   /** The images that stand before each text, which is then read with a prefix mask; `undefined` for none. */
   get images(): ImageInputs | undefined {
     return this.decoder.images;
+  }
+
+  /** The most tokens whose keys and values are of use to a longer text; `Infinity` for no limit. */
+  get rereadBeyond(): number {
+    return this.decoder.rereadBeyond ?? Infinity;
   }
 
   /**

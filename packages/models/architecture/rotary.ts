@@ -98,7 +98,7 @@ function dynamicFrequencies(frequencies: Tensor, rope: DynamicRope, keyPositions
 }
 
 /** `rotaryEmbedding` with frequencies [batch, headDim/2] that differ by row. */
-function rotateRows(x: Tensor, positions: Tensor, frequencies: Tensor): Tensor {
+export function rotateRows(x: Tensor, positions: Tensor, frequencies: Tensor): Tensor {
   const [batch, time, , headDim] = x.shape as [number, number, number, number];
   const half = headDim / 2;
   const angles = positions.cast("float32").reshape([batch, time, 1, 1]).mul(frequencies.reshape([batch, 1, 1, half]));

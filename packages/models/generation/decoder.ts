@@ -6,6 +6,9 @@
  * right, and each row writes to the cache from its own length on. A cache is as long as its longest row has needed so far,
  * in powers of two, so that early tokens do not attend over room that late ones may need; a third program, *transfer*,
  * moves a cache into a longer one, and rows to other rows.
+ *
+ * An architecture may turn all keys of a long text otherwise than those of a short one (LongRoPE). A row that outgrows the short
+ * is then read again from its start.
  */
 import { type HostTensor, hostTensor, hostZeros } from "@tessera/core";
 import { putZeros, whereOf } from "@tessera/nn";
@@ -14,6 +17,7 @@ import type { Backbone } from "../architecture/backbone.ts";
 import {
   type CacheShape,
   cacheSlots,
+  disposePrediction,
   type Prediction,
   shapeKey,
   traceDecode,
@@ -31,6 +35,14 @@ export interface CacheRequest {
   readonly mostTokens: number;
   /** Whether to keep the hidden state of each token, so that later ones are compared to it; false unless given. */
   readonly comparesHidden?: boolean;
+}
+
+/** What a row of a cache was made from. */
+interface ReadText {
+  /** Its tokens. */
+  readonly tokens: number[];
+  /** Whether it was read as a text beyond the length to which keys and values are of use to longer ones. */
+  readonly isLong: boolean;
 }
 
 /** Caches begin at this length where more may be needed. */
@@ -69,6 +81,8 @@ export class Rows {
   readonly #mostLength: number;
   #shape: CacheShape;
   #values: Value[] = [];
+  /** One per row; none where no text is ever read again. */
+  #texts: readonly ReadText[] = [];
 
   /** Prepares an empty cache; `Decoder.open` does. */
   constructor(decoder: Decoder, { batch, mostTokens, comparesHidden = false }: CacheRequest) {
@@ -99,6 +113,10 @@ export class Rows {
     prompts.forEach((prompt, row) => tokenIds.data.set(prompt, row * time));
     const lengths = hostTensor("int32", [batch], Int32Array.from(prompts, (prompt) => prompt.length));
     const { backbone, programs } = this.#decoder;
+    const { rereadBeyond } = backbone;
+    this.#texts = rereadBeyond === Infinity
+      ? []
+      : prompts.map((prompt) => ({ tokens: [...prompt], isLong: prompt.length > rereadBeyond }));
     const imageCount = images?.shape[0] ?? 0;
     const trace = () => tracePrefill(backbone, this.#shape, time, imageCount);
     const key = `prefill ${time} ${shapeKey(this.#shape)} ${imageCount}`;
@@ -108,6 +126,7 @@ export class Rows {
 
   /** Reads one token per row, at the given positions. */
   async decode(tokens: Int32Array<ArrayBuffer>, positions: Int32Array<ArrayBuffer>): Promise<Prediction> {
+    await this.#rereadOutgrown(tokens, positions);
     const { batch } = this.#shape;
     const needed = Math.max(...positions) + 1;
     if (needed > this.length) await this.#transfer({ ...this.#shape, length: cacheBucket(needed) });
@@ -127,12 +146,27 @@ export class Rows {
   async select(sources: readonly number[]): Promise<void> {
     if (sources.length === this.batch && sources.every((source, row) => source === row)) return;
     await this.#transfer({ ...this.#shape, batch: sources.length }, sources);
+    if (this.#texts.length === 0) return;
+    this.#texts = sources.map((source) => {
+      const { tokens, isLong } = this.#texts[source]!;
+      return { tokens: [...tokens], isLong };
+    });
   }
 
   /** Frees the cache. */
   dispose(): void {
     for (const value of this.#values) value.dispose();
     this.#values = [];
+  }
+
+  /** Reads every row again from its start, the tokens that come next included, where one becomes a long text by them. */
+  async #rereadOutgrown(next: Int32Array, positions: Int32Array): Promise<void> {
+    const { rereadBeyond } = this.#decoder.backbone;
+    this.#texts.forEach(({ tokens }, row) => tokens.splice(positions[row]!, Infinity, next[row]!));
+    if (this.#texts.every(({ tokens, isLong }) => tokens.length > rereadBeyond === isLong)) return;
+    const texts = this.#texts.map(({ tokens }) => tokens);
+    this.dispose();
+    disposePrediction(await this.prefill(texts));
   }
 
   #decodeProgram(shape: CacheShape): [key: string, trace: () => ReturnType<typeof traceDecode>] {
