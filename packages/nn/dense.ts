@@ -29,6 +29,8 @@ export interface EinsumDenseSpec {
   readonly shape: readonly number[];
   /** The logical axis that each stored axis is; see `VariableSpec.order`. */
   readonly order?: readonly number[];
+  /** What each logical axis of the kernel counts; see `VariableSpec.axes`. */
+  readonly axes?: readonly string[];
   /** The dtype of the stored kernel. */
   readonly dtype: DType;
   /** How values are made when no checkpoint gives them. */
@@ -62,8 +64,15 @@ export function einsumDense(scope: Scope, name: string, spec: EinsumDenseSpec): 
   const { equation, bias: isBiased = false, fused, ...given } = spec;
   const inner = scope.scope(name);
   const kernel = inner.variable("kernel", { ...given, summed });
-  const kept = [...out].filter((letter) => b.includes(letter)).map((letter) => spec.shape[b.indexOf(letter)]!);
-  const bias = isBiased ? inner.variable("bias", { shape: kept, dtype: spec.dtype, initializer: zeros() }) : null;
+  const kept = [...out].filter((letter) => b.includes(letter)).map((letter) => b.indexOf(letter));
+  const bias = isBiased
+    ? inner.variable("bias", {
+      shape: kept.map((axis) => spec.shape[axis]!),
+      ...(spec.axes === undefined ? {} : { axes: kept.map((axis) => spec.axes![axis]!) }),
+      dtype: spec.dtype,
+      initializer: zeros(),
+    })
+    : null;
   const layer: EinsumDense = {
     path: inner.path,
     equation,

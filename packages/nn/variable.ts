@@ -40,6 +40,8 @@ export interface VariableSpec {
   readonly summed?: readonly number[];
   /** The fewest bits that it may be stored in, where it may be quantised; 4 unless given. */
   readonly fewestBits?: QuantizationBits;
+  /** What each logical axis counts, in the plural, such as `["hidden units", "heads", "head units"]`; as its path says unless given. */
+  readonly axes?: readonly string[];
   /** The variable whose layout it shares on a mesh, where no key of a layout map names it; none unless given. */
   readonly follows?: Follows;
 }
@@ -67,6 +69,8 @@ export class Variable {
   readonly order: readonly number[];
   /** How values are made when no checkpoint gives them. */
   readonly initializer: Initializer;
+  /** What each logical axis counts, in the plural; left out where its path says. */
+  readonly axes?: readonly string[];
   /** The variable whose layout it shares on a mesh; `null` for none. */
   readonly follows: Follows | null;
   /** The logical axes that its layer sums over; none when it may not be quantised. */
@@ -86,6 +90,7 @@ export class Variable {
     this.order = spec.order ?? spec.shape.map((_, axis) => axis);
     this.#float = { shape: this.order.map((axis) => spec.shape[axis]!), dtype: spec.dtype ?? "float32" };
     this.initializer = spec.initializer;
+    if (spec.axes !== undefined) this.axes = spec.axes;
     this.follows = spec.follows ?? null;
     this.summed = spec.summed ?? [];
     this.fewestBits = spec.fewestBits ?? 4;

@@ -176,10 +176,12 @@ export class ModelScope {
     const fanIn = lengthOf(spec, inputs);
     const initializer = spec.initializer ?? randomNormal(fanIn ** -0.5);
     const order = [...outputs, ...inputs];
+    const axes = [...parseEinsum(equation).b].map((letter) => counted[letter]);
     const layer = einsumDense(this.#place.scope, name, {
       equation,
       shape,
       order,
+      ...(axes.every((axis) => axis !== undefined) ? { axes } : {}),
       dtype: this.policy.variable,
       initializer,
       bias: bias ?? false,
@@ -234,6 +236,15 @@ export class ModelScope {
     });
   }
 }
+
+/** What the letters of equations count, in messages and where key/value heads are too few for a mesh. */
+const counted: Readonly<Record<string, string>> = {
+  d: "hidden units",
+  f: "intermediate units",
+  h: "head units",
+  k: "heads",
+  n: "heads",
+};
 
 /** The logical axes of a kernel that its product keeps, and those that it sums over. */
 function axesOf(
