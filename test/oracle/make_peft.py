@@ -80,6 +80,15 @@ ADAPTERS = {
     "smollm3_all_linear": {
         "base": "smollm3/smollm3_window_padded", "seed": 81, "r": 2, "alpha": 4, "clip_norm": 0.8, "targets": ALL_LINEAR,
     },
+    # One adapter for the three projections, or the two, that one tensor holds.
+    "phi3_fused": {
+        "base": "phi3/phi3_gqa_bf16_shards_padded", "seed": 26, "r": 3, "alpha": 6, "clip_norm": 0.8,
+        "targets": ["gate_up_proj", "qkv_proj"],
+    },
+    "phi3_output": {
+        "base": "phi3/phi4_mini_tied_partial_old", "seed": 27, "r": 2, "alpha": 4, "clip_norm": 0.8,
+        "targets": ["down_proj", "o_proj"],
+    },
 }
 
 
