@@ -53,7 +53,7 @@ export type { Contraction, EinsumAttrs, EinsumSpec } from "./ops/contraction.ts"
 export { concat, inversePermutation, isIdentity } from "./ops/movement.ts";
 export { gelu, silu } from "./composites/activation.ts";
 export { attention } from "./composites/attention.ts";
-export type { AttentionAttrs, AttentionInputs } from "./composites/attention.ts";
+export type { AttentionAttrs, AttentionInputs, AttentionOptions } from "./composites/attention.ts";
 export { crossEntropy } from "./composites/loss.ts";
 export { layerNorm, rmsNorm, softmax } from "./composites/normalization.ts";
 export { rotaryEmbedding } from "./composites/rotary.ts";

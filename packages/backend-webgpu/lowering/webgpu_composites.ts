@@ -33,9 +33,9 @@ import type { Workspace } from "./workspace.ts";
 /** The operands of attention as its programs take them, with all positions in one tensor. */
 export function attentionOperands(
   workspace: Workspace,
-  [query, key, value, queryPositions, keyPositions, prefix]: readonly Value[],
+  [query, key, value, first, last, keyPositions]: readonly Value[],
 ): AttentionOperands {
-  const flat = [queryPositions!, keyPositions!, prefix!].map((x) => workspace.view(x, [sizeOf(x.shape)]));
+  const flat = [first!, last!, keyPositions!].map((x) => workspace.view(x, [sizeOf(x.shape)]));
   return { query: query!, key: key!, value: value!, positions: runProgram(workspace, concatProgram(flat, 0)) };
 }
 

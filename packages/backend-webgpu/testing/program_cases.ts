@@ -5,7 +5,7 @@ import {
   adamWUpdate,
   apply,
   attention,
-  type AttentionAttrs,
+  type AttentionOptions,
   crossEntropy,
   einsum,
   emit,
@@ -110,8 +110,10 @@ function quantizedCase(bits: 4 | 8): ProgramCase {
   return { name, programs: "gpu", graph, inputs: inputsOf(graph), tolerance: 1e-3 };
 }
 
-interface AttentionCase extends Partial<AttentionAttrs> {
+interface AttentionCase extends Partial<AttentionOptions> {
   readonly prefix?: number;
+  /** The last position that a query sees, its own unless given. */
+  readonly lastSeen?: (query: number) => number;
   /** [time, keys, headDim]. */
   readonly lengths?: readonly [number, number, number];
   /** The position of a query, its own number unless given. */
@@ -122,6 +124,8 @@ const attentionCases: Readonly<Record<string, AttentionCase>> = {
   causal: {},
   "with a window and a soft cap": { window: 20, softCap: 2 },
   "with a prefix": { prefix: 30 },
+  // Queries 8 to 23 are the tokens of an image.
+  "with an image in a window": { window: 9, lastSeen: (query) => query >= 8 && query < 24 ? 23 : query },
   "with heads wider than a tile": { lengths: [20, 70, 136] },
   // Of 150 keys the queries see some of one or two tiles of three, and each seventh none.
   "of which queries see a few, or none": {
@@ -135,7 +139,7 @@ const attentionCases: Readonly<Record<string, AttentionCase>> = {
 function attentionCase(
   programs: Programs,
   name: string,
-  { prefix = 0, lengths, place, ...attrs }: AttentionCase,
+  { prefix = 0, lengths, place = (query) => query, lastSeen = place, ...attrs }: AttentionCase,
 ): ProgramCase {
   const [batch, heads, keyHeads] = [2, 4, 2];
   const [time, keys, wide] = lengths ?? [41, 45, 72];
@@ -147,18 +151,21 @@ function attentionCase(
     queryPositions: ints(batch, time),
     keyPositions: ints(batch, keys),
     prefix: ints(batch),
+    lastSeen: ints(batch, time),
   };
   const graph = trace("attention", types, (x) => {
     const y = attention(x, { scale: 0.2, softCap: null, window: null, ...attrs });
     const [dq, dk, dv] = gradients(y.square().sum(), [x.query, x.key, x.value]);
     return { y, dq: dq!, dk: dk!, dv: dv! };
   });
-  const queryPlaces = Int32Array.from({ length: batch * time }, (_, i) => place?.(i % time) ?? i % time);
+  const ofQueries = (at: (query: number) => number) =>
+    hostTensor("int32", [batch, time], Int32Array.from({ length: batch * time }, (_, i) => at(i % time)));
   // The last keys of a text are hidden.
   const keyPlaces = Int32Array.from({ length: batch * keys }, (_, i) => i % keys < keys - 3 ? i % keys : -1);
-  const inputs = inputsOf(graph).with(3, hostTensor("int32", [batch, time], queryPlaces))
+  const inputs = inputsOf(graph).with(3, ofQueries(place))
     .with(4, hostTensor("int32", [batch, keys], keyPlaces))
-    .with(5, hostTensor("int32", [batch], Int32Array.of(prefix, 0)));
+    .with(5, hostTensor("int32", [batch], Int32Array.of(prefix, 0)))
+    .with(6, ofQueries(lastSeen));
   const how = programs === "gpu" ? "over several tiles" : "by threads";
   return { name: `attention ${how} ${name}, forward and backward`, programs, graph, inputs };
 }

@@ -2,11 +2,10 @@
  * Scaled dot-product attention with grouped key/value heads (arXiv 2305.13245), a soft cap on the scores (Gemma 2,
  * arXiv 2408.00118) and masks that follow from positions.
  *
- * Masks are not tensors here. Each query and key has a position, and query i sees key j when 0 ≤ keyPosition[j] and
- *   either  keyPosition[j] ≤ queryPosition[i]  and  queryPosition[i] - keyPosition[j] < window,
- *   or      keyPosition[j] < prefix  and  queryPosition[i] < prefix: within a prefix all see all, whatever the window.
- * That covers padding (a key position of -1), causal and prefix masks, sliding windows and caches that are partly filled,
- * and lets a backend with a fused kernel never build the [batch, heads, time, keys] mask.
+ * Masks are not tensors here. Each key has a position and each query an interval of positions, and query i sees key j when
+ *   0 ≤ keyPosition[j]  and  first[i] ≤ keyPosition[j] ≤ last[i].
+ * That covers padding (a key position of -1), causal and prefix masks, sliding windows, images whose tokens see each other, and
+ * caches that are partly filled, and lets a backend with a fused kernel never build the [batch, heads, time, keys] mask.
  */
 import { formatType, sameShape, sameType, type TensorType } from "../values/dtype.ts";
 import { apply, type Tensor } from "../graph/tensor.ts";
@@ -21,6 +20,10 @@ export interface AttentionAttrs {
   readonly scale: number;
   /** The scores become softCap · tanh(score / softCap) before masking; `null` for none. */
   readonly softCap: number | null;
+}
+
+/** How scores are made, and how far queries see. */
+export interface AttentionOptions extends AttentionAttrs {
   /** How many positions back a query sees, itself included; `null` for all. */
   readonly window: number | null;
 }
@@ -33,9 +36,9 @@ export interface Attention {
       query: TensorType,
       key: TensorType,
       value: TensorType,
-      queryPositions: TensorType,
+      first: TensorType,
+      last: TensorType,
       keyPositions: TensorType,
-      prefix: TensorType,
     ];
     attrs: AttentionAttrs;
     results: [out: TensorType];
@@ -46,9 +49,9 @@ export interface Attention {
       query: TensorType,
       key: TensorType,
       value: TensorType,
-      queryPositions: TensorType,
+      first: TensorType,
+      last: TensorType,
       keyPositions: TensorType,
-      prefix: TensorType,
       out: TensorType,
       ct: TensorType,
     ];
@@ -69,8 +72,10 @@ export interface AttentionInputs {
   readonly queryPositions: Tensor;
   /** The position of each key, int32 [batch, keys]; -1 hides it. */
   readonly keyPositions: Tensor;
-  /** The end of the prefix, within which every query sees every key, int32 [batch]; none when left out. */
+  /** The end of the prefix, within which every query sees every key, whatever the window, int32 [batch]; none when left out. */
   readonly prefix?: Tensor;
+  /** The last position that each query behind the prefix sees, int32 [batch, time]; its own unless given. */
+  readonly lastSeen?: Tensor;
 }
 
 /**
@@ -78,13 +83,27 @@ export interface AttentionInputs {
  *
  * @throws {TypeError} when the shapes or dtypes do not fit each other.
  */
-export function attention(inputs: AttentionInputs, attrs: AttentionAttrs): Tensor {
-  const { query, key, value, queryPositions, keyPositions } = inputs;
-  const prefix = inputs.prefix ?? apply("full", [], { shape: [query.shape[0]!], dtype: "int32", value: 0 });
-  return apply("attention", [query, key, value, queryPositions, keyPositions, prefix], attrs);
+export function attention(inputs: AttentionInputs, { window, ...attrs }: AttentionOptions): Tensor {
+  const { query, key, value, keyPositions } = inputs;
+  const { first, last } = spans(inputs, window);
+  return apply("attention", [query, key, value, first, last, keyPositions], attrs);
 }
 
-function check(op: string, [query, key, value, queryPositions, keyPositions, prefix]: readonly TensorType[]): void {
+/** The first and the last position that each query sees, int32 [batch, time]. */
+function spans({ queryPositions, prefix, lastSeen }: AttentionInputs, window: number | null) {
+  const full = (value: number, shape: readonly number[] = []) => apply("full", [], { shape, dtype: "int32", value });
+  const first = window === null ? full(0, queryPositions.shape) : queryPositions.sub(window - 1);
+  const last = lastSeen ?? queryPositions;
+  if (prefix === undefined) return { first, last };
+  const end = prefix.reshape([-1, 1]);
+  const isInside = queryPositions.less(end);
+  return {
+    first: window === null ? first : apply("where", [isInside, full(0), first], {}),
+    last: apply("where", [isInside, end.sub(1), last], {}),
+  };
+}
+
+function check(op: string, [query, key, value, first, last, keyPositions]: readonly TensorType[]): void {
   requireFloat(op, query!);
   const [batch, time, heads, headDim] = query!.shape;
   const [keyBatch, keys, keyHeads, keyDim] = key!.shape;
@@ -99,9 +118,9 @@ function check(op: string, [query, key, value, queryPositions, keyPositions, pre
   }
   for (
     const [what, type, shape] of [
-      ["the query positions", queryPositions!, [batch!, time!]],
+      ["the first positions", first!, [batch!, time!]],
+      ["the last positions", last!, [batch!, time!]],
       ["the key positions", keyPositions!, [batch!, keys!]],
-      ["the prefix", prefix!, [batch!]],
     ] as const
   ) {
     requireDType(op, what, type, "int32");
@@ -116,18 +135,11 @@ function grouped(x: Tensor, keyHeads: number): Tensor {
 }
 
 /** Which keys each query sees, bool [batch, 1, 1, time, keys]. */
-function visible(queryPositions: Tensor, keyPositions: Tensor, prefix: Tensor, window: number | null): Tensor {
-  const [batch, time] = queryPositions.shape as [number, number];
-  const keys = keyPositions.shape[1]!;
-  const query = queryPositions.reshape([batch, 1, 1, time, 1]);
-  const key = keyPositions.reshape([batch, 1, 1, 1, keys]);
-  const end = prefix.reshape([batch, 1, 1, 1, 1]);
-  // Without a window a query behind the prefix sees the whole of it anyway, so it need not be asked where it stands.
-  const causal = key.lessEqual(query);
-  const reached = window === null
-    ? causal.or(key.less(end))
-    : causal.and(query.sub(key).less(window)).or(key.less(end).and(query.less(end)));
-  return reached.and(key.greaterEqual(0));
+function visible(first: Tensor, last: Tensor, keyPositions: Tensor): Tensor {
+  const [batch, time] = first.shape as [number, number];
+  const ofQuery = (x: Tensor) => x.reshape([batch, 1, 1, time, 1]);
+  const key = keyPositions.reshape([batch, 1, 1, 1, keyPositions.shape[1]!]);
+  return key.lessEqual(ofQuery(last)).and(key.greaterEqual(ofQuery(first.maximum(0))));
 }
 
 /** A score so low that its exponential is zero beside any other, but whose arithmetic never makes NaN. */
@@ -148,7 +160,7 @@ function probabilities(capped: Tensor, mask: Tensor): Tensor {
   return softmax(capped.minimum(apply("where", [mask, constant(-hidden), constant(hidden)], {})));
 }
 
-const factors = "b t (m g) h, b s m h, b s m h, b t, b s, b";
+const factors = "b t (m g) h, b s m h, b s m h, b t, b t, b s";
 
 /** The attention composites. */
 export const attentions: CompositeTable<Attention> = {
@@ -162,9 +174,9 @@ export const attentions: CompositeTable<Attention> = {
       const [dq, dk, dv] = apply("attentionGrad", [...operands, out, ct], attrs);
       return [dq, dk, dv, null, null, null];
     },
-    decompose: ([query, key, value, queryPositions, keyPositions, prefix], attrs) => {
+    decompose: ([query, key, value, first, last, keyPositions], attrs) => {
       const { capped } = scores(query, key, attrs);
-      const p = probabilities(capped, visible(queryPositions, keyPositions, prefix, attrs.window)).cast(value.dtype);
+      const p = probabilities(capped, visible(first, last, keyPositions)).cast(value.dtype);
       return [einsum("bmgts,bsmh->btmgh", p, value).reshape(query.shape)];
     },
   },
@@ -189,10 +201,10 @@ export const attentions: CompositeTable<Attention> = {
       return `${operands}, b t (m g) !h, b t (m g) !h -> b t (m g) !h, b !s m !h, b !s m !h`;
     },
     vjp: "decompose",
-    decompose: ([query, key, value, queryPositions, keyPositions, prefix, out, ct], attrs) => {
+    decompose: ([query, key, value, first, last, keyPositions, out, ct], attrs) => {
       const keyHeads = key.shape[2]!;
       const { capped, tanh } = scores(query, key, attrs);
-      const mask = visible(queryPositions, keyPositions, prefix, attrs.window);
+      const mask = visible(first, last, keyPositions);
       const p = probabilities(capped, mask);
       const dout = grouped(ct, keyHeads);
       const dv = einsum("bmgts,btmgh->bsmh", p.cast(value.dtype), dout);

@@ -99,7 +99,7 @@ for (const [op, operands, attrs, results] of known) {
 function attended(
   queryPositions: number[],
   keyPositions: number[],
-  options: { prefix?: number; window?: number },
+  options: { prefix?: number; window?: number; lastSeen?: number[] },
 ): number[][] {
   const [time, keys] = [queryPositions.length, keyPositions.length];
   const graph = trace("mask", {
@@ -108,6 +108,7 @@ function attended(
     queryPositions: { shape: [1, time], dtype: "int32" },
     keyPositions: { shape: [1, keys], dtype: "int32" },
     prefix: { shape: [1], dtype: "int32" },
+    lastSeen: { shape: [1, time], dtype: "int32" },
   }, (o) => ({
     y: attention({ ...o, key: o.value.mul(0) }, { scale: 1, softCap: null, window: options.window ?? null }),
   }));
@@ -118,6 +119,7 @@ function attended(
     Float64Array.from(queryPositions),
     Float64Array.from(keyPositions),
     Float64Array.of(options.prefix ?? 0),
+    Float64Array.from(options.lastSeen ?? queryPositions),
   ]);
   return queryPositions.map((_, row) => [...y!.subarray(row * keys, (row + 1) * keys)]);
 }
@@ -137,6 +139,13 @@ Deno.test("evaluate() of attention sees the keys that its masks leave", () => {
     [third, third, third, 0],
     [third, third, third, 0],
     [third, third, third, 0],
+    [0, 0, half, half],
+  ]);
+  // The tokens of an image see all of it that follows, and before it only what the window leaves.
+  assert.deepEqual(attended([0, 1, 2, 3], [0, 1, 2, 3], { lastSeen: [0, 3, 3, 3], window: 2 }), [
+    [1, 0, 0, 0],
+    [1 / 4, 1 / 4, 1 / 4, 1 / 4],
+    [0, third, third, third],
     [0, 0, half, half],
   ]);
   // A query that sees nothing gives the mean of the values rather than NaN.

@@ -268,15 +268,15 @@ export const badCalls: { readonly [K in OpName]?: readonly BadCall<K>[] } = {
   ],
   attention: [
     [
-      "float32[1,2,3,4] float32[1,2,2,4] float32[1,2,2,4] int32[1,2] int32[1,2] int32[1]",
-      { scale: 1, softCap: null, window: null },
+      "float32[1,2,3,4] float32[1,2,2,4] float32[1,2,2,4] int32[1,2] int32[1,2] int32[1,2]",
+      { scale: 1, softCap: null },
       "TypeError",
       "Cannot attention with queries float32[1,2,3,4], keys float32[1,2,2,4] and values float32[1,2,2,4]: " +
       "expected [batch, time, heads, headDim] and twice [batch, keys, keyHeads, headDim], keyHeads dividing heads",
     ],
     [
-      "float32[1,2,4,4] float32[1,3,2,4] float32[1,3,2,4] int32[1,2] int32[1,2] int32[1]",
-      { scale: 1, softCap: null, window: null },
+      "float32[1,2,4,4] float32[1,3,2,4] float32[1,3,2,4] int32[1,2] int32[1,2] int32[1,2]",
+      { scale: 1, softCap: null },
       "TypeError",
       "Cannot attention: the key positions must have shape [1,3], found int32[1,2]",
     ],

@@ -116,7 +116,10 @@ interface AttentionCase {
   readonly keyHeads: number;
   readonly queryPositions: readonly (readonly number[])[];
   readonly keyPositions: readonly (readonly number[])[];
-  readonly prefix?: readonly number[];
+  /** For each query the last position that it sees, its own unless given. */
+  readonly lastSeen?: readonly (readonly number[])[];
+  /** How many positions back a query sees; all unless given. */
+  readonly window?: number;
   readonly attrs?: Partial<AttentionAttrs>;
   readonly dtype?: DType;
   readonly headDim?: number;
@@ -142,17 +145,24 @@ const attentionCases: Readonly<Record<string, AttentionCase>> = {
     queryPositions: [[-1, 0, 1, 2], [-1, -1, 0, 1]],
     keyPositions: [[-1, 0, 1, 2], [-1, -1, 0, 1]],
   },
-  "prefix": { heads: 2, keyHeads: 2, ...causal, prefix: [2, 3] },
-  "window": { heads: 2, keyHeads: 2, ...causal, attrs: { window: 2 } },
-  "prefix longer than the window": { heads: 2, keyHeads: 2, ...causal, prefix: [3, 4], attrs: { window: 2 } },
+  "prefix": { heads: 2, keyHeads: 2, ...causal, lastSeen: [[1, 1, 2, 3], [2, 2, 2, 3]] },
+  "window": { heads: 2, keyHeads: 2, ...causal, window: 2 },
+  "image longer than the window": {
+    heads: 2,
+    keyHeads: 2,
+    ...causal,
+    lastSeen: [[0, 3, 3, 3], [2, 2, 2, 3]],
+    window: 2,
+  },
   "soft cap": { heads: 2, keyHeads: 1, ...causal, attrs: { softCap: 1.5 } },
   "everything": {
     heads: 4,
     keyHeads: 2,
     queryPositions: counting,
     keyPositions: [[0, 1, 2, 3], [0, 1, 2, -1]],
-    prefix: [0, 2],
-    attrs: { softCap: 2, window: 3, scale: 0.3 },
+    lastSeen: [[0, 1, 2, 3], [1, 1, 2, 3]],
+    window: 3,
+    attrs: { softCap: 2, scale: 0.3 },
   },
   "one query against a cache that is partly filled": {
     heads: 2,
@@ -165,14 +175,14 @@ const attentionCases: Readonly<Record<string, AttentionCase>> = {
     keyHeads: 2,
     queryPositions: [[3, 4], [2, 3]],
     keyPositions: [[0, 1, 2, 3, 4], [0, 1, 2, 3, -1]],
-    attrs: { window: 3 },
+    window: 3,
   },
   "one head of one dimension": { heads: 1, keyHeads: 1, headDim: 1, ...causal },
   "bfloat16": { heads: 2, keyHeads: 1, ...causal, dtype: "bfloat16" },
 };
 
 function attentionOperands(
-  { heads, keyHeads, queryPositions, keyPositions, prefix, dtype = "float32", headDim = 2 }: AttentionCase,
+  { heads, keyHeads, queryPositions, keyPositions, lastSeen, window, dtype = "float32", headDim = 2 }: AttentionCase,
 ) {
   const [batch, time, keys] = [queryPositions.length, queryPositions[0]!.length, keyPositions[0]!.length];
   const query = signed([batch, time, heads, headDim], dtype);
@@ -181,23 +191,23 @@ function attentionOperands(
     query,
     key,
     key,
-    given([batch, time], "int32", queryPositions.flat()),
+    given([batch, time], "int32", queryPositions.flat().map((at) => window === undefined ? 0 : at - window + 1)),
+    given([batch, time], "int32", (lastSeen ?? queryPositions).flat()),
     given([batch, keys], "int32", keyPositions.flat()),
-    given([batch], "int32", prefix ?? queryPositions.map(() => 0)),
   ];
   return operands;
 }
 
 function attentionSample(name: string): Sample<"attention"> {
   const found = attentionCases[name]!;
-  return sample(name, attentionOperands(found), { scale: 0.5, softCap: null, window: null, ...found.attrs });
+  return sample(name, attentionOperands(found), { scale: 0.5, softCap: null, ...found.attrs });
 }
 
 /** The gradient op takes any result and cotangent; its own gradient is never asked for. */
 function attentionGradSample(name: string): Sample<"attentionGrad"> {
   const found = attentionCases[name]!;
   const operands = attentionOperands(found);
-  const attrs = { scale: 0.5, softCap: null, window: null, ...found.attrs };
+  const attrs = { scale: 0.5, softCap: null, ...found.attrs };
   return constantSample(name, [...operands, operands[0], operands[0]], attrs);
 }
 

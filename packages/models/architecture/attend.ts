@@ -1,5 +1,5 @@
 /** Attention of a decoder block over its tokens, or over a cache after they are written to it. */
-import { apply, attention, type AttentionAttrs, inversePermutation, type Tensor } from "@tessera/core";
+import { apply, attention, type AttentionOptions, inversePermutation, type Tensor } from "@tessera/core";
 import { assign, type Variable } from "@tessera/nn";
 import type { DecoderInputs } from "./backbone.ts";
 
@@ -11,9 +11,9 @@ export function attend(
   inputs: DecoderInputs,
   layer: number,
   parts: { readonly query: Tensor; readonly key: Tensor; readonly value: Tensor },
-  attrs: AttentionAttrs,
+  options: AttentionOptions,
 ): Tensor {
-  const { cache, positions, keyPositions, prefix } = inputs;
+  const { cache, positions, keyPositions, prefix, lastSeen } = inputs;
   const stored = cache?.layers[layer];
   const remember = (variable: Variable, fresh: Tensor) => {
     const updated = writeAt(variable, fresh, cache!.starts);
@@ -21,8 +21,13 @@ export function attend(
   };
   const key = stored === undefined ? parts.key : remember(stored.key, parts.key);
   const value = stored === undefined ? parts.value : remember(stored.value, parts.value);
-  const masks = { queryPositions: positions, keyPositions, ...(prefix === undefined ? {} : { prefix }) };
-  return attention({ query: parts.query, key, value, ...masks }, attrs);
+  const masks = {
+    queryPositions: positions,
+    keyPositions,
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(lastSeen === undefined ? {} : { lastSeen }),
+  };
+  return attention({ query: parts.query, key, value, ...masks }, options);
 }
 
 /** Writes [batch, time, ..] into a variable [batch, length, ..] from each row's start on; gives the whole new value. */

@@ -41,6 +41,8 @@ export interface DecoderInputs {
   readonly keyPositions: Tensor;
   /** Tokens at positions below this see each other, those that follow included, int32 [batch]; none when left out. */
   readonly prefix?: Tensor;
+  /** The last position that each token sees, int32 [batch, time]; its own when left out. */
+  readonly lastSeen?: Tensor;
   /** The images that the first tokens of each row stand for, values from -1 to 1, [images, size, size, 3]; none when left out. */
   readonly images?: Tensor;
   /** The cache that the tokens' keys and values are written to; `null` when there is none. */

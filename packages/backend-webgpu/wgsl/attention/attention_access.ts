@@ -15,7 +15,7 @@ export interface AttentionOperands {
   readonly key: Value;
   /** Like the key. */
   readonly value: Value;
-  /** The positions of queries [batch, time] and of keys [batch, keys], and the prefixes [batch], one after the other, flat. */
+  /** The first and the last positions that queries see, [batch, time] each, and those of keys [batch, keys], one after the other, flat. */
   readonly positions: Value;
 }
 
@@ -57,12 +57,12 @@ export type Source = keyof typeof axes;
 export type Sources = Readonly<Partial<Record<Source | "stats", Value>>>;
 
 /**
- * Lengths that differ between batches, and the window, so that one compiled program serves them all. Loops that are as long as
- * `depth` take it from here, too, so that compilers do not write them out.
+ * Lengths that differ between batches, so that one compiled program serves them all. Loops that are as long as `depth` take it
+ * from here, too, so that compilers do not write them out.
  */
-export function uniformsOf(lengths: Lengths, { window }: AttentionAttrs, depth: number): Uniform[] {
+export function uniformsOf(lengths: Lengths, depth: number): Uniform[] {
   const { batch, time, keys, rows } = lengths;
-  const numbers = { depth, batches: batch, time, keys, rows, window: window ?? 2 ** 30 };
+  const numbers = { depth, batches: batch, time, keys, rows };
   return Object.entries(numbers).map(([name, value]) => ({ name, type: "int32", value }));
 }
 
@@ -84,7 +84,6 @@ export function accessCode(lengths: Lengths, sources: Sources, { softCap, scale 
   return `${packedCode}${mathCode}
 var<private> batch : i32;
 var<private> keyHead : i32;
-var<private> prefixEnd : i32;
 fn rowStart(row : i32) -> i32 {
   return ((batch * uniforms.time + row / ${group}) * ${heads} + keyHead * ${group} + row % ${group}) * ${headDim};
 }
@@ -92,25 +91,18 @@ fn keyStart(key : i32) -> i32 { return ((batch * uniforms.keys + key) * ${keyHea
 ${Object.entries(sources).flatMap(([name, value]) => name === "stats" ? [] : [read(name as Source, value)]).join("\n")}
 fn statsStart(row : i32) -> i32 { return ((batch * ${keyHeads} + keyHead) * uniforms.rows + row) * 4; }
 ${sources.stats === undefined ? "" : statsCode}
-fn rowPlace(row : i32) -> i32 { return positions[batch * uniforms.time + row / ${group}]; }
-// Hidden keys stand behind all queries and prefixes.
+fn rowFirst(row : i32) -> i32 { return positions[batch * uniforms.time + row / ${group}]; }
+fn rowLast(row : i32) -> i32 { return positions[(uniforms.batches + batch) * uniforms.time + row / ${group}]; }
+// Hidden keys stand behind all that is seen.
 fn keyPlace(key : i32) -> i32 {
-  let place = positions[uniforms.batches * uniforms.time + batch * uniforms.keys + key];
+  let place = positions[2 * uniforms.batches * uniforms.time + batch * uniforms.keys + key];
   return select(place, ${2 ** 30}, place < 0);
 }
 fn enter(text : i32, head : i32) {
   batch = text;
   keyHead = head;
-  prefixEnd = positions[uniforms.batches * (uniforms.time + uniforms.keys) + batch];
 }
-fn isVisible(q : vec4<i32>, k : vec4<i32>) -> vec4<bool> {
-  let end = vec4<i32>(prefixEnd);
-  return ((k <= q) & (q - k < vec4<i32>(uniforms.window))) | ((k < end) & (q < end));
-}
-// Whether some query and key may see each other that stand between two places each.
-fn mayMeet(q0 : i32, q1 : i32, k0 : i32, k1 : i32) -> bool {
-  return (k0 <= q1 && q0 - k1 < uniforms.window) || (k0 < prefixEnd && q0 < prefixEnd);
-}
+fn isVisible(first : vec4<i32>, last : vec4<i32>, k : vec4<i32>) -> vec4<bool> { return (first <= k) & (k <= last); }
 fn tanhOf(x : vec4<f32>) -> vec4<f32> { return ${tanh}; }
 fn scoreOf(product : vec4<f32>) -> vec4<f32> {
   return ${

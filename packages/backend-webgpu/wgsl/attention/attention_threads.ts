@@ -53,7 +53,7 @@ function threadProgram({ name, operands, attrs, inputs, shape, of, code }: Threa
   const blocks = Math.ceil(count / rows);
   const length = of === "queries" ? "uniforms.time" : "uniforms.keys";
   const vectors = headDim / 4;
-  const numbers = { batches: batch, time, keys, blocks, window: attrs.window ?? 2 ** 30 };
+  const numbers = { batches: batch, time, keys, blocks };
   const { softCap, scale } = attrs;
   return {
     name: `${name} by threads`,
@@ -64,9 +64,7 @@ function threadProgram({ name, operands, attrs, inputs, shape, of, code }: Threa
     groupSize: [32, 1, 1],
     uniforms: Object.entries(numbers).map(([key, value]) => ({ name: key, type: "int32", value })),
     code: `${mathCode}
-fn isVisible(q : i32, k : i32, end : i32) -> bool {
-  return k >= 0 && ((k <= q && q - k < uniforms.window) || (k < end && q < end));
-}
+fn isVisible(first : i32, last : i32, k : i32) -> bool { return k >= 0 && first <= k && k <= last; }
 // tanh(score / softCap), where there is a cap.
 fn bounded(product : f32) -> f32 {
   return ${softCap === null ? "0.0" : `safeTanh(product * ${literal(scale / softCap)})`};
@@ -81,13 +79,15 @@ fn main(index : i32) {
   let head = (index / uniforms.blocks) % ${own};
   let batch = index / uniforms.blocks / ${own};
   if (batch >= uniforms.batches) { return; }
-  let end = positions[uniforms.batches * (uniforms.time + uniforms.keys) + batch];
-  let keyPositions = uniforms.batches * uniforms.time + batch * uniforms.keys;
+  let firsts = batch * uniforms.time;
+  let lasts = (uniforms.batches + batch) * uniforms.time;
+  let keyPositions = 2 * uniforms.batches * uniforms.time + batch * uniforms.keys;
   ${
       each(rows, (r) =>
         `let row${r} = min(block * ${rows} + ${r}, ${length} - 1);
     let at${r} = ((batch * ${length} + row${r}) * ${own} + head) * ${vectors};
-    let position${r} = positions[${of === "queries" ? "batch * uniforms.time" : "keyPositions"} + row${r}];`)
+    let first${r} = positions[${of === "queries" ? "firsts" : "keyPositions"} + row${r}];
+    let last${r} = positions[${of === "queries" ? "lasts" : "keyPositions"} + row${r}];`)
     }
   ${code(rows, vectors)}
 }`,
@@ -134,7 +134,7 @@ const eachKey = (keyHeads: number, group: number, vectors: number, body: string)
 /** WGSL for the masked scores of a thread's queries and one key. */
 const scores = (rows: number) =>
   each(rows, (r) =>
-    `let visible${r} = isVisible(position${r}, place, end);
+    `let visible${r} = isVisible(first${r}, last${r}, place);
     let bound${r} = bounded(product${r});
     let score${r} = masked(product${r}, bound${r}, visible${r});`);
 
@@ -282,7 +282,8 @@ export function keyGradsByThreads(operands: AttentionGradOperands, stats: Value,
   for (var member = 0; member < ${group}; member++) {
   for (var time = 0; time < uniforms.time; time++) {
     let queryRow = (batch * uniforms.time + time) * ${heads} + head * ${group} + member;
-    let place = positions[batch * uniforms.time + time];
+    let first = positions[firsts + time];
+    let last = positions[lasts + time];
     let row = stats[queryRow];
     ${loadOne(vectors, "q", "query", `queryRow * ${vectors}`)}
     ${products(rows, vectors, "product", "k", "q")}
@@ -291,7 +292,7 @@ export function keyGradsByThreads(operands: AttentionGradOperands, stats: Value,
     ${
         each(rows, (r) =>
           `let bound${r} = bounded(product${r});
-    let weight${r} = exp(masked(product${r}, bound${r}, isVisible(place, position${r}, end)) - row.x) * row.y;
+    let weight${r} = exp(masked(product${r}, bound${r}, isVisible(first, last, first${r})) - row.x) * row.y;
     let slope${r} = weight${r} * (dweight${r} - row.z) * row.w * slopeOf(bound${r});
     ${
             range(vectors).map((v) => `dkey${r}_${v} += q${v} * slope${r}; dvalue${r}_${v} += c${v} * weight${r};`)

@@ -54,6 +54,9 @@ export interface Tiling {
 
 const range = (count: number) => [...Array(count).keys()];
 
+/** The functions that give the ends of the interval of a row, and of a key. */
+const ends = { row: ["rowFirst", "rowLast"], key: ["keyPlace", "keyPlace"] } as const;
+
 /** What programs are written from whose lines are rows, or keys. */
 export function tilingOf(
   lines: "row" | "key",
@@ -64,6 +67,9 @@ export function tilingOf(
   const lengths = lengthsOf(operands);
   const { batch, keyHeads, keys, rows, headDim } = lengths;
   const columns = lines === "row" ? "key" : "row";
+  // A query sees an interval of positions, and a key stands at one: they may see each other where these overlap.
+  const [start, end] = ends[lines];
+  const [otherStart, otherEnd] = ends[columns];
   const lineCount = lines === "row" ? rows : keys;
   const { tileLines, own } = tileOf(lineCount, headDim);
   const vectors = tileLines / 4;
@@ -132,8 +138,8 @@ export function tilingOf(
     }`,
     each: (code) => each((j) => `{ let column = column0 + firstColumn + ${j}; ${code(j)} }`),
     visible: lines === "row"
-      ? "isVisible(places, vec4<i32>(keyPlace(min(column, uniforms.keys - 1))))"
-      : "isVisible(vec4<i32>(rowPlace(min(column, uniforms.rows - 1))), places)",
+      ? "isVisible(firsts, lasts, vec4<i32>(keyPlace(min(column, uniforms.keys - 1))))"
+      : "isVisible(vec4<i32>(rowFirst(min(column, uniforms.rows - 1))), vec4<i32>(rowLast(min(column, uniforms.rows - 1))), firsts)",
     sums: sums.flat().map((sum) => `var ${sum} = vec4<f32>(0.0);`).join(" "),
     scaleSums: (by) => sums.flat().map((sum) => `${sum} *= ${by};`).join(" "),
     addUp: (name, source) =>
@@ -171,17 +177,14 @@ export function tilingOf(
   if (thread == 0) { atomicStore(&first, tiles); atomicStore(&last, 0); }
   workgroupBarrier();
   {
-    var least = ${lines}Place(line0);
-    var most = least;
+    var least = ${start}(line0);
+    var most = ${end}(line0);
     for (var i = 1; i < min(tileLines, uniforms.${lines}s - line0); i++) {
-      least = min(least, ${lines}Place(line0 + i));
-      most = max(most, ${lines}Place(line0 + i));
+      least = min(least, ${start}(line0 + i));
+      most = max(most, ${end}(line0 + i));
     }
     for (var column = thread; column < uniforms.${columns}s; column += threads) {
-      let place = ${columns}Place(column);
-      if (${lines === "row" ? "mayMeet(least, most, place, place)" : "mayMeet(place, place, least, most)"}${
-        also === undefined ? "" : ` || ${also}`
-      }) {
+      if (${otherStart}(column) <= most && least <= ${otherEnd}(column)${also === undefined ? "" : ` || ${also}`}) {
         atomicMin(&first, column / tileColumns);
         atomicMax(&last, column / tileColumns + 1);
       }
@@ -211,7 +214,7 @@ export function tilingOf(
       output: { dtype: "float32", shape },
       groups: [Math.ceil(lineCount / tileLines), keyHeads, batch],
       groupSize: [threads, 1, 1],
-      uniforms: uniformsOf(lengths, attrs, depth),
+      uniforms: uniformsOf(lengths, depth),
       code: `${accessCode(lengths, sources, attrs)}
 ${functions}
 ${Object.entries(constants).map(([name, value]) => `const ${name} = ${value};`).join("\n")}
@@ -239,8 +242,13 @@ fn main() {
   thread = i32(localIndex);
   vector = thread / (tileColumns / own);
   firstColumn = thread % (tileColumns / own) * own;
-  var places : vec4<i32>;
-  for (var r = 0; r < 4; r++) { places[r] = ${lines}Place(min(line0 + vector * 4 + r, uniforms.${lines}s - 1)); }
+  var firsts : vec4<i32>;
+  var lasts : vec4<i32>;
+  for (var r = 0; r < 4; r++) {
+    let line = min(line0 + vector * 4 + r, uniforms.${lines}s - 1);
+    firsts[r] = ${start}(line);
+    lasts[r] = ${end}(line);
+  }
   ${code}
 }`,
     }),
