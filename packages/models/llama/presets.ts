@@ -1,6 +1,7 @@
 /** The published models of Llama 3, 3.1, 3.2 and 3.3, and the guards made of them. */
 import type { PresetSpec } from "../architecture/architecture.ts";
 import type { LlamaConfig } from "./llama.ts";
+import { smolLMPresets } from "./smollm_presets.ts";
 
 const shared = {
   vocabularySize: 128_256,
@@ -82,7 +83,7 @@ function llama(
   return { title, repository: `meta-llama/${name}`, parameters, config, text: { eosTokenIds: ends[end] } };
 }
 
-/** The presets of Llama 3, under KerasHub's names. */
+/** The presets of Llama 3, under KerasHub's names, and of SmolLM. */
 export const llamaPresets = {
   llama3_8b_en: llama("Llama 3 8B", "Meta-Llama-3-8B", "8b"),
   llama3_instruct_8b_en: llama("Llama 3 8B, instruction-tuned", "Meta-Llama-3-8B-Instruct", "8b", "chat3"),
@@ -95,4 +96,5 @@ export const llamaPresets = {
   "llama3.2_3b": llama("Llama 3.2 3B", "Llama-3.2-3B", "3.2 3b"),
   "llama3.2_instruct_3b": llama("Llama 3.2 3B, instruction-tuned", "Llama-3.2-3B-Instruct", "3.2 3b", "chat"),
   "llama3.3_instruct_70b": llama("Llama 3.3 70B, instruction-tuned", "Llama-3.3-70B-Instruct", "3.3 70b", "chat"),
+  ...smolLMPresets,
 } as const satisfies Readonly<Record<string, PresetSpec<LlamaConfig>>>;
