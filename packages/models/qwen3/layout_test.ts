@@ -22,7 +22,7 @@ function qwen(numLayers = 2, changes: { readonly tied?: boolean; readonly biased
   });
 }
 
-Deno.test("Qwen3Backbone.getLayoutMap() splits heads and copies the scales that all of them share", () => {
+Deno.test("Qwen3Backbone.getLayoutMap() splits heads and replicates the scales that all of them share", () => {
   assert.deepEqual(publishedLayouts(qwen(2, { biased: true }), /^transformer_layer_1|embedding/), {
     "token_embedding/embeddings": "PartitionSpec('model', 'batch')",
     "token_embedding/reverse_embeddings": "PartitionSpec('batch', 'model')",
