@@ -5,9 +5,12 @@
 Writes `test/goldens/qwen3/<name>/`; `checkpoints.py` says what the files hold and what the script checks.
 """
 
+import json
+from pathlib import Path
+
 import torch
 from checkpoints import Checkpoint, make_all, rope
-from common import token_ids
+from common import token_ids, write_json
 from rotary_decoders import assert_parts_matter, drawn_large, old, scaled
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -19,6 +22,12 @@ NO_WINDOW = dict(use_sliding_window=False, sliding_window=None, max_window_layer
 """As in the published configs."""
 YARN = scaled("yarn", factor=8.0, original_max_position_embeddings=24, beta_fast=3.0, beta_slow=0.25,
               mscale=1.4, mscale_all_dim=0.6, truncate=False)
+
+
+def leave_head_dim_out(folder: Path) -> None:
+    """Rewrites a config without `head_dim`, which then is 128 whatever the hidden size is."""
+    file = folder / "config.json"
+    write_json(file, {name: value for name, value in json.loads(file.read_text()).items() if name != "head_dim"})
 
 
 CHECKPOINTS = [
@@ -78,6 +87,13 @@ CHECKPOINTS = [
              rope_parameters=scaled("linear", factor=4.0)),
         dtype=torch.float16, lengths=(19, 32),
         must_matter={"rope_parameters:factor": scaled("linear", factor=2.0), "rope_parameters:none": rope(500.0)},
+    ),
+    Checkpoint(
+        "qwen3_no_head_dim_tied_bf16_old", 79, "qwen3",
+        dict(QWEN3, num_attention_heads=1, num_key_value_heads=1, head_dim=128, tie_word_embeddings=True),
+        dtype=torch.bfloat16, after_save=leave_head_dim_out,
+        old_spelling=old(rope(1000000.0), "bfloat16") | NO_WINDOW | {"tie_word_embeddings": True},
+        must_matter=dict(rope_parameters=rope(10000.0)),
     ),
 ]
 
