@@ -15,7 +15,8 @@ export async function assertFails(
   }
   assert(error instanceof Error, "It must fail, and did not");
   const { message } = error;
-  assert.equal(error.constructor.name, kind.name, message);
+  // Errors with a code are subclasses that keep the name of their class.
+  assert.equal(error.name, kind.name, message);
   for (const part of parts) {
     const has = typeof part === "string" ? message.includes(part) : part.test(message);
     assert(has, `${JSON.stringify(String(part))} is not in the message: ${message}`);
