@@ -23,6 +23,8 @@ export interface ModuleNames {
   readonly moduleOf: (layerPath: string) => string | null;
   /** The layers of a module, in the order of their rows where it is several; none when there is no such module. */
   readonly layersOf: (module: string) => readonly string[];
+  /** Whether the base model has modules beside those of the layers, which adapters must not be taken for; false unless given. */
+  readonly hasOthers?: boolean;
 }
 
 const modelFile = "adapter_model.safetensors";
@@ -137,7 +139,7 @@ function factorB(module: string, adapted: readonly Adapted[], layers: readonly E
 
 /**
  * What PEFT is to look for: it matches a module by the end of its name, so a last name stands for every module that bears it. Where
- * only some of them are adapted, those are named in full.
+ * only some of them are adapted, or the base model has others, those are named in full.
  */
 function targetModules(modules: readonly string[], model: Adaptable, names: ModuleNames): string[] {
   const lastName = (module: string) => module.slice(module.lastIndexOf(".") + 1);
@@ -145,7 +147,9 @@ function targetModules(modules: readonly string[], model: Adaptable, names: Modu
     !modules.includes(module)
   );
   const partial = new Set(spared.map(lastName));
-  return [...new Set(modules.map((module) => partial.has(lastName(module)) ? module : lastName(module)))].sort();
+  return [
+    ...new Set(modules.map((module) => names.hasOthers || partial.has(lastName(module)) ? module : lastName(module))),
+  ].sort();
 }
 
 /**

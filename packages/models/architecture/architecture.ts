@@ -36,6 +36,14 @@ export interface PresetSpec<Config> {
   readonly text?: Partial<TextConfig>;
 }
 
+/** What checkpoints hold that a model leaves out, such as towers for images where only text is read. */
+export interface LeftOut {
+  /** The names of its tensors. */
+  readonly tensors: RegExp;
+  /** What it is, to follow "its", such as `vision tower`. */
+  readonly what: string;
+}
+
 /** What an architecture is defined by. */
 export interface ArchitectureSpec<Table extends FieldTable, Presets> extends ConfigSpec<Table> {
   /** What the names of its backbone and its task begin with, such as `gemma`. */
@@ -56,12 +64,16 @@ export interface ArchitectureSpec<Table extends FieldTable, Presets> extends Con
   readonly names?: readonly NameRule[];
   /** Tensors that a checkpoint may hold and that say nothing new, beside copies and frequencies. */
   readonly redundant?: readonly RegExp[];
+  /** What a checkpoint of a config holds beyond the model, which is loaded without it; nothing unless given. */
+  readonly leftOut?: (config: ConfigOf<Table>) => LeftOut | null;
   /** Fields of files that `read` reads, so that a misspelling of them is noticed. */
   readonly reads?: readonly string[];
   /** Names of nested fields in files that Transformers wants with a decimal point, beside those of the fields. */
   readonly floats?: readonly string[];
   /** A file's fields under the names that the table has; as they stand unless given. */
   readonly prepare?: (raw: HfConfig["raw"]) => HfConfig["raw"];
+  /** The fields of a file as it has them, the inverse of `prepare`; as they stand unless given. */
+  readonly arrange?: (written: Record<string, unknown>) => Record<string, unknown>;
   /** What a file says of texts, where that is nested in it; its outermost fields unless given. */
   readonly readText?: (file: HfConfig) => TextConfig;
   /** Fields that follow from several of a file's; throws where they ask for what is not computed. */
@@ -94,6 +106,8 @@ export interface BuiltModel<B extends Backbone = Backbone> {
   readonly rows: readonly TensorRow[];
   /** Tensors that the checkpoint may hold and that no variable takes. */
   readonly redundant: readonly RegExp[];
+  /** What the checkpoint holds beyond the model, which is loaded without it; `null` for nothing. */
+  readonly leftOut: LeftOut | null;
   /** Tensors that the checkpoint may hold a second time under another name: that name, and the tensor's own. */
   readonly copies: Readonly<Record<string, string>>;
   /** Other names that files give the tensors. */
@@ -196,7 +210,8 @@ export function defineArchitecture<
 
   function writeConfig(config: Config, text: TextConfig, dtype: string): Record<string, unknown> {
     const written = spec.write(config, text, dtype);
-    return { ...textToHf(text, dtype), ...fieldsToHf(spec, config, written.model_type), ...written };
+    const fields = { ...textToHf(text, dtype), ...fieldsToHf(spec, config, written.model_type), ...written };
+    return spec.arrange?.(fields) ?? fields;
   }
 
   const floats = [...floatFields(spec.fields), ...spec.floats ?? []];
@@ -213,7 +228,8 @@ export function defineArchitecture<
     writeConfig,
     build(config, options = {}) {
       const backbone = new OwnBackbone(config, options);
-      const { rows, copies } = backbone.declared;
+      const { rows, copies, ignored } = backbone.declared;
+      const leftOut = spec.leftOut?.(config) ?? null;
       const said = { ...spec.text(config), ...options.text };
       const text = { ...said, contextLength: spec.context?.(config, said.contextLength) ?? said.contextLength };
       return {
@@ -221,7 +237,8 @@ export function defineArchitecture<
         text,
         rows,
         copies,
-        redundant: [frequencies, ...redundant],
+        redundant: [frequencies, ...redundant, ...ignored, ...(leftOut === null ? [] : [leftOut.tensors])],
+        leftOut,
         names,
         endOfTurn,
         floatFields: new Set(floats),

@@ -47,8 +47,8 @@ export interface DecoderInputs {
   readonly images?: Tensor;
   /** The cache that the tokens' keys and values are written to; `null` when there is none. */
   readonly cache: {
-    /** One entry per layer. */
-    readonly layers: readonly CacheLayer[];
+    /** One entry per layer; `null` for those that look at an earlier layer's. */
+    readonly layers: readonly (CacheLayer | null)[];
     /** Where in the cache each row's tokens go, int32 [batch]. */
     readonly starts: Tensor;
     /** Whether it is empty, so that the keys are the tokens themselves; false unless given. */
@@ -78,8 +78,8 @@ export interface KeyValueProjections {
 export interface Decoder {
   /** The token embedding, [vocabulary, hidden]. */
   readonly embeddings: Variable;
-  /** What makes the keys and values of each decoder block. */
-  readonly blocks: readonly KeyValueProjections[];
+  /** What makes the keys and values of each decoder block; `null` for blocks that use those of an earlier one. */
+  readonly blocks: readonly (KeyValueProjections | null)[];
   /** The images that stand before each text, which is then read with a prefix mask; none when left out. */
   readonly images?: ImageInputs;
   /**

@@ -33,6 +33,8 @@ export interface Declarations {
   readonly rows: TensorRow[];
   /** Tensors that a checkpoint may hold a second time: the copy's name, and the tensor's own. */
   readonly copies: Record<string, string>;
+  /** Tensors that a checkpoint may hold and that nothing reads. */
+  readonly ignored: RegExp[];
   /** The layouts of variables by regular expressions for their paths. */
   readonly layouts: Map<string, LayoutRule>;
   /** The paths of the decoder blocks, in order. */
@@ -202,6 +204,11 @@ export class ModelScope {
     this.declared.copies[tensor] = this.declared.rows.find((row) => row.variable === variable.path)!.tensor;
   }
 
+  /** Says that a checkpoint may hold a module of this scope that nothing reads, as that of an older version of the architecture. */
+  ignore(module: string): void {
+    this.declared.ignored.push(new RegExp(`^${`${this.#place.module}${module}.`.replaceAll(".", "\\.")}`));
+  }
+
   #row(
     tensor: string,
     variable: Variable,
@@ -268,5 +275,5 @@ function joined(path: string, name: string): string {
 }
 
 function noDeclarations(): Declarations {
-  return { rows: [], copies: {}, layouts: new Map(), blocks: [], quantizable: new Set() };
+  return { rows: [], copies: {}, ignored: [], layouts: new Map(), blocks: [], quantizable: new Set() };
 }

@@ -19,23 +19,27 @@ export function allocateCache(
   length: number,
   backend: Backend,
   options: { readonly dtype?: FloatDType; readonly device?: Device } = {},
-): CacheLayer[] {
+): (CacheLayer | null)[] {
   const layers = cacheVariables(backbone, batch, length, options);
-  for (const variable of layers.flatMap(({ key, value }) => [key, value])) {
+  for (const variable of variablesOfCache(layers)) {
     putZeros(variable, backend, options.device ?? whereOf(variable));
   }
   return layers;
 }
 
-/** The variables of a cache, without values; paths begin with the scope, `cache` unless given. */
+/**
+ * The variables of a cache, without values, an entry per layer; `null` for layers that look at an earlier one's. Paths begin with
+ * the scope, `cache` unless given.
+ */
 export function cacheVariables(
   backbone: Pick<Backbone, "decoder" | "blockPaths" | "compute">,
   batch: number,
   length: number,
   options: { readonly dtype?: FloatDType; readonly scope?: string } = {},
-): CacheLayer[] {
+): (CacheLayer | null)[] {
   const { dtype = backbone.compute, scope = "cache" } = options;
   return backbone.decoder.blocks.map((block, i) => {
+    if (block === null) return null;
     const make = (name: "key" | "value") =>
       new Variable(`${scope}/${backbone.blockPaths[i]}/${name}`, {
         shape: [batch, length, ...outputShape(block[name])],
@@ -47,6 +51,11 @@ export function cacheVariables(
       });
     return { key: make("key"), value: make("value") };
   });
+}
+
+/** The variables of a cache in the order of its layers. */
+export function variablesOfCache(layers: readonly (CacheLayer | null)[]): Variable[] {
+  return layers.flatMap((layer) => layer === null ? [] : [layer.key, layer.value]);
 }
 
 /** What a projection makes of one token: [keyHeads, headDim]. */
@@ -67,11 +76,8 @@ function followsProjection({ equation, kernel }: EinsumDense): Follows {
 }
 
 /** Frees a cache. */
-export function disposeCache(layers: readonly CacheLayer[]): void {
-  for (const { key, value } of layers) {
-    key.value?.dispose();
-    value.value?.dispose();
-  }
+export function disposeCache(layers: readonly (CacheLayer | null)[]): void {
+  for (const { value } of variablesOfCache(layers)) value?.dispose();
 }
 
 /** Positions 0, 1, … where `shown` holds and -1 elsewhere, int32 of the shape of `shown`: key positions from a padding mask. */

@@ -4,7 +4,7 @@ import { assign, traceProgram, Variable, zeros } from "@tessera/nn";
 import type { Buffer } from "@tessera/runtime";
 import type { Backbone, CacheLayer } from "../architecture/backbone.ts";
 import { writeAt } from "../architecture/attend.ts";
-import { cacheVariables, shownPositions } from "./cache.ts";
+import { cacheVariables, shownPositions, variablesOfCache } from "./cache.ts";
 import type { Open } from "./program_store.ts";
 
 /** What comes after the tokens read last; the caller disposes of it. */
@@ -39,8 +39,8 @@ export function shapeKey({ batch, length, comparesHidden }: CacheShape): string 
 
 /** The variables of a cache. */
 export interface CacheSlots {
-  /** Keys and values, one entry per layer. */
-  readonly layers: readonly CacheLayer[];
+  /** Keys and values, one entry per layer; `null` for layers that look at an earlier one's. */
+  readonly layers: readonly (CacheLayer | null)[];
   /** The hidden state of each token, made one long, float32 [batch, length, hidden]; `null` when it is not kept. */
   readonly hidden: Variable | null;
   /** All of them. */
@@ -51,16 +51,16 @@ export interface CacheSlots {
 export function cacheSlots(backbone: Backbone, cache: CacheShape, scope: string = "cache"): CacheSlots {
   const { batch, length, comparesHidden } = cache;
   const layers = cacheVariables(backbone, batch, length, { scope });
+  const variables = variablesOfCache(layers);
   const hidden = comparesHidden
     ? new Variable(`${scope}/hidden`, {
       shape: [batch, length, backbone.hiddenDim],
       initializer: zeros(),
       trainable: false,
       // On a mesh, only rows are split, as those of the keys are.
-      follows: { variable: layers[0]!.key, axes: ["batch", null, null] },
+      follows: { variable: variables[0]!, axes: ["batch", null, null] },
     })
     : null;
-  const variables = layers.flatMap(({ key, value }) => [key, value]);
   return { layers, hidden, variables: hidden === null ? variables : [...variables, hidden] };
 }
 

@@ -19,7 +19,7 @@ import { memoryOn } from "@tessera/backends";
 import { cutSteps, type MemoryOfRun, memoryOfSteps, type Steps } from "@tessera/runtime";
 import { accumulatorsOf, type Optimizer, traceTrainStep } from "@tessera/train";
 import type { Backbone } from "../architecture/backbone.ts";
-import { cacheVariables } from "../generation/cache.ts";
+import { cacheVariables, variablesOfCache } from "../generation/cache.ts";
 import { trainable } from "../task/forward.ts";
 import type { Hardware } from "./hardware.ts";
 import { type Part, type StepTime, stepTime } from "./step_time.ts";
@@ -158,7 +158,7 @@ export function planTraced({ training, step }: TracedTraining, options: PlanOpti
       activations,
       gradients: bytes(trainedVariables),
       training: weights + slots + accumulators + activations,
-      cache: bytes(cacheVariables(backbone, rows, length).flatMap(({ key, value }) => [key, value])),
+      cache: bytes(variablesOfCache(cacheVariables(backbone, rows, length))),
       available: hardware.memory,
     },
     traffic,

@@ -440,8 +440,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   #moduleNames() {
-    const { rows, names } = this.#parts.model;
+    const { rows, names, leftOut } = this.#parts.model;
     return {
+      hasOthers: leftOut !== null,
       moduleOf: (path: string) => moduleOf(rows, path),
       layersOf: (module: string) => layersOf(rows, tableName(module, names)),
     };

@@ -39,6 +39,8 @@ export interface LoadOptions extends HubOptions {
   readonly seed?: number;
   /** Called after each tensor with the number loaded so far and the number in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
+  /** Called with what a user should know of the checkpoint, such as towers that are left out; `console.warn` unless given. */
+  readonly onWarning?: (message: string) => void;
 }
 
 /** How a model is opened and loaded. */

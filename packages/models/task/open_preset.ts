@@ -21,6 +21,7 @@ import { buildModel, type PresetName } from "../registry.ts";
 import { CausalLM } from "./causal_lm.ts";
 import type { CausalLMParts, FromPresetOptions, HubOptions, LoadOptions, OpenOptions } from "./causal_lm_options.ts";
 import { checkDistribution, checkWeights } from "./distribute.ts";
+import { warnOfLeftOut } from "./left_out.ts";
 import { tokenizerOf } from "./preset_files.ts";
 
 /** A preset's name, a handle such as `hf://google/gemma-2-9b`, or a folder, which a browser has of picked files. */
@@ -107,7 +108,8 @@ export class OpenedPreset {
         const checkpoint = await openCheckpoint(await this.#weightsFolder(options));
         try {
           const { redundant, copies, names } = model;
-          const { onProgress } = options;
+          const { onProgress, onWarning = console.warn } = options;
+          warnOfLeftOut(model, checkpoint, onWarning);
           await loadWeights(checkpoint, model.rows, own, backend, {
             redundant,
             copies,
