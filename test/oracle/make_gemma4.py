@@ -24,7 +24,7 @@ TEXT = dict(hidden_size=32, intermediate_size=24, num_hidden_layers=4, vocab_siz
             hidden_size_per_layer_input=0)
 SHARED = dict(TEXT, num_hidden_layers=6, num_kv_shared_layers=3, global_head_dim=16, num_key_value_heads=1,
               layer_types=["sliding_attention", "sliding_attention", "full_attention"] * 2,
-              hidden_size_per_layer_input=4, vocab_size_per_layer_input=96)
+              hidden_size_per_layer_input=8, vocab_size_per_layer_input=96)
 K_EQ_V = dict(TEXT, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True)
 UNIFIED = {name: value for name, value in TEXT.items() if name != "hidden_size_per_layer_input"}
 UNIFIED_K_EQ_V = {name: value for name, value in K_EQ_V.items() if name != "hidden_size_per_layer_input"}
@@ -104,7 +104,7 @@ CHECKPOINTS = [
         "gemma4_shared_wide", 3, "gemma4_text",
         dict(SHARED, use_double_wide_mlp=True, num_kv_shared_layers=2, num_hidden_layers=5, intermediate_size=16,
              layer_types=["sliding_attention", "full_attention"] + SHARED["layer_types"][:3]),
-        must_matter=dict(CAP, sliding_window=128, hidden_activation="gelu"),
+        dtype=torch.bfloat16, must_matter=dict(CAP, sliding_window=128, hidden_activation="gelu"),
     ),
     Checkpoint(
         "gemma4_shared_bf16_shards", 4, "gemma4_text", dict(SHARED, rope_parameters=PUBLISHED, vocab_size=98,
@@ -114,7 +114,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "gemma4_per_layer_f16_padded", 5, "gemma4_text",
-        dict(TEXT, hidden_size_per_layer_input=8, vocab_size_per_layer_input=120, global_head_dim=12, rms_norm_eps=1e-4,
+        dict(TEXT, hidden_size_per_layer_input=16, vocab_size_per_layer_input=120, global_head_dim=12, rms_norm_eps=1e-4,
              sliding_window=9, eos_token_id=[1, 70],
              rope_parameters=ropes(proportional(100.0, 0.5, factor=2.0), proportional(50.0, 1.0))),
         dtype=torch.float16, lengths=(32, 21),
@@ -144,11 +144,12 @@ CHECKPOINTS = [
         dtype=torch.bfloat16, must_matter=dict(CAP, sliding_window=128),
     ),
     Checkpoint(
-        "gemma4_with_towers_published", 9, "gemma4", dict(SHARED, use_double_wide_mlp=True, num_kv_shared_layers=3),
-        dtype=torch.bfloat16, after_save=with_unused_keys(as_published(global_head_dim=16), {3: 0, 4: 1, 5: 2}),
+        "gemma4_with_towers_published", 19, "gemma4", dict(SHARED, use_double_wide_mlp=True, num_hidden_layers=4,
+                                                         num_kv_shared_layers=2, layer_types=TEXT["layer_types"]),
+        dtype=torch.bfloat16, after_save=with_unused_keys(as_published(global_head_dim=16), {2: 0, 3: 1}),
     ),
     Checkpoint(
-        "gemma4_unified_with_towers_published", 10, "gemma4_unified",
+        "gemma4_unified_with_towers_published", 30, "gemma4_unified",
         dict(UNIFIED_K_EQ_V, use_bidirectional_attention="vision"), dtype=torch.bfloat16, lengths=(32, 27),
         after_save=as_published(global_head_dim=16, num_global_key_value_heads=1),
     ),
@@ -178,8 +179,10 @@ def random_model(checkpoint: Checkpoint) -> torch.nn.Module:
             if name.endswith("layer_scalar"):
                 tensor.copy_(0.8 + 0.15 * values)
             elif "norm" in name:
-                # Queries and keys are multiplied without a scale, so that their norms' weights make attention pointed.
-                tensor.copy_((0.3 if "k_norm" in name else 0.9) + 0.3 * values)
+                # Queries and keys are multiplied without a scale, so that their norms' weights make attention pointed; what
+                # blocks add stays below what they are added to, lest rounding grow from block to block.
+                mean = 0.3 if "k_norm" in name else 0.5 if "post_" in name else 0.9
+                tensor.copy_(mean + 0.25 * values)
             else:
                 # A gate of which all is far below zero would leave a norm nothing but rounding to enlarge.
                 tensor.copy_(values * (0.15 if "embed" in name else 0.1 if "input_gate" in name else 0.25))

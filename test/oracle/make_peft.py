@@ -66,11 +66,11 @@ ADAPTERS = {
         "base": "gemma3/gemma3_bf16_shards", "seed": 26, "r": 2, "alpha": 4, "clip_norm": 0.7, "targets": ALL_LINEAR,
     },
     "gemma4_per_layer": {
-        "base": "gemma4/gemma4_per_layer_f16_padded", "seed": 29, "r": 2, "alpha": 4, "clip_norm": 0.8,
+        "base": "gemma4/gemma4_per_layer_f16_padded", "seed": 46, "r": 2, "alpha": 4, "clip_norm": 0.8,
         "targets": sorted([*ALL_LINEAR, "per_layer_input_gate", "per_layer_model_projection", "per_layer_projection"]),
     },
     "gemma4_shared": {
-        "base": "gemma4/gemma4_shared_bf16_shards", "seed": 34, "r": 2, "alpha": 4, "clip_norm": 0.8,
+        "base": "gemma4/gemma4_shared_bf16_shards", "seed": 42, "r": 2, "alpha": 4, "clip_norm": 0.8,
         "targets": ALL_LINEAR,
     },
     "mistral_all_linear": {
