@@ -62,6 +62,8 @@ const licences: readonly (readonly [base: RegExp, licence: string])[] = [
   [/^meta-llama\/Llama-3\.2-/, "llama3.2"],
   [/^meta-llama\/Llama-3\.3-/, "llama3.3"],
   [/^meta-llama\/Meta-Llama-3-/, "llama3"],
+  // Those of 3B and 72B have licences of their own, which the hub has no words for.
+  [/^Qwen\/(Qwen3-|Qwen2\.5-((Coder|Math)-)?(0\.5|1\.5|7|14|32)B)/, "apache-2.0"],
 ];
 
 /** Writes the model card of what is pushed. */

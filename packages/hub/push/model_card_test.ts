@@ -56,6 +56,9 @@ Deno.test("writeModelCard() knows the licences that fine-tunes of well-known mod
     "meta-llama/Meta-Llama-3-8B": "llama3",
     "meta-llama/Llama-3.1-8B-Instruct": "llama3.1",
     "meta-llama/Llama-3.3-70B-Instruct": "llama3.3",
+    "Qwen/Qwen3-4B-Instruct-2507": "apache-2.0",
+    "Qwen/Qwen2.5-Coder-7B": "apache-2.0",
+    "Qwen/Qwen2.5-3B": undefined,
     "somebody/gemma-2-2b": undefined,
   };
   for (const [baseModel, licence] of Object.entries(licences)) {
