@@ -1,9 +1,9 @@
 /** How a job shows what it downloads. */
 import { type DownloadReporter, showDownloads } from "tessera";
-import type { Console } from "@tessera/cli";
+import type { CommandConsole } from "@tessera/cli";
 
 /** Shows downloads on the console, and what becomes of one that Ctrl-C ends. */
-export function downloadsOn(console: Console, signal: AbortSignal): DownloadReporter {
+export function downloadsOn(console: CommandConsole, signal: AbortSignal): DownloadReporter {
   const shown = showDownloads(console);
   return {
     ...shown,

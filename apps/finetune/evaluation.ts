@@ -1,7 +1,7 @@
 /** How good a model is on held-out examples: its loss, how many answers are right to the character, and how well boxes fit. */
 import { type CausalLM, detectionOverlaps, type Evaluation, type GenerateOptions, pictureTensor } from "tessera";
 import type { Config } from "./config.ts";
-import type { Console } from "@tessera/cli";
+import type { CommandConsole } from "@tessera/cli";
 import type { Prepared, Question } from "./data.ts";
 import type { Score } from "./record.ts";
 
@@ -20,7 +20,7 @@ export interface ScoreOptions {
   /** The job. */
   readonly config: Config;
   /** Where progress is shown. */
-  readonly console: Console;
+  readonly console: CommandConsole;
   /** Ends the work early, with the signal's reason as an error. */
   readonly signal: AbortSignal;
   /** The loss, where it is known already. */

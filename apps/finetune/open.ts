@@ -1,6 +1,6 @@
 /** Loading the model of a prepared job: on its backend, once it is known to have the capacity, and with a folder for results. */
 import { type Backend, type CausalLM, checkTrainingCapacity, openBackend, type Progress } from "tessera";
-import type { Console } from "@tessera/cli";
+import type { CommandConsole } from "@tessera/cli";
 import { downloadsOn } from "./downloads.ts";
 import { type Claim, claimOutput } from "./output_folder.ts";
 import type { PreparedJob } from "./prepare.ts";
@@ -22,7 +22,7 @@ export interface OpenJobOptions {
   /** The job as it is kept there, as JSON. */
   readonly job: string;
   /** Where it prints to. */
-  readonly console: Console;
+  readonly console: CommandConsole;
   /** Ends it between tensors. */
   readonly signal: AbortSignal;
   /** Called once the model is known to fit, before anything is written or loaded. */
@@ -76,7 +76,7 @@ async function checkCapacity(prepared: PreparedJob, backend: Backend): Promise<v
 async function loadModel(
   { config, opened, distribution }: PreparedJob,
   backend: Backend,
-  console: Console,
+  console: CommandConsole,
   signal: AbortSignal,
 ): Promise<CausalLM> {
   let bar: Progress | undefined;

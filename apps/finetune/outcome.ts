@@ -1,7 +1,7 @@
 /** What a person reads about the outcome of a run: scores, answers, and where the results are. */
 import { formatBytes, formatCount, formatDuration, formatNumber } from "tessera";
 import type { Config } from "./config.ts";
-import { type Console, formatFacts } from "@tessera/cli";
+import { type CommandConsole, formatFacts } from "@tessera/cli";
 import type { Question } from "./data.ts";
 import type { Scored } from "./evaluation.ts";
 import { outputNames } from "./output_folder.ts";
@@ -53,7 +53,7 @@ function describeScores(scores: readonly Score[]): (readonly [label: string, val
 }
 
 /** Prints scores under a title, the earlier before the later. */
-export function printScores(title: string, scored: readonly Scored[], console: Console): void {
+export function printScores(title: string, scored: readonly Scored[], console: CommandConsole): void {
   console.print(`\n${console.styles.bold(title)}`);
   console.print(formatFacts(describeScores(scored.map(({ score }) => score)), console.width, console.styles));
 }
@@ -63,7 +63,7 @@ export function printAnswers(
   questions: readonly Question[],
   scored: readonly (readonly [when: string, scored: Scored])[],
   { evaluation }: Config,
-  { print, width, styles }: Console,
+  { print, width, styles }: CommandConsole,
 ): void {
   for (const [i, { prompt, expected }] of questions.slice(0, evaluation.samples).entries()) {
     const answers = scored.map(([when, { answers }]) => [when, answers[i]!] as const);
@@ -81,7 +81,7 @@ const explained: Readonly<Record<SavedFiles["kind"], string>> = {
 export function printResults(
   { saved, seconds, peakMemoryBytes, training: { resumedAfter } }: RunRecord,
   output: string,
-  console: Console,
+  console: CommandConsole,
 ): void {
   console.print(`\n${console.styles.bold("Results")} in ${output}`);
   console.print(formatFacts(
@@ -99,6 +99,6 @@ export function printResults(
 }
 
 /** Prints the command that goes on with a run, where it is not over. */
-export function printResume(command: string | null, { print, styles }: Console): void {
+export function printResume(command: string | null, { print, styles }: CommandConsole): void {
   if (command !== null) print(`\nGo on with: ${styles.bold(command)}`);
 }

@@ -10,7 +10,7 @@ import {
   pushToHub,
   showPushes,
 } from "tessera";
-import { type Console, formatFacts } from "@tessera/cli";
+import { type CommandConsole, formatFacts } from "@tessera/cli";
 import { join } from "node:path";
 import { resumeCommand } from "./begun_run.ts";
 import { cardSections } from "./card.ts";
@@ -75,7 +75,7 @@ export async function pushResults(
   record: RunRecord,
   { push }: Config,
   output: string,
-  { console, signal }: { readonly console: Console; readonly signal: AbortSignal },
+  { console, signal }: { readonly console: CommandConsole; readonly signal: AbortSignal },
 ): Promise<string | null> {
   if (push.to === null) return null;
   const { config, saved, plan } = record;

@@ -5,7 +5,7 @@
  * results is chosen before anything is computed.
  */
 import { formatCount } from "tessera";
-import { type Console, formatFacts } from "@tessera/cli";
+import { type CommandConsole, formatFacts } from "@tessera/cli";
 import { forgetRun, resumeCommandBefore, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
 import { downloadsOn } from "./downloads.ts";
 import type { Job } from "./job.ts";
@@ -23,7 +23,7 @@ import { trainJob } from "./train.ts";
 /** How a job is run. */
 export interface RunOptions {
   /** Where it prints to. */
-  readonly console: Console;
+  readonly console: CommandConsole;
   /** Ends it early: at once before training, after the step under way in training. */
   readonly signal: AbortSignal;
   /** Whether the folder for results may hold another run. */
@@ -95,7 +95,7 @@ function printPlan(
   { plan, config, backend: { name, reason } }: PreparedJob,
   output: string,
   more: readonly (readonly [label: string, value: string])[],
-  console: Console,
+  console: CommandConsole,
 ): void {
   console.print(`${console.styles.bold(`Fine-tuning ${plan.model.name}`)}\n`);
   console.print(formatFacts([...describePlan(plan, config, output), ...more], console.width, console.styles));

@@ -1,6 +1,6 @@
 /** What tests of whole runs share: a checkpoint with random weights, some data, and a console that keeps what is printed. */
 import { CausalLM, openBackend, type Progress } from "tessera";
-import { type Console, makeStyles } from "@tessera/cli";
+import { type CommandConsole, makeStyles } from "@tessera/cli";
 import { join } from "node:path";
 import { type ConfigInput, configSchema } from "./config.ts";
 import { runJob, type RunOptions, type RunResult } from "./run.ts";
@@ -9,7 +9,7 @@ import { tinyFolder } from "./tiny_config.ts";
 /** A console that keeps what is printed. */
 export function recordingConsole(
   onProgress: (label: string, done: number) => void = () => {},
-): Console & { readonly lines: string[] } {
+): CommandConsole & { readonly lines: string[] } {
   const lines: string[] = [];
   const print = (text = "") => void lines.push(...text.split("\n"));
   return {

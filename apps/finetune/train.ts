@@ -1,5 +1,5 @@
 /** Training a job that is open: scored, trained with a progress bar, and measured. */
-import { type CausalLM, type CheckpointOptions, type Evaluation, formatCount, type History } from "tessera";
+import { type CausalLM, type CheckpointOptions, type Evaluation, formatCount, type TrainingHistory } from "tessera";
 import { keepRun, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
 import { type Scored, scoreModel, type ScoreOptions } from "./evaluation.ts";
 import { printAnswers, printScores } from "./outcome.ts";
@@ -74,7 +74,7 @@ async function scoreBefore(lm: CausalLM, { prepared, console, signal }: TrainOpt
 }
 
 /** The loss on the held-out examples before training and after each epoch, by the number of steps done. */
-function heldOutPoints({ steps, epochs }: History, before: Scored | null): HeldOutPoint[] {
+function heldOutPoints({ steps, epochs }: TrainingHistory, before: Scored | null): HeldOutPoint[] {
   const points = epochs.flatMap(({ epoch, validation }) =>
     validation ? [{ step: steps.filter((step) => step.epoch <= epoch).length, loss: validation.loss }] : []
   );
@@ -90,7 +90,7 @@ async function fit(lm: CausalLM, course: Course): Promise<Pick<TrainedJob, "fact
   const start = performance.now();
   let [tokens, seconds, secondsToFirstStep, smoothed] = [0, 0, 0, 0];
   if (begin > 0) bar.update(begin);
-  let history: History;
+  let history: TrainingHistory;
   try {
     history = await lm.fit(train.dataset, {
       epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
@@ -115,7 +115,7 @@ async function fit(lm: CausalLM, course: Course): Promise<Pick<TrainedJob, "fact
 }
 
 function factsOf(
-  history: History,
+  history: TrainingHistory,
   secondsToFirstStep: number,
   { prepared: { plan }, before, resumedAfter, signal }: Course,
 ): TrainingFacts {
@@ -140,6 +140,6 @@ function factsOf(
   };
 }
 
-function knownAtEnd({ epochs }: History, { signal }: Course): Evaluation | undefined {
+function knownAtEnd({ epochs }: TrainingHistory, { signal }: Course): Evaluation | undefined {
   return signal.aborted ? undefined : epochs.at(-1)?.validation;
 }

@@ -1,5 +1,5 @@
 /** What a person reads of a plan, as wide as the terminal. */
-import { type Console, formatFacts, wrap } from "@tessera/cli";
+import { type CommandConsole, formatFacts, wrap } from "@tessera/cli";
 import {
   type DirectedTraffic,
   formatBytes,
@@ -76,7 +76,7 @@ function headFacts({ training }: Model, request: Request): Fact[] {
   ];
 }
 
-function title(model: Model, { styles }: Console): string {
+function title(model: Model, { styles }: CommandConsole): string {
   return `${styles.bold("Plan")} for ${model.title}\n`;
 }
 
@@ -86,7 +86,7 @@ export function printPlan(
   plan: TrainingPlan,
   request: Request,
   hardware: Hardware,
-  console: Console,
+  console: CommandConsole,
 ): void {
   const { styles, width, print } = console;
   const { memory, time, batch, mesh } = plan;
@@ -187,7 +187,7 @@ export function printSuggestions(
   suggestions: readonly Suggestion[],
   request: Request,
   hardware: Hardware,
-  console: Console,
+  console: CommandConsole,
 ): void {
   const { styles, width, print } = console;
   print(title(model, console));

@@ -1,13 +1,13 @@
 /** Tensors on a device of ONNX Runtime. */
 
 import { formatType, type HostTensor, sameType, type TensorType } from "@tessera/core";
-import type { Buffer, Device } from "@tessera/runtime";
+import type { Device, DeviceBuffer } from "@tessera/runtime";
 import { idle, newTurns, type Turns, whenFree } from "@tessera/runtime/support";
 import type { DeviceMemory } from "./ffi/memory.ts";
 import type { OrtValue } from "./ffi/value.ts";
 
 /** A buffer over an `OrtValue`, which a run may replace by another one of the same type. */
-export class OnnxBuffer implements Buffer {
+export class OnnxBuffer implements DeviceBuffer {
   /** The shape and element type. */
   readonly type: TensorType;
   /** The device that holds it. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { apply, einsum, type Graph, hostTensor, trace } from "@tessera/core";
-import type { Buffer } from "@tessera/runtime";
+import type { DeviceBuffer } from "@tessera/runtime";
 import { onnxBackend } from "./backend.ts";
 import { OnnxBuffer } from "./buffer.ts";
 import { memorySharing } from "./donation.ts";
@@ -50,7 +50,7 @@ Deno.test("memorySharing() accepts a cache that is written at positions", () => 
 });
 
 /** Runs a step three times on a donated state and returns the state. */
-async function steps(graph: Graph): Promise<{ data: number[]; buffer: Buffer; moved: boolean }> {
+async function steps(graph: Graph): Promise<{ data: number[]; buffer: DeviceBuffer; moved: boolean }> {
   const backend = onnxBackend({ threads: 2 });
   try {
     const program = await backend.compile(graph, { device: backend.devices[0]!, donate: new Map([[0, 0]]) });

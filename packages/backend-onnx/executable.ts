@@ -1,7 +1,7 @@
 /** Compiled graphs. */
 
 import type { Graph } from "@tessera/core";
-import type { Buffer, CompileOptions, Device, Executable } from "@tessera/runtime";
+import type { CompileOptions, Device, DeviceBuffer, Executable } from "@tessera/runtime";
 import { checkDonations, checkInputs, deviceOfRun, pause, runPhases, whenAllFree } from "@tessera/runtime/support";
 import { OnnxBuffer } from "./buffer.ts";
 import { memorySharing } from "./donation.ts";
@@ -129,7 +129,7 @@ interface Program {
   readonly plans: readonly OutputPlan[];
 }
 
-async function runSession(program: Program, device: Device, inputs: readonly Buffer[]): Promise<Buffer[]> {
+async function runSession(program: Program, device: Device, inputs: readonly DeviceBuffer[]): Promise<DeviceBuffer[]> {
   const { memory, graph, plans } = program;
   const buffers = checkInputs(graph, device, inputs, (buffer) => buffer instanceof OnnxBuffer);
   const donated = new Set(plans.flatMap(({ donor }) => donor === null ? [] : [buffers[donor]!]));

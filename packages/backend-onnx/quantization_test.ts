@@ -11,7 +11,7 @@ import {
   toElements,
   trace,
 } from "@tessera/core";
-import type { Buffer } from "@tessera/runtime";
+import type { DeviceBuffer } from "@tessera/runtime";
 import { onnxBackend } from "./backend.ts";
 import { cpuSupport, lower, prepare } from "./lowering/lower.ts";
 import { float, sample } from "./testing/run.ts";
@@ -58,7 +58,7 @@ async function runOn(one: Case, isResident: boolean): Promise<{ found: HostTenso
   const { graph, inputs } = graphOf(one);
   const backend = onnxBackend({ threads: 2 });
   const buffers = inputs.map((tensor) => backend.upload(tensor));
-  const residents = new Map<number, Buffer>(isResident ? [[1, buffers[1]!], [2, buffers[2]!]] : []);
+  const residents = new Map<number, DeviceBuffer>(isResident ? [[1, buffers[1]!], [2, buffers[2]!]] : []);
   const program = await backend.compile(graph, { device: backend.devices[0]!, residents });
   const [y] = await program.run(buffers);
   const found = await y!.read();

@@ -6,7 +6,7 @@
  */
 
 import { type Graph, sizeOf } from "@tessera/core";
-import type { Buffer } from "@tessera/runtime";
+import type { DeviceBuffer } from "@tessera/runtime";
 import { OnnxBuffer } from "./buffer.ts";
 import { type Environment, outPointer } from "./ffi/environment.ts";
 import { allocateFresh } from "./ffi/fresh_memory.ts";
@@ -48,7 +48,7 @@ export function bindResidents(
   environment: Environment,
   graph: Graph,
   model: OnnxModel,
-  residents: ReadonlyMap<number, Buffer>,
+  residents: ReadonlyMap<number, DeviceBuffer>,
 ): BoundResidents | null {
   const { residents: wanted = [] } = model;
   if (wanted.length === 0) return null;

@@ -1,12 +1,12 @@
 /** Tensors on a device of tfjs. */
 
 import { formatType, type HostTensor, sameType, type TensorType } from "@tessera/core";
-import type { Buffer, Device } from "@tessera/runtime";
+import type { Device, DeviceBuffer } from "@tessera/runtime";
 import { idle, newTurns, type Turns, whenFree } from "@tessera/runtime/support";
 import { type Engine, release, retain, type Value } from "./engine/engine.ts";
 
 /** A buffer over a value, which a run may replace by another one of the same type. */
-export class TfjsBuffer implements Buffer {
+export class TfjsBuffer implements DeviceBuffer {
   /** The shape and element type. */
   readonly type: TensorType;
   /** The device that holds it. */

@@ -3,10 +3,10 @@
 import {
   decompose,
   type Graph,
+  type GraphNode,
   isCollective,
   legalize,
   type Lowering,
-  type Node,
   type OpName,
   optimizations,
   type Tensor,
@@ -21,7 +21,7 @@ import { tfjsSupport } from "./support.ts";
 /** How long a run may keep the event loop, in milliseconds. */
 const sliceMs = 8;
 
-type AnyRule = (workspace: Workspace, operands: readonly Value[], attrs: unknown, node: Node) => readonly Value[];
+type AnyRule = (workspace: Workspace, operands: readonly Value[], attrs: unknown, node: GraphNode) => readonly Value[];
 
 /** What an engine computes at once. */
 export interface Step {
@@ -55,7 +55,7 @@ interface PlannedStep extends Step {
 }
 
 /** A node by its rule. */
-export function nodeStep(table: Lowering<Workspace, Value>, node: Node): Step {
+export function nodeStep(table: Lowering<Workspace, Value>, node: GraphNode): Step {
   if (isCollective(node.op)) throw new TypeError(`Cannot lower "${node.op}": an executor runs it between two programs`);
   const rule = table[node.op] as AnyRule;
   const { operands, results, attrs } = node;

@@ -3,7 +3,7 @@ import { type Progress, progress, type ProgressStream, standardErrorStream } fro
 import { makeStyles, type Styles } from "./terminal.ts";
 
 /** Where a run prints to. */
-export interface Console {
+export interface CommandConsole {
   /** The columns that a line may take. */
   readonly width: number;
   /** Ways to set text apart. */
@@ -36,7 +36,7 @@ function columns(): number {
 }
 
 /** Opens the terminal, or whatever the program prints to. */
-export function openConsole({ json, quiet }: ConsoleOptions): Console {
+export function openConsole({ json, quiet }: ConsoleOptions): CommandConsole {
   const output = json ? Deno.stderr : Deno.stdout;
   const encoder = new TextEncoder();
   const announce = (text: string) => {

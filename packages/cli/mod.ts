@@ -4,7 +4,7 @@
  * @module
  */
 export { openConsole } from "./console.ts";
-export type { Console, ConsoleOptions } from "./console.ts";
+export type { CommandConsole, ConsoleOptions } from "./console.ts";
 export { jsonSchemaOf, listFlags, nest, parseArguments, UsageError } from "./flags.ts";
 export type { Arguments, CommandLine, Flag, JsonSchema, Switch } from "./flags.ts";
 export { formatFlags, formatSwitches } from "./help.ts";

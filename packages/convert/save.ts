@@ -10,7 +10,7 @@ import {
 } from "@tessera/core";
 import { type Folder, type TensorSource, writeCheckpoint } from "@tessera/files";
 import type { Variable } from "@tessera/nn";
-import type { Buffer } from "@tessera/runtime";
+import type { DeviceBuffer } from "@tessera/runtime";
 import { pair, type Pairing, type TensorRow } from "./rows.ts";
 
 /** How weights are saved. */
@@ -80,7 +80,7 @@ function inOrder(tensor: string, parts: readonly Pairing[]): Pairing[] {
   return ordered;
 }
 
-function valueOf(variable: Variable): Buffer {
+function valueOf(variable: Variable): DeviceBuffer {
   if (variable.value === null) {
     throw new TypeError(`Cannot save ${variable}: it has no value; load or initialise it first`);
   }
@@ -93,7 +93,7 @@ function valueOf(variable: Variable): Buffer {
   return variable.value;
 }
 
-async function readAs(value: Buffer, dtype: DType): Promise<HostTensor> {
+async function readAs(value: DeviceBuffer, dtype: DType): Promise<HostTensor> {
   const host = await value.read();
   return host.dtype === dtype || !isFloat(dtype) ? host : fromFloat32(dtype, host.shape, toFloat32(host));
 }

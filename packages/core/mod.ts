@@ -2,14 +2,14 @@
  * Tessera's compiler: dtypes, the graph, the op tables, tracing, gradients and passes.
  *
  * ```ts
- * import { evaluate, gradients, hostTensor, print, trace } from "@tessera/core";
+ * import { evaluate, gradients, hostTensor, printGraph, trace } from "@tessera/core";
  *
  * const graph = trace("parabola", { x: { shape: [3], dtype: "float32" } }, ({ x }) => {
  *   const loss = x.mul(x).sum();
  *   const [slope] = gradients(loss, [x]);
  *   return { loss, slope: slope! };
  * });
- * console.log(print(graph));
+ * console.log(printGraph(graph));
  * console.log(evaluate(graph, [hostTensor("float32", [3], new Float32Array([1, 2, 3]))]));
  * ```
  *
@@ -19,7 +19,7 @@ export * from "./values/dtype.ts";
 export { contiguousRuns } from "./values/runs.ts";
 export type { Runs } from "./values/runs.ts";
 export { apply, emit, isDifferentiable, normalizeAxis, operand, Tensor, withOrigin } from "./graph/tensor.ts";
-export type { Attrs, Graph, Node, Returned, Trace } from "./graph/tensor.ts";
+export type { Attrs, Graph, GraphNode, Returned, Trace } from "./graph/tensor.ts";
 export { constant, full, graphInput, iota, trace, where } from "./graph/trace.ts";
 export { gradients } from "./graph/gradient.ts";
 export { pieceBounds, sumOverPieces } from "./graph/pieces.ts";
@@ -75,7 +75,7 @@ export { optimizations, optimize } from "./passes/optimize.ts";
 export { rewrite } from "./passes/rewrite.ts";
 export type { RewriteRule } from "./passes/rewrite.ts";
 export { attrsKey } from "./graph/attrs.ts";
-export { print } from "./graph/print.ts";
+export { printGraph } from "./graph/print.ts";
 export { verify } from "./graph/verify.ts";
 export { evaluate, evaluateExactly, evaluateNode, fromElements, toElements } from "./reference/evaluate.ts";
 export { foldIn, normal, randomKey, threefry, uniform } from "./values/random.ts";

@@ -9,8 +9,8 @@ import { type Folder, folderOf, type OpenOptions } from "./files.ts";
 import { readJson } from "./json_file.ts";
 import { CheckpointError, CheckpointRangeError, didYouMean, listNames } from "@tessera/text";
 import {
+  type AxisRange,
   openSafetensors,
-  type Range,
   type ReadOptions,
   type SafetensorsFile,
   type TensorStore,
@@ -152,7 +152,7 @@ class OpenCheckpoint implements Checkpoint {
     return this.#find(name).read(name, options);
   }
 
-  readSlice(name: string, ranges: readonly Range[], options: ReadOptions = {}): HostTensor {
+  readSlice(name: string, ranges: readonly AxisRange[], options: ReadOptions = {}): HostTensor {
     return this.#find(name).readSlice(name, ranges, options);
   }
 

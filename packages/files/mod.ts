@@ -27,9 +27,9 @@ export {
 } from "./files.ts";
 export { checkJson, parseJson, readJson, readText, readTextIfPresent } from "./json_file.ts";
 export {
+  type AxisRange,
   hostTypeOf,
   openSafetensors,
-  type Range,
   type ReadOptions,
   type SafetensorsFile,
   type TensorStore,

@@ -26,7 +26,7 @@ import {
 } from "./safetensors_header.ts";
 
 /** The part of one axis that a slice takes: `[begin, end)`, or null for all of it. */
-export type Range = readonly [begin: number, end: number] | null;
+export type AxisRange = readonly [begin: number, end: number] | null;
 
 /** How a tensor is read. */
 export interface ReadOptions {
@@ -53,7 +53,7 @@ export interface TensorStore {
    * @throws {RangeError} when there is no such tensor or a range is outside it.
    * @throws {TypeError} when its dtype has no counterpart in host memory.
    */
-  readSlice(name: string, ranges: readonly Range[], options?: ReadOptions): HostTensor;
+  readSlice(name: string, ranges: readonly AxisRange[], options?: ReadOptions): HostTensor;
   /** Frees the memory that a tensor has as a part of a map, until it is read again; what was written to it is lost. */
   release(name: string): void;
   /** Gives up the files; tensors that were read stay valid. */
@@ -132,7 +132,7 @@ class OpenFile implements SafetensorsFile {
     return this.#decode(name, info.dtype, dtype, info.shape, buffer);
   }
 
-  readSlice(name: string, ranges: readonly Range[], options: ReadOptions = {}): HostTensor {
+  readSlice(name: string, ranges: readonly AxisRange[], options: ReadOptions = {}): HostTensor {
     const { info, dtype } = this.#find(name, options);
     const spans = this.#spans(name, info.shape, ranges);
     const shape = spans.map(([begin, end]) => end - begin);
@@ -173,7 +173,7 @@ class OpenFile implements SafetensorsFile {
     return { info, dtype };
   }
 
-  #spans(name: string, shape: readonly number[], ranges: readonly Range[]): (readonly [number, number])[] {
+  #spans(name: string, shape: readonly number[], ranges: readonly AxisRange[]): (readonly [number, number])[] {
     if (ranges.length > shape.length) {
       throw new RangeError(
         `Cannot slice "${name}" [${shape}] of "${this.path}": it has ${shape.length} axes, found ${ranges.length} ranges`,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { bfloat16Bits, type HostTensor, hostTensor, sizeOf } from "@tessera/core";
-import { openSafetensors, type Range, type SafetensorsFile } from "./safetensors.ts";
+import { type AxisRange, openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import { safetensorsBytes, withFolder } from "./testing.ts";
 
 /** Every behaviour holds for memory maps and for positioned reads. */
@@ -111,7 +111,7 @@ for (const { name, map } of ways) {
     await fc.assert(
       fc.asyncProperty(fc.array(axis, { maxLength: 4 }), async (axes) => {
         const shape = axes.map(([size]) => size);
-        const ranges = axes.map(([, a, b, whole]): Range => whole ? null : [Math.min(a, b), Math.max(a, b)]);
+        const ranges = axes.map(([, a, b, whole]): AxisRange => whole ? null : [Math.min(a, b), Math.max(a, b)]);
         const all = Float32Array.from({ length: sizeOf(shape) }, (_, i) => i);
         const bytes = f32(...all);
         const header = { w: { dtype: "F32", shape, data_offsets: [0, bytes.length] } };
@@ -183,7 +183,7 @@ Deno.test({
 });
 
 /** The slice by plain indexing, element by element. */
-function sliceByIndex(tensor: HostTensor<"float32">, ranges: readonly Range[]): HostTensor<"float32"> {
+function sliceByIndex(tensor: HostTensor<"float32">, ranges: readonly AxisRange[]): HostTensor<"float32"> {
   const spans = tensor.shape.map((size, axis) => ranges[axis] ?? [0, size] as const);
   const shape = spans.map(([begin, end]) => end - begin);
   const data = Float32Array.from({ length: sizeOf(shape) }, (_, flat) => {

@@ -46,7 +46,7 @@ export type {
 } from "./task/causal_lm_options.ts";
 export { OpenedPreset, openPreset } from "./task/open_preset.ts";
 export type { PresetSource } from "./task/open_preset.ts";
-export { Generator } from "./generation/generate.ts";
+export { TokenGenerator } from "./generation/generate.ts";
 export { generationDefaults } from "./generation/generation_defaults.ts";
 export type { GenerationDefaults } from "./generation/generation_defaults.ts";
 export type { LayoutAxisOptions } from "./architecture/layout.ts";

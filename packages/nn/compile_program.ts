@@ -8,9 +8,9 @@ import type { HostTensor } from "@tessera/core";
 import { type Distribution, sameSharding, type Sharding } from "@tessera/mesh";
 import {
   type Backend,
-  type Buffer,
   compileSharded,
   type Device,
+  type DeviceBuffer,
   type Executable,
   scatter,
   ShardedBuffer,
@@ -28,7 +28,7 @@ export interface Program {
    * Runs on a batch given by name, and returns the outputs by name, which the caller disposes. Host tensors of the batch are
    * uploaded for the run. Throws when a batch entry is missing, when one fits no input, or when a variable has no value.
    */
-  run(batch: Readonly<Record<string, HostTensor | Buffer>>): Promise<Record<string, Buffer>>;
+  run(batch: Readonly<Record<string, HostTensor | DeviceBuffer>>): Promise<Record<string, DeviceBuffer>>;
   /** Frees the compiled code; variables live on. */
   dispose(): void;
 }
@@ -37,9 +37,9 @@ export interface Program {
 interface Target {
   readonly executable: Executable;
   /** Puts an array of the batch where the program reads it. */
-  readonly upload: (tensor: HostTensor, input: number) => Buffer;
+  readonly upload: (tensor: HostTensor, input: number) => DeviceBuffer;
   /** Whether a buffer can be read where it is. */
-  readonly reads: (buffer: Buffer, input: number) => boolean;
+  readonly reads: (buffer: DeviceBuffer, input: number) => boolean;
   /** Brings the value of a variable where the program reads it. */
   readonly fetch: (variable: Variable) => Promise<void> | undefined;
 }
@@ -72,7 +72,7 @@ export function donations({ batch, variables, outputs, updated }: TracedProgram)
  * Inputs that nothing ever changes, which a backend may lay out anew for its kernels: codes and scales of quantised variables. Those
  * without a value on one device are taken as they come.
  */
-function residentsOf({ batch, variables }: TracedProgram, device: Device): Map<number, Buffer> {
+function residentsOf({ batch, variables }: TracedProgram, device: Device): Map<number, DeviceBuffer> {
   const frozen = new Set(variables.flatMap((one) => one.quantization === null ? [] : [one, one.quantization.scale]));
   return new Map(
     variables.flatMap((variable, i) => {
@@ -95,7 +95,7 @@ async function onDevice(traced: TracedProgram, backend: Backend, device: Device)
 async function onMesh(traced: TracedProgram, backend: Backend, distribution: Distribution): Promise<Target> {
   const partitioned = shardProgram(traced, distribution);
   const donate = donations(traced);
-  const liesAs = (buffer: Buffer | null, sharding: Sharding) =>
+  const liesAs = (buffer: DeviceBuffer | null, sharding: Sharding) =>
     buffer instanceof ShardedBuffer && buffer.distribution.mesh === distribution.mesh &&
     sameSharding(buffer.sharding, sharding);
   const shardings = new Map(
@@ -113,8 +113,8 @@ async function onMesh(traced: TracedProgram, backend: Backend, distribution: Dis
 async function runProgram(
   { graph, batch, variables, outputs }: TracedProgram,
   { executable, upload, reads, fetch }: Target,
-  given: Readonly<Record<string, HostTensor | Buffer>>,
-): Promise<Record<string, Buffer>> {
+  given: Readonly<Record<string, HostTensor | DeviceBuffer>>,
+): Promise<Record<string, DeviceBuffer>> {
   const extra = Object.keys(given).find((name) => !batch.includes(name));
   if (extra !== undefined) {
     throw new TypeError(`Cannot run "${graph.name}": it has no input "${extra}"; its inputs are ${batch.join(", ")}`);
@@ -127,9 +127,9 @@ async function runProgram(
       `Cannot run "${graph.name}": variable "${valueless.path}" has no value; load or initialise it first`,
     );
   }
-  const temporary: Buffer[] = [];
+  const temporary: DeviceBuffer[] = [];
   try {
-    const inputs: Buffer[] = [];
+    const inputs: DeviceBuffer[] = [];
     for (const [i, name] of batch.entries()) {
       const value = given[name]!;
       const isBuffer = !("data" in value);

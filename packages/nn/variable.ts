@@ -19,7 +19,7 @@ import {
   type Tensor,
   type TensorType,
 } from "@tessera/core";
-import type { Buffer } from "@tessera/runtime";
+import type { DeviceBuffer } from "@tessera/runtime";
 import type { Initializer } from "./initializers.ts";
 import { programVariable } from "./program.ts";
 import type { VariableQuantization } from "./quantization.ts";
@@ -78,7 +78,7 @@ export class Variable {
   /** The fewest bits that it may be stored in, where it may be quantised. */
   readonly fewestBits: QuantizationBits;
   /** The value, in the stored axis order; `null` before it is loaded or initialised. */
-  value: Buffer | null = null;
+  value: DeviceBuffer | null = null;
   readonly #float: TensorType;
   #quantization: VariableQuantization | null = null;
   #trainable: boolean;

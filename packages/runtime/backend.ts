@@ -16,7 +16,7 @@ export interface Device {
 }
 
 /** A tensor on a device. Its identity lasts; a donated buffer's content changes with every run. */
-export interface Buffer {
+export interface DeviceBuffer {
   /** The shape and element type. */
   readonly type: TensorType;
   /** The device that holds it. */
@@ -41,7 +41,7 @@ export interface CompileOptions {
    * Input index → the buffer that every run will give for it and that nothing changes, so that a backend may lay its content out
    * anew for its kernels. Each run still lists the buffer.
    */
-  readonly residents?: ReadonlyMap<number, Buffer>;
+  readonly residents?: ReadonlyMap<number, DeviceBuffer>;
 }
 
 /** A tensor of a program that is larger than a device can take. */
@@ -65,7 +65,7 @@ export interface Executable {
    * disposes, or, for a donated output, the very buffer that was donated. Throws when a buffer's type or device does not
    * fit its input, naming the input.
    */
-  run(inputs: readonly Buffer[]): Promise<Buffer[]>;
+  run(inputs: readonly DeviceBuffer[]): Promise<DeviceBuffer[]>;
   /** Frees the program; its inputs and outputs live on. */
   dispose(): void;
 }
@@ -86,14 +86,14 @@ export interface Backend {
    * Puts a host tensor on a device. The buffer may be the host memory itself, without a copy, so the caller must not
    * change it afterwards; state that is later donated is then updated in that memory.
    */
-  upload(tensor: HostTensor, device?: Device): Buffer;
+  upload(tensor: HostTensor, device?: Device): DeviceBuffer;
   /**
    * Zeros in host memory, for a tensor that is going to be uploaded: where the backend has a better place for large ones than the
    * language.
    */
   readonly hostArray?: <D extends DType>(dtype: D, size: number) => HostArray<D>;
   /** A zero-filled buffer. */
-  zeros(type: TensorType, device?: Device): Buffer;
+  zeros(type: TensorType, device?: Device): DeviceBuffer;
   /**
    * What of a graph is larger than the devices can take, before anything is put on them; `null` when all fits. Absent where a
    * tensor may be as large as memory is.

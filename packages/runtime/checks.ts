@@ -1,7 +1,7 @@
 /** What every backend checks before it compiles or runs a graph. */
 
 import { formatType, type Graph, sameType } from "@tessera/core";
-import type { Buffer, CompileOptions, Device } from "./backend.ts";
+import type { CompileOptions, Device, DeviceBuffer } from "./backend.ts";
 
 /**
  * Checks that every donated input can receive its output.
@@ -30,12 +30,12 @@ export function checkDonations(graph: Graph, donate: ReadonlyMap<number, number>
 }
 
 /** The device that a run is on: that of its first input where the program may run there, else the one it was compiled for. */
-export function deviceOfRun({ device, alsoOn = [] }: CompileOptions, inputs: readonly Buffer[]): Device {
+export function deviceOfRun({ device, alsoOn = [] }: CompileOptions, inputs: readonly DeviceBuffer[]): Device {
   return alsoOn.find((other) => other === inputs[0]?.device) ?? device;
 }
 
 /** A buffer that knows whether it was disposed, as those of a backend do. */
-interface DisposableBuffer extends Buffer {
+interface DisposableBuffer extends DeviceBuffer {
   readonly disposed: boolean;
 }
 
@@ -47,8 +47,8 @@ interface DisposableBuffer extends Buffer {
 export function checkInputs<B extends DisposableBuffer>(
   graph: Graph,
   device: Device,
-  inputs: readonly Buffer[],
-  isOwn: (buffer: Buffer) => buffer is B,
+  inputs: readonly DeviceBuffer[],
+  isOwn: (buffer: DeviceBuffer) => buffer is B,
 ): B[] {
   if (inputs.length !== graph.inputs.length) {
     throw new TypeError(`Cannot run "${graph.name}": it has ${graph.inputs.length} inputs, found ${inputs.length}`);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export type { Backend, Buffer, CompileOptions, Device, Excess, Executable } from "./backend.ts";
+export type { Backend, CompileOptions, Device, DeviceBuffer, Excess, Executable } from "./backend.ts";
 export { cutBlock } from "./blocks.ts";
 export { formatExcess } from "./excess.ts";
 export type { Communicator, Exchange, ExchangeName, Exchanges } from "./executor/communicator.ts";

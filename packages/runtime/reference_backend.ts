@@ -12,11 +12,11 @@ import {
   sameType,
   type TensorType,
 } from "@tessera/core";
-import type { Backend, Buffer, Device } from "./backend.ts";
+import type { Backend, Device, DeviceBuffer } from "./backend.ts";
 import { checkDevice, checkDonations, checkInputs, deviceOfRun, virtualDevices } from "./checks.ts";
 import { newTurns, type Turns, whenAllFree, whenFree } from "./turns.ts";
 
-class HostBuffer implements Buffer {
+class HostBuffer implements DeviceBuffer {
   readonly type: TensorType;
   readonly turns: Turns = newTurns();
   disposed = false;

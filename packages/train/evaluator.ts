@@ -1,7 +1,7 @@
 /** Evaluation over data sets, and how batches enter programs. */
 import { type DType, type HostTensor, hostZeros, toFloat32 } from "@tessera/core";
 import { compileProgram, type Program, rowMultiple } from "@tessera/nn";
-import type { Backend, Buffer } from "@tessera/runtime";
+import type { Backend, DeviceBuffer } from "@tessera/runtime";
 import { checkTokens } from "./check.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { traceEvaluate, type TrainableModel } from "./step.ts";
@@ -45,7 +45,7 @@ function filled<D extends DType>(tensor: HostTensor<D>, rows: number): HostTenso
 }
 
 /** Reads scalar outputs and frees them. */
-export async function numbers(outputs: Readonly<Record<string, Buffer>>): Promise<Record<string, number>> {
+export async function numbers(outputs: Readonly<Record<string, DeviceBuffer>>): Promise<Record<string, number>> {
   const read = await Promise.all(
     Object.entries(outputs).map(async ([name, buffer]) => {
       const value = toFloat32(await buffer.read())[0]!;

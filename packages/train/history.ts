@@ -32,7 +32,7 @@ export interface EpochReport {
 }
 
 /** What happened in a training, before it was resumed too. */
-export interface History {
+export interface TrainingHistory {
   /** One entry per update. */
   readonly steps: readonly StepReport[];
   /** One entry per epoch, the last one also when it was cut short. */

@@ -33,7 +33,7 @@ export { Evaluator } from "./evaluator.ts";
 export type { EvaluateOptions, Evaluation } from "./evaluator.ts";
 export { Trainer } from "./trainer.ts";
 export type { CompileSettings, FitOptions } from "./fit_options.ts";
-export type { EpochReport, History, StepReport } from "./history.ts";
+export type { EpochReport, StepReport, TrainingHistory } from "./history.ts";
 export { lastCheckpoint } from "./checkpoints/checkpointer.ts";
 export type { CheckpointOptions } from "./checkpoints/checkpointer.ts";
 export { removeCheckpoints } from "./checkpoints/checkpoint_files.ts";

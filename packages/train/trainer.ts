@@ -19,7 +19,7 @@ import { type Checkpointer, type CheckpointOptions, openCheckpoints } from "./ch
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { disposePrograms, type EvaluateOptions, type Evaluation, Evaluator, inputsOf, numbers } from "./evaluator.ts";
 import type { CompileSettings, FitOptions } from "./fit_options.ts";
-import type { EpochReport, History, Progress, StepReport } from "./history.ts";
+import type { EpochReport, Progress, StepReport, TrainingHistory } from "./history.ts";
 import {
   hostScalar,
   makeAccumulators,
@@ -93,7 +93,7 @@ export class Trainer {
    * @throws {Error} when nothing is trainable, when a variable has no value, when there is a checkpoint that the training cannot go
    * on from, or when the loss is not a number, naming the update.
    */
-  async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
+  async fit(dataset: Dataset, options: FitOptions = {}): Promise<TrainingHistory> {
     const { epochs = 1, seed, signal, checkpoint } = options;
     for (const [name, value] of [["epochs", epochs], ["maxSteps", options.maxSteps ?? 1]] as const) {
       if (Number.isInteger(value) && value >= 1) continue;

@@ -7,7 +7,7 @@
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import {
   attention,
-  type Buffer,
+  type DeviceBuffer,
   einsum,
   foldIn,
   formatTable,
@@ -106,7 +106,7 @@ async function ourCases(shape: BlockShape): Promise<Cases> {
   };
   const cases = Object.entries(graphs).map(async ([name, graph]) => {
     const program = await backend.compile(graph, { device: backend.devices[0]! });
-    const inputs: Buffer[] = graph.inputs.map((input, i) => backend.upload(inputOf(input, i)));
+    const inputs: DeviceBuffer[] = graph.inputs.map((input, i) => backend.upload(inputOf(input, i)));
     const run = async () => (await program.run(inputs)).forEach((output) => output.dispose());
     return [name, run] as const;
   });

@@ -4,10 +4,10 @@ import { type OnnxBackend, onnxBackend } from "@tessera/backend-onnx";
 import {
   adamW,
   type Backend,
-  type Buffer,
   bytesOf,
   type Communicator,
   compileSharded,
+  type DeviceBuffer,
   type Distribution,
   distributionFor,
   donations,
@@ -95,7 +95,7 @@ async function withModel(given: Case, run: (setup: Setup) => Promise<void>): Pro
 }
 
 /** What device 0 really holds of a buffer, in bytes. */
-function bytesOnDevice(buffer: Buffer): number {
+function bytesOnDevice(buffer: DeviceBuffer): number {
   return bytesOf((buffer instanceof ShardedBuffer ? buffer.parts[0]! : buffer).type);
 }
 
@@ -151,8 +151,8 @@ function batchOf({ step }: TracedTraining): HostTensor[] {
 }
 
 interface Compiled {
-  readonly run: (inputs: readonly Buffer[]) => Promise<readonly Buffer[]>;
-  readonly upload: (tensor: HostTensor, input: number) => Buffer;
+  readonly run: (inputs: readonly DeviceBuffer[]) => Promise<readonly DeviceBuffer[]>;
+  readonly upload: (tensor: HostTensor, input: number) => DeviceBuffer;
   readonly dispose: () => Promise<void>;
 }
 
@@ -188,7 +188,7 @@ async function compile(
 /** The communicator of one process, with what devices receive in the arena, so that its statistics have all that a step makes. */
 function arenaCommunicator(backend: Backend, copies: Map<string, Promise<Executable>>): Communicator {
   const [device, ...alsoOn] = backend.devices;
-  async function intoArena(buffer: Buffer): Promise<Buffer> {
+  async function intoArena(buffer: DeviceBuffer): Promise<DeviceBuffer> {
     const key = JSON.stringify(buffer.type);
     const graph = trace("copy", { x: buffer.type }, ({ x }) => ({ y: x }));
     const copy = copies.get(key) ?? backend.compile(graph, { device: device!, alsoOn });

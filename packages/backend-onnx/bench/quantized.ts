@@ -19,7 +19,7 @@ import {
   type TensorType,
   trace,
 } from "@tessera/core";
-import type { Backend, Buffer } from "@tessera/runtime";
+import type { Backend, DeviceBuffer } from "@tessera/runtime";
 import { onnxBackend } from "../backend.ts";
 import { float, sample } from "../testing/run.ts";
 
@@ -92,7 +92,7 @@ async function newTimer(backend: Backend, { name, bits, tensors, product }: Form
       `y${i}`,
       product(symbols.x!, parts.map((_, j) => symbols[`w${i}_${j}`]!)),
     ])));
-  const buffers: Buffer[] = [hostTensor("float32", [rows, inputs], sample(rows * inputs, 2)), ...weights.flat()]
+  const buffers: DeviceBuffer[] = [hostTensor("float32", [rows, inputs], sample(rows * inputs, 2)), ...weights.flat()]
     .map((tensor) => backend.upload(tensor));
   const device = backend.devices[0]!;
   const residents = new Map(buffers.map((buffer, i) => [i, buffer] as const).slice(1));

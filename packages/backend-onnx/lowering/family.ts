@@ -1,6 +1,6 @@
 /** The shape of a family's part of the lowering table. */
 
-import type { Node, OpName, Rule, TensorType } from "@tessera/core";
+import type { GraphNode, OpName, Rule, TensorType } from "@tessera/core";
 import type { OnnxValue } from "../model/description.ts";
 import type { Writer } from "./writer.ts";
 
@@ -8,6 +8,6 @@ import type { Writer } from "./writer.ts";
 export type FamilyLowering<Names extends OpName> = { readonly [K in Names]: Rule<K, Writer, OnnxValue> };
 
 /** The type of a node's first result. */
-export function resultType(node: Node): TensorType {
+export function resultType(node: GraphNode): TensorType {
   return node.results[0]!.type;
 }

@@ -5,9 +5,9 @@ import {
   type DType,
   type DTypeSupport,
   type Graph,
+  type GraphNode,
   isCollective,
   legalize,
-  type Node,
   type OpName,
   optimizations,
   type Tensor,
@@ -42,7 +42,12 @@ export interface Lowered {
   readonly outputNames: readonly string[];
 }
 
-type AnyRule = (writer: Writer, operands: readonly OnnxValue[], attrs: unknown, node: Node) => readonly OnnxValue[];
+type AnyRule = (
+  writer: Writer,
+  operands: readonly OnnxValue[],
+  attrs: unknown,
+  node: GraphNode,
+) => readonly OnnxValue[];
 
 /** The passes of `prepare`, in order, for callers that do other work in between. */
 export function preparations({ support, rules }: Omit<Target, "substitutes">): readonly ((graph: Graph) => Graph)[] {

@@ -1,6 +1,6 @@
 /** The shape of a family's part of the lowering table. */
 
-import type { Node, OpName, Rule, TensorType } from "@tessera/core";
+import type { GraphNode, OpName, Rule, TensorType } from "@tessera/core";
 import type { Value } from "../engine/engine.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -8,6 +8,6 @@ import type { Workspace } from "./workspace.ts";
 export type FamilyLowering<Names extends OpName> = { readonly [K in Names]: Rule<K, Workspace, Value> };
 
 /** The type of a node's first result. */
-export function resultType(node: Node): TensorType {
+export function resultType(node: GraphNode): TensorType {
   return node.results[0]!.type;
 }

@@ -1,6 +1,6 @@
 /** Rules that are programs in WGSL. */
 
-import { type Lowering, type Node, parseEinsum, type Rule, sizeOf, type TensorType } from "@tessera/core";
+import { type GraphNode, type Lowering, parseEinsum, type Rule, sizeOf, type TensorType } from "@tessera/core";
 import { partsOf, type Value } from "../engine/engine.ts";
 import type { WebgpuEngine } from "../engine/webgpu_engine.ts";
 import type { Share } from "../wgsl/products/product.ts";
@@ -17,9 +17,9 @@ export function runProgram(workspace: Workspace, program: Program): Value {
 
 /** A rule that is one program; results without elements need none. */
 export function byProgram<K extends keyof Lowering<Workspace, Value>>(
-  program: (operands: readonly Value[], attrs: Parameters<Rule<K, Workspace, Value>>[2], node: Node) => Program,
+  program: (operands: readonly Value[], attrs: Parameters<Rule<K, Workspace, Value>>[2], node: GraphNode) => Program,
 ): Rule<K, Workspace, Value> {
-  return ((workspace: Workspace, operands: readonly Value[], attrs: never, node: Node) => {
+  return ((workspace: Workspace, operands: readonly Value[], attrs: never, node: GraphNode) => {
     const { dtype, shape } = resultType(node);
     return [
       sizeOf(shape) === 0 ? empty(workspace, dtype, shape) : runProgram(workspace, program(operands, attrs, node)),

@@ -3,7 +3,15 @@
  * exist, and tfjs's kernels elsewhere.
  */
 
-import { type Elementwise, isIdentity, type Lowering, type Node, type Rule, sameShape, sizeOf } from "@tessera/core";
+import {
+  type Elementwise,
+  type GraphNode,
+  isIdentity,
+  type Lowering,
+  type Rule,
+  sameShape,
+  sizeOf,
+} from "@tessera/core";
 import { isPacked, partsOf, type Value } from "../engine/engine.ts";
 import { type Group, groupProgram } from "../wgsl/elementwise.ts";
 import { einsumProgram } from "../wgsl/products/matmul.ts";
@@ -43,7 +51,7 @@ export function runGroup(workspace: Workspace, group: Group, operands: readonly 
 }
 
 /** A node by itself as a group of one. */
-const alone = (workspace: Workspace, operands: readonly Value[], _: unknown, node: Node): [Value] => {
+const alone = (workspace: Workspace, operands: readonly Value[], _: unknown, node: GraphNode): [Value] => {
   const inputs = [...new Set(node.operands)];
   const values = inputs.map((input) => operands[node.operands.indexOf(input)]!);
   return [runGroup(workspace, { nodes: [node], inputs, output: node.results[0]! }, values)];

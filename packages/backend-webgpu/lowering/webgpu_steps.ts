@@ -1,6 +1,6 @@
 /** A graph as the programs that a GPU runs. */
 
-import { type Graph, isFloat, type Lowering, type Node, type OpName, type Tensor } from "@tessera/core";
+import { type Graph, type GraphNode, isFloat, type Lowering, type OpName, type Tensor } from "@tessera/core";
 import { isPacked, type Value } from "../engine/engine.ts";
 import { nodeStep, type Step } from "../executable.ts";
 import { groupProgram } from "../wgsl/elementwise.ts";
@@ -45,7 +45,7 @@ export function webgpuSteps(graph: Graph, table: Lowering<Workspace, Value>, mak
 }
 
 /** A tensor of packed floats in place of the float32 one that it was widened to: these programs widen what they read by themselves. */
-function packedSource(x: Tensor, producers: ReadonlyMap<Tensor, Node>): Tensor {
+function packedSource(x: Tensor, producers: ReadonlyMap<Tensor, GraphNode>): Tensor {
   const producer = producers.get(x);
   const source = producer?.op === "cast" ? producer.operands[0]! : x;
   return x.dtype === "float32" && isPacked(source.dtype) && isFloat(source.dtype) ? source : x;

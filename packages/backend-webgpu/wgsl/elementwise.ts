@@ -9,7 +9,7 @@
 import {
   type DType,
   type Elementwise,
-  type Node,
+  type GraphNode,
   sameShape,
   sizeOf,
   type Tensor,
@@ -81,7 +81,7 @@ export function isElementwise(op: string): op is keyof Elementwise {
 /** Elementwise nodes that one program computes. All results have as many elements as the last one, which is what it writes. */
 export interface Group {
   /** The nodes, in an order in which they can run; beside elementwise ones, `full`, `reshape` and `broadcastTo`. */
-  readonly nodes: readonly Node[];
+  readonly nodes: readonly GraphNode[];
   /** The values that come from elsewhere. */
   readonly inputs: readonly Tensor[];
   /** What is written. */
@@ -128,7 +128,7 @@ function statements(group: Group, load: Load, constant: Constant): { lines: stri
 }
 
 function expressionOf(
-  node: Node,
+  node: GraphNode,
   read: (operand: Tensor, shape: readonly number[]) => string,
   named: (expression: string) => string,
   constant: Constant,

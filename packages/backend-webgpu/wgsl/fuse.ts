@@ -1,6 +1,6 @@
 /** Which elementwise nodes of a graph are computed by one program. */
 
-import { type Graph, type Node, sizeOf, type Tensor } from "@tessera/core";
+import { type Graph, type GraphNode, sizeOf, type Tensor } from "@tessera/core";
 import { type Group, isElementwise } from "./elementwise.ts";
 
 /** WebGPU promises eight storage buffers to a program, one of which is written. */
@@ -14,22 +14,22 @@ const repeated: ReadonlySet<string> = new Set(["full", "broadcastTo"]);
 
 interface OpenGroup {
   readonly size: number;
-  readonly nodes: Set<Node>;
+  readonly nodes: Set<GraphNode>;
 }
 
 /**
  * The groups of a graph, by the node that computes what a group writes. Every elementwise node is in one. A node joins the
  * group of those that read it when they all are in it, at the same places; numbers and repetitions are done again in each.
  */
-export function fuseElementwise(graph: Graph): ReadonlyMap<Node, Group> {
+export function fuseElementwise(graph: Graph): ReadonlyMap<GraphNode, Group> {
   const producers = new Map(graph.nodes.flatMap((node) => node.results.map((result) => [result, node] as const)));
-  const readers = new Map<Tensor, Node[]>();
+  const readers = new Map<Tensor, GraphNode[]>();
   for (const node of graph.nodes) {
     for (const operand of new Set(node.operands)) readers.set(operand, [...readers.get(operand) ?? [], node]);
   }
   const outputs = new Set(graph.outputs);
-  const groupOf = new Map<Node, OpenGroup>();
-  const sinks = new Map<Node, OpenGroup>();
+  const groupOf = new Map<GraphNode, OpenGroup>();
+  const sinks = new Map<GraphNode, OpenGroup>();
   for (const node of graph.nodes.toReversed()) {
     if (!isElementwise(node.op) && node.op !== "reshape") continue;
     const [result] = node.results as [Tensor];
@@ -48,19 +48,19 @@ export function fuseElementwise(graph: Graph): ReadonlyMap<Node, Group> {
 }
 
 /** The group that all readers are in; `null` when there is none. */
-function commonGroup(readers: readonly Node[], groupOf: ReadonlyMap<Node, OpenGroup>): OpenGroup | null {
+function commonGroup(readers: readonly GraphNode[], groupOf: ReadonlyMap<GraphNode, OpenGroup>): OpenGroup | null {
   const group = readers[0] === undefined ? undefined : groupOf.get(readers[0]);
   return group !== undefined && readers.every((reader) => groupOf.get(reader) === group) ? group : null;
 }
 
 /** Tells whether a node can join a group. */
-function fits(group: OpenGroup, node: Node, producers: ReadonlyMap<Tensor, Node>): boolean {
+function fits(group: OpenGroup, node: GraphNode, producers: ReadonlyMap<Tensor, GraphNode>): boolean {
   if (sizeOf(node.results[0]!.shape) !== group.size || group.nodes.size >= mostNodes) return false;
   return inputsOf(new Set([...group.nodes, node]), producers).size <= mostInputs;
 }
 
 /** What nodes read that none of them computes, through repetitions. */
-function inputsOf(nodes: ReadonlySet<Node>, producers: ReadonlyMap<Tensor, Node>): Set<Tensor> {
+function inputsOf(nodes: ReadonlySet<GraphNode>, producers: ReadonlyMap<Tensor, GraphNode>): Set<Tensor> {
   const inputs = new Set<Tensor>();
   const visit = (operand: Tensor) => {
     const producer = producers.get(operand);
@@ -76,7 +76,7 @@ function inputsOf(nodes: ReadonlySet<Node>, producers: ReadonlyMap<Tensor, Node>
 }
 
 /** A group with the repeated nodes that it needs, in the graph's order. */
-function close(graph: Graph, sink: Node, group: OpenGroup, producers: ReadonlyMap<Tensor, Node>): Group {
+function close(graph: Graph, sink: GraphNode, group: OpenGroup, producers: ReadonlyMap<Tensor, GraphNode>): Group {
   const all = new Set(group.nodes);
   for (const node of group.nodes) {
     for (const operand of node.operands) {

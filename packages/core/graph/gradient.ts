@@ -7,7 +7,7 @@
  */
 import { formatType, isFloat } from "../values/dtype.ts";
 import { opOf } from "../ops/table.ts";
-import { currentNodes, type Node, type Tensor, withOrigin } from "./tensor.ts";
+import { currentNodes, type GraphNode, type Tensor, withOrigin } from "./tensor.ts";
 import { full } from "./trace.ts";
 
 /**
@@ -25,7 +25,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
 }
 
 /** Gradients of scalars that were worked out with them, by the node that computes the scalar. */
-const known = new WeakMap<Node, ReadonlyMap<Tensor, Tensor>>();
+const known = new WeakMap<GraphNode, ReadonlyMap<Tensor, Tensor>>();
 
 /**
  * Makes `gradients` take the given gradients of a scalar, by the tensor that each is for, in place of walking back over what
@@ -38,7 +38,7 @@ export function withGradients(scalar: Tensor, found: ReadonlyMap<Tensor, Tensor>
 
 /** Cotangents of `wrt`, given cotangents of later values; `null` where none arrives. */
 export function backward(
-  nodes: readonly Node[],
+  nodes: readonly GraphNode[],
   cotangents: Map<Tensor, Tensor>,
   wrt: readonly Tensor[],
 ): (Tensor | null)[] {
@@ -62,7 +62,7 @@ export function backward(
 
 /** What cotangents of the results of a node bring to earlier values: to its operands, or to those whose gradients are known. */
 function arrivals(
-  node: Node,
+  node: GraphNode,
   cts: readonly Tensor[],
   active: ReadonlySet<Tensor>,
 ): readonly (readonly [Tensor, Tensor | null])[] {
@@ -73,7 +73,7 @@ function arrivals(
     .map(([tensor, slope]) => [tensor, slope.cast("float32").mul(ct).cast(tensor.dtype)]);
 }
 
-function vjpOf(node: Node, cts: readonly Tensor[], active: ReadonlySet<Tensor>): readonly (Tensor | null)[] {
+function vjpOf(node: GraphNode, cts: readonly Tensor[], active: ReadonlySet<Tensor>): readonly (Tensor | null)[] {
   const row = opOf(node.op);
   // Integer and boolean results carry no gradient, so an op that only feeds those is a constant here.
   if (node.results.every((result) => !isFloat(result.dtype))) return node.operands.map(() => null);

@@ -13,7 +13,7 @@ function formatAttrs(attrs: Attrs): string {
 }
 
 /** A graph as text, one line per node; inputs by name, other values numbered in order. */
-export function print(graph: Graph): string {
+export function printGraph(graph: Graph): string {
   const names = new Map<Tensor, string>();
   graph.inputs.forEach((input, i) => names.set(input, `%${graph.inputNames[i]!}`));
   let next = 0;

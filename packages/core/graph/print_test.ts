@@ -8,13 +8,13 @@ import {
   gradients,
   legalize,
   optimize,
-  print,
+  printGraph,
   rmsNorm,
   rotaryEmbedding,
   trace,
 } from "../mod.ts";
 
-Deno.test("print() of a perceptron and its gradients", async (t) => {
+Deno.test("printGraph() of a perceptron and its gradients", async (t) => {
   const graph = trace(
     "perceptron",
     {
@@ -29,10 +29,10 @@ Deno.test("print() of a perceptron and its gradients", async (t) => {
       return { loss, dhidden: dhidden!, dout: dout! };
     },
   );
-  await t.assertSnapshot(print(optimize(graph)));
+  await t.assertSnapshot(printGraph(optimize(graph)));
 });
 
-Deno.test("print() of an attention block over stored weights", async (t) => {
+Deno.test("printGraph() of an attention block over stored weights", async (t) => {
   const weight = { shape: [2, 8, 16], dtype: "float32" } as const; // stored as [heads, headDim, hidden]
   const graph = trace(
     "attention block",
@@ -56,27 +56,27 @@ Deno.test("print() of an attention block over stored weights", async (t) => {
       return { out };
     },
   );
-  await t.assertSnapshot(print(optimize(graph)));
+  await t.assertSnapshot(printGraph(optimize(graph)));
 });
 
-Deno.test("print() of a bfloat16 graph that a float32 backend runs", async (t) => {
+Deno.test("printGraph() of a bfloat16 graph that a float32 backend runs", async (t) => {
   const graph = trace(
     "scaled",
     { x: { shape: [4], dtype: "bfloat16" }, scale: { shape: [], dtype: "bfloat16" } },
     ({ x, scale }) => ({ y: gelu(x.mul(scale)).add(0.5).reshape([2, 2]) }),
   );
   const support = { computes: new Set(["float32", "int32", "bool"] as const), moves: new Set(["reshape"] as const) };
-  await t.assertSnapshot(print(optimize(legalize(graph, support))));
+  await t.assertSnapshot(printGraph(optimize(legalize(graph, support))));
 });
 
-Deno.test("print() cuts long lists and spells numbers that JSON has not", () => {
+Deno.test("printGraph() cuts long lists and spells numbers that JSON has not", () => {
   const graph = trace("constants", {}, () => ({
     table: constant([1, 2, 3, 4, 5, 6, 7, 8, 9], [9]),
     none: full([], -Infinity),
     zero: full([1], -0),
   }));
   assert.equal(
-    print(graph),
+    printGraph(graph),
     [
       "constants() {",
       "  %0: float32[9] = constant() {values: [1,2,3,4,5,6,7,8,… 9 in all]}",
@@ -88,9 +88,9 @@ Deno.test("print() cuts long lists and spells numbers that JSON has not", () => 
   );
 });
 
-Deno.test("print() numbers each result of an op that has several", () => {
+Deno.test("printGraph() numbers each result of an op that has several", () => {
   const graph = trace("norm", { x: { shape: [3], dtype: "float32" } }, ({ x }) => ({
     dx: gradients(rmsNorm(x, full([3], 1), { epsilon: 1 }).sum(), [x])[0]!,
   }));
-  assert.match(print(graph), /%(\d+): float32\[3\], %\d+: float32\[3\] = rmsNormGrad\(.*\n {2}return dx: %\1\n/);
+  assert.match(printGraph(graph), /%(\d+): float32\[3\], %\d+: float32\[3\] = rmsNormGrad\(.*\n {2}return dx: %\1\n/);
 });

@@ -12,7 +12,7 @@ import type { OpName, Ops } from "../ops/table.ts";
 export type Attrs = Readonly<Record<string, unknown>>;
 
 /** One operation of a graph. */
-export interface Node {
+export interface GraphNode {
   /** The name of the op. */
   readonly op: OpName;
   /** The values it reads. */
@@ -32,7 +32,7 @@ export interface Graph {
   /** The values that a run must supply. */
   readonly inputs: readonly Tensor[];
   /** The operations, each after those that it reads. */
-  readonly nodes: readonly Node[];
+  readonly nodes: readonly GraphNode[];
   /** The values that a run returns. */
   readonly outputs: readonly Tensor[];
   /** A name for each input, for people and for file formats. */
@@ -44,7 +44,7 @@ export interface Graph {
 /** A trace under way: where `apply` appends, and how it infers types. */
 export interface Trace {
   /** The nodes so far. */
-  readonly nodes: Node[];
+  readonly nodes: GraphNode[];
   /** The result types of an op. */
   readonly infer: (op: OpName, operands: readonly TensorType[], attrs: Attrs) => readonly TensorType[];
   /** The origin of the nodes that a pass or a gradient rule appends; `null` while model code runs. */
@@ -80,7 +80,7 @@ export function withOrigin<T>(origin: Error, body: () => T): T {
  *
  * @throws {TypeError} when nothing is being traced.
  */
-export function currentNodes(): readonly Node[] {
+export function currentNodes(): readonly GraphNode[] {
   const trace = traces.at(-1);
   if (trace === undefined) throw new TypeError("Cannot differentiate here: nothing is being traced");
   return trace.nodes;
@@ -102,7 +102,13 @@ export function emit(op: OpName, operands: readonly Tensor[], attrs: Attrs): rea
   }
   const types = trace.infer(op, operands.map((operand) => operand.type), attrs);
   const results: Tensor[] = [];
-  const node: Node = { op, operands, attrs, results, origin: trace.origin ?? new Error(`"${op}" was traced here`) };
+  const node: GraphNode = {
+    op,
+    operands,
+    attrs,
+    results,
+    origin: trace.origin ?? new Error(`"${op}" was traced here`),
+  };
   types.forEach((type, index) => results.push(new Tensor(type, node, index)));
   trace.nodes.push(node);
   return results;
@@ -126,12 +132,12 @@ export class Tensor {
   /** The shape and element type. */
   readonly type: TensorType;
   /** The node that computes the value; `null` for an input of the graph. */
-  readonly producer: Node | null;
+  readonly producer: GraphNode | null;
   /** Which of the producer's results this is. */
   readonly index: number;
 
   /** Makes a value; model code gets values from `trace` and from ops instead. */
-  constructor(type: TensorType, producer: Node | null, index: number) {
+  constructor(type: TensorType, producer: GraphNode | null, index: number) {
     this.type = type;
     this.producer = producer;
     this.index = index;

@@ -1,7 +1,7 @@
 /** Tracing: running a function once on symbolic tensors to get its graph. */
 import type { DType, TensorType } from "../values/dtype.ts";
 import { opOf } from "../ops/table.ts";
-import { apply, type Graph, type Node, Tensor, type Trace, withTrace } from "./tensor.ts";
+import { apply, type Graph, type GraphNode, Tensor, type Trace, withTrace } from "./tensor.ts";
 
 interface Inputs {
   readonly tensors: Tensor[];
@@ -11,7 +11,7 @@ interface Inputs {
 const stack: Inputs[] = [];
 
 /** A fresh trace without nodes. */
-export function newTrace(nodes: Node[] = []): Trace {
+export function newTrace(nodes: GraphNode[] = []): Trace {
   return { nodes, infer: (op, operands, attrs) => opOf(op).infer(operands, attrs), origin: null };
 }
 

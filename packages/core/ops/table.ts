@@ -7,7 +7,7 @@ import { type Optimization, optimization } from "../composites/optimizer.ts";
 import { type Quantization, quantizations } from "../composites/quantization.ts";
 import { type Rotary, rotary } from "../composites/rotary.ts";
 import type { TensorType } from "../values/dtype.ts";
-import type { Attrs, Node, Tensor } from "../graph/tensor.ts";
+import type { Attrs, GraphNode, Tensor } from "../graph/tensor.ts";
 import { type Collective, collectives } from "./collective.ts";
 import { type Contraction, contraction } from "./contraction.ts";
 import { type Creation, creation } from "./creation.ts";
@@ -67,7 +67,7 @@ export type Rule<K extends OpName, Context, Out> = (
   context: Context,
   operands: Each<Ops[K]["operands"], Out>,
   attrs: Ops[K]["attrs"],
-  node: Node,
+  node: GraphNode,
 ) => Each<Ops[K]["results"], Out>;
 
 /** A target's table: a rule for every primitive, and for every composite a rule or the decision to decompose it. */

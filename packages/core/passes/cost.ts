@@ -2,7 +2,7 @@
 import { sizeOf } from "../values/dtype.ts";
 import { parseEinsum } from "../ops/contraction.ts";
 import type { Primitives } from "../ops/table.ts";
-import type { Graph, Node } from "../graph/tensor.ts";
+import type { Graph, GraphNode } from "../graph/tensor.ts";
 import { decompose } from "./decompose.ts";
 
 /**
@@ -15,7 +15,7 @@ export function countOperations(graph: Graph): number {
 }
 
 /** Two operations for each combination of places along all axes. */
-function einsumOperations({ operands, results, attrs }: Node): number {
+function einsumOperations({ operands, results, attrs }: GraphNode): number {
   const { a, out } = parseEinsum((attrs as Primitives["einsum"]["attrs"]).spec);
   const shape = operands[0]!.shape;
   const summed = [...a].reduce((product, letter, axis) => out.includes(letter) ? product : product * shape[axis]!, 1);

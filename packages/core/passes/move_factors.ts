@@ -12,7 +12,7 @@
 import { sameShape, sizeOf } from "../values/dtype.ts";
 import { einsumAttrs, parseEinsum } from "../ops/contraction.ts";
 import type { OpName, PrimitiveName, Primitives } from "../ops/table.ts";
-import { emit, type Graph, type Node, type Tensor } from "../graph/tensor.ts";
+import { emit, type Graph, type GraphNode, type Tensor } from "../graph/tensor.ts";
 import { full } from "../graph/trace.ts";
 import { rewrite } from "./rewrite.ts";
 
@@ -55,7 +55,11 @@ function scaled(from: Tensor, factor: Tensor): Tensor {
 }
 
 /** What an op becomes, or `null` to keep it; `only` tells whether nothing but this node reads an operand. */
-type Move = (node: Node, operands: readonly Tensor[], only: (operand: number) => boolean) => readonly Tensor[] | null;
+type Move = (
+  node: GraphNode,
+  operands: readonly Tensor[],
+  only: (operand: number) => boolean,
+) => readonly Tensor[] | null;
 
 /** Ops that give the same when a number multiplies their result instead of their operand. */
 const linear: Move = (node, [x], only) => {

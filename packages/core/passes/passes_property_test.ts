@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { type FloatDType, formatType } from "../values/dtype.ts";
-import { print } from "../graph/print.ts";
+import { printGraph } from "../graph/print.ts";
 import { evaluate } from "../reference/evaluate.ts";
 import type { Graph } from "../graph/tensor.ts";
 import { assertAllClose, randomGraph, randomGraphInputs, tolerances } from "../testing.ts";
@@ -39,11 +39,11 @@ function checkPreserves(name: string, pass: (graph: Graph) => Graph, dtype: Floa
     fc.property(choices, fc.nat(99), (list, seed) => {
       const graph = verify(randomGraph(list, dtype));
       const inputs = randomGraphInputs(seed, dtype);
-      const before = print(graph);
+      const before = printGraph(graph);
       const changed = verify(pass(graph), name);
       const [expected, found] = [evaluate(graph, inputs), evaluate(changed, inputs)];
       expected.forEach((tensor, i) => assertAllClose(found[i]!, tensor, tolerances[dtype]));
-      if (print(graph) !== before) throw new Error(`${name} changed the graph that it was given`);
+      if (printGraph(graph) !== before) throw new Error(`${name} changed the graph that it was given`);
     }),
     settings,
   );

@@ -1,13 +1,13 @@
 /** The walk that every pass is made of: trace a graph again, node by node, with a chance to put something else. */
-import { emit, type Graph, type Node, type Tensor, withOrigin, withTrace } from "../graph/tensor.ts";
+import { emit, type Graph, type GraphNode, type Tensor, withOrigin, withTrace } from "../graph/tensor.ts";
 import { newTrace } from "../graph/trace.ts";
 
 /** Decides what stands for a node: its new results, or `null` to keep it. Operands are already rewritten. */
-export type RewriteRule = (node: Node, operands: readonly Tensor[]) => readonly Tensor[] | null;
+export type RewriteRule = (node: GraphNode, operands: readonly Tensor[]) => readonly Tensor[] | null;
 
 /** A graph with each node replaced as a rule says. Inputs stay the same values. */
 export function rewrite(graph: Graph, rule: RewriteRule): Graph {
-  const nodes: Node[] = [];
+  const nodes: GraphNode[] = [];
   const replaced = new Map<Tensor, Tensor>();
   const now = (tensor: Tensor) => replaced.get(tensor) ?? tensor;
   withTrace(newTrace(nodes), () => {
@@ -21,7 +21,7 @@ export function rewrite(graph: Graph, rule: RewriteRule): Graph {
 }
 
 /** The node itself while none of its operands changed, else the same op on the new ones. */
-function keep(node: Node, operands: readonly Tensor[], nodes: Node[]): readonly Tensor[] {
+function keep(node: GraphNode, operands: readonly Tensor[], nodes: GraphNode[]): readonly Tensor[] {
   if (operands.every((operand, i) => operand === node.operands[i])) {
     nodes.push(node);
     return node.results;

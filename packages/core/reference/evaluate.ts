@@ -18,7 +18,7 @@ import {
 } from "../values/dtype.ts";
 import { isCollective, isComposite, type PrimitiveName } from "../ops/table.ts";
 import { decompose } from "../passes/decompose.ts";
-import type { Graph, Node, Tensor } from "../graph/tensor.ts";
+import type { Graph, GraphNode, Tensor } from "../graph/tensor.ts";
 import { kernels } from "./kernels.ts";
 
 /** Elements of one value, row-major, whatever its dtype. */
@@ -29,7 +29,7 @@ export type Elements = Float64Array;
  *
  * @throws {TypeError} when the node is a composite, or one in which devices exchange data.
  */
-export function evaluateNode(node: Node, operands: readonly Elements[]): readonly Elements[] {
+export function evaluateNode(node: GraphNode, operands: readonly Elements[]): readonly Elements[] {
   if (isComposite(node.op)) throw new TypeError(`Cannot evaluate "${node.op}" by itself: decompose the graph first`);
   if (isCollective(node.op)) throw new TypeError(`Cannot evaluate "${node.op}": it takes the devices of a mesh`);
   const arrays = operands.map((data, i) => ({ shape: node.operands[i]!.shape, dtype: node.operands[i]!.dtype, data }));

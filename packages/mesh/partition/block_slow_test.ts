@@ -1,6 +1,6 @@
 /** Whole models, forward and backward, split in Megatron's way and in random ways: the same numbers as on one device. */
 import fc from "fast-check";
-import { evaluateExactly, type Graph, print, type Tensor, toElements, verify } from "@tessera/core";
+import { evaluateExactly, type Graph, printGraph, type Tensor, toElements, verify } from "@tessera/core";
 import { assertAllClose, randomGraph, randomGraphInputs, sampleOperands } from "@tessera/core/testing";
 import { shardGraph } from "./partition.ts";
 import { type Block, type BlockOptions, megatronShardings, tiny, traceBlock } from "../samples/tiny_block.ts";
@@ -41,9 +41,12 @@ function check(
       const shardings = [...known].map(([tensor, sharding]) =>
         `${graph.inputNames[graph.inputs.indexOf(tensor)]}: ${formatSharding(sharding)}`
       );
-      throw new Error(`output "${graph.outputNames[i]}" is off with ${shardings.join("; ")}\n${print(local.graph)}`, {
-        cause: error,
-      });
+      throw new Error(
+        `output "${graph.outputNames[i]}" is off with ${shardings.join("; ")}\n${printGraph(local.graph)}`,
+        {
+          cause: error,
+        },
+      );
     }
   });
 }

@@ -6,7 +6,7 @@
  * split axes become partial. Only where operands disagree do bytes decide: those that bring the operands there, and those
  * that bring the result to where it is advised to be, which is then done at once.
  */
-import type { Node, OpName } from "@tessera/core";
+import type { GraphNode, OpName } from "@tessera/core";
 import { type Flow, isAddedUp, joinsAnother } from "./flow.ts";
 import { isZero, linearityOf } from "./linear.ts";
 import { type Assignment, dimsOf, factorAxes, names, type NodeRule } from "../sharding/node_rule.ts";
@@ -36,7 +36,7 @@ const maxChoices = 512;
 type Waiting = ReadonlyMap<string, readonly number[]>;
 
 /** Over which mesh axes the partial operands of a node are not added up yet. */
-function waitingOf(node: Node, values: readonly Value[], mesh: MeshShape, flow: Flow): Waiting {
+function waitingOf(node: GraphNode, values: readonly Value[], mesh: MeshShape, flow: Flow): Waiting {
   const found = new Map<string, readonly number[]>();
   const linearity = linearityOf(node);
   if (linearity === null) return found;
@@ -63,7 +63,7 @@ function waitingOf(node: Node, values: readonly Value[], mesh: MeshShape, flow: 
 }
 
 /** Tells whether adding up the result of a node instead of its operand sends no more. */
-function paysToWait(node: Node, operand: Value, name: string, mesh: MeshShape, flow: Flow): boolean {
+function paysToWait(node: GraphNode, operand: Value, name: string, mesh: MeshShape, flow: Flow): boolean {
   const before = localBytes(operand.tensor.type, homeOf(operand)!, mesh);
   const dims = flow.advice.get(node.results[0]!)?.dims ?? [];
   const after = localBytes(node.results[0]!.type, { dims, partial: [] }, mesh);
@@ -76,7 +76,7 @@ function paysToWait(node: Node, operand: Value, name: string, mesh: MeshShape, f
 
 /** The best way to split a node. */
 export function choose(
-  node: Node,
+  node: GraphNode,
   rule: NodeRule,
   values: readonly Value[],
   advice: readonly (Sharding | undefined)[],
@@ -105,7 +105,7 @@ export function choose(
 function bestOf(
   candidates: readonly (readonly Pick[])[],
   known: readonly Assignment[],
-  node: Node,
+  node: GraphNode,
   rule: NodeRule,
   waiting: Waiting,
   values: readonly Value[],
@@ -200,7 +200,7 @@ function assignmentOf(picks: readonly Pick[], splits: readonly Assignment[], mes
 /** What an assignment means for the operands and results; `null` when it splits one of them in no way that exists. */
 function choiceOf(
   assignment: Assignment,
-  node: Node,
+  node: GraphNode,
   rule: NodeRule,
   waiting: Waiting,
   mesh: MeshShape,

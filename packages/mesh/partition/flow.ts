@@ -1,5 +1,5 @@
 /** Where partial sums may arise in a graph and how far they can go: what tells whether it pays to let them go on. */
-import type { Graph, Node, Tensor } from "@tessera/core";
+import type { Graph, GraphNode, Tensor } from "@tessera/core";
 import { isZero, linearityOf } from "./linear.ts";
 import { factorAxes, names, ruleOf } from "../sharding/node_rule.ts";
 import type { MeshShape, Sharding } from "../sharding/sharding.ts";
@@ -7,7 +7,7 @@ import type { MeshShape, Sharding } from "../sharding/sharding.ts";
 /** One place where a value is read. */
 export interface Use {
   /** The node that reads it. */
-  readonly node: Node;
+  readonly node: GraphNode;
   /** As which of its operands. */
   readonly operand: number;
 }
@@ -45,7 +45,7 @@ export function flowOf(graph: Graph, mesh: MeshShape, advice: ReadonlyMap<Tensor
 }
 
 /** The mesh axes over which the results of a node may be partial because its operands are. */
-function carriedThrough(node: Node, potential: ReadonlyMap<Tensor, ReadonlySet<string>>): Iterable<string> {
+function carriedThrough(node: GraphNode, potential: ReadonlyMap<Tensor, ReadonlySet<string>>): Iterable<string> {
   const linearity = linearityOf(node);
   if (linearity === null) return none;
   const sets = linearity.operands.map((i) => node.operands[i]!).filter((tensor) => !isZero(tensor))
@@ -57,7 +57,7 @@ function carriedThrough(node: Node, potential: ReadonlyMap<Tensor, ReadonlySet<s
 }
 
 /** Adds the mesh axes that split an axis that the node sums over. */
-function addSummed(node: Node, mesh: MeshShape, advice: ReadonlyMap<Tensor, Sharding>, into: Set<string>): void {
+function addSummed(node: GraphNode, mesh: MeshShape, advice: ReadonlyMap<Tensor, Sharding>, into: Set<string>): void {
   const isSplit = node.operands.some((tensor) => advice.get(tensor)?.dims.some((own) => own.length > 0));
   if (!isSplit) return;
   const rule = ruleOf(node);

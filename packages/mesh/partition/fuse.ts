@@ -6,11 +6,11 @@
  * all-reduce to another, so those of one number are independent, and joining them makes no circle. Gradients that are only
  * read by the optimizer all have the lowest number, so that data parallelism costs one all-reduce a step.
  */
-import { emit, type Graph, type Node, type Tensor, trace, withOrigin } from "@tessera/core";
+import { emit, type Graph, type GraphNode, type Tensor, trace, withOrigin } from "@tessera/core";
 
 /** How many all-reduces follow each node on its longest path to an output, itself not counted. */
-function followers(nodes: readonly Node[]): ReadonlyMap<Node, number> {
-  const found = new Map<Node, number>();
+function followers(nodes: readonly GraphNode[]): ReadonlyMap<GraphNode, number> {
+  const found = new Map<GraphNode, number>();
   for (const node of nodes.toReversed()) {
     const own = found.get(node) ?? 0;
     found.set(node, own);
@@ -23,9 +23,9 @@ function followers(nodes: readonly Node[]): ReadonlyMap<Node, number> {
 }
 
 /** The all-reduces that run as one, in order. */
-function groupsOf(nodes: readonly Node[]): readonly (readonly Node[])[] {
+function groupsOf(nodes: readonly GraphNode[]): readonly (readonly GraphNode[])[] {
   const after = followers(nodes);
-  const groups = new Map<string, Node[]>();
+  const groups = new Map<string, GraphNode[]>();
   for (const node of nodes) {
     if (node.op !== "allReduce") continue;
     const { reduce, meshAxes } = node.attrs as { reduce: string; meshAxes: readonly string[] };
@@ -46,7 +46,7 @@ export function fuseAllReduces(graph: Graph): Graph {
   const now = (tensor: Tensor) => replaced.get(tensor) ?? tensor;
   const traced = trace(graph.name, {}, () => {
     for (const unit of order(graph.nodes, groupOf)) {
-      const [{ op, attrs, origin }] = unit as [Node];
+      const [{ op, attrs, origin }] = unit as [GraphNode];
       const results = withOrigin(origin, () => emit(op, unit.flatMap((node) => node.operands.map(now)), attrs));
       unit.flatMap((node) => node.results).forEach((result, i) => replaced.set(result, results[i]!));
     }
@@ -56,12 +56,15 @@ export function fuseAllReduces(graph: Graph): Graph {
 }
 
 /** The nodes in an order in which they can run when each group runs at once, as close to their own order as can be. */
-function order(nodes: readonly Node[], groupOf: ReadonlyMap<Node, readonly Node[]>): readonly (readonly Node[])[] {
-  const unitOf = new Map<Node, readonly Node[]>();
+function order(
+  nodes: readonly GraphNode[],
+  groupOf: ReadonlyMap<GraphNode, readonly GraphNode[]>,
+): readonly (readonly GraphNode[])[] {
+  const unitOf = new Map<GraphNode, readonly GraphNode[]>();
   for (const node of nodes) unitOf.set(node, groupOf.get(node) ?? [node]);
   const units = [...new Set(unitOf.values())];
-  const missing = new Map<readonly Node[], number>();
-  const waiting = new Map<readonly Node[], (readonly Node[])[]>();
+  const missing = new Map<readonly GraphNode[], number>();
+  const waiting = new Map<readonly GraphNode[], (readonly GraphNode[])[]>();
   for (const unit of units) {
     const needs = new Set(unit.flatMap(({ operands }) => operands).flatMap(({ producer }) => producer ?? []));
     const before = new Set([...needs].map((node) => unitOf.get(node)!));
@@ -74,9 +77,9 @@ function order(nodes: readonly Node[], groupOf: ReadonlyMap<Node, readonly Node[
   }
   // Of the units that can run, the one that stood first goes first; a group stands where its last node stood.
   const position = new Map(nodes.map((node, i) => [node, i]));
-  const placeOf = (unit: readonly Node[]) => position.get(unit.at(-1)!)!;
+  const placeOf = (unit: readonly GraphNode[]) => position.get(unit.at(-1)!)!;
   const ready = units.filter((unit) => missing.get(unit) === 0).sort((a, b) => placeOf(b) - placeOf(a));
-  const done: (readonly Node[])[] = [];
+  const done: (readonly GraphNode[])[] = [];
   for (let unit = ready.pop(); unit !== undefined; unit = ready.pop()) {
     done.push(unit);
     for (const next of waiting.get(unit) ?? []) {

@@ -5,10 +5,10 @@
  * itself split, each part gets a copy of its key head: with `parts` copies in all, attention has as many key heads as there
  * are parts, and splits by those. The gradients of the copies add up to that of the key head.
  */
-import { apply, emit, full, iota, type Node, type Tensor } from "@tessera/core";
+import { apply, emit, full, type GraphNode, iota, type Tensor } from "@tessera/core";
 
 /** How many key heads attention needs so that its query heads can be split into `parts`; `null` when it has enough or cannot. */
-export function copiedHeads({ op, operands }: Node, parts: number): number | null {
+export function copiedHeads({ op, operands }: GraphNode, parts: number): number | null {
   if (op !== "attention" && op !== "attentionGrad") return null;
   const heads = operands[0]!.shape[2]!;
   const keyHeads = operands[1]!.shape[2]!;
@@ -18,7 +18,7 @@ export function copiedHeads({ op, operands }: Node, parts: number): number | nul
 }
 
 /** Attention, or its gradient, with its key heads copied. */
-export function withCopiedHeads({ op, operands, attrs }: Node, copies: number): readonly Tensor[] {
+export function withCopiedHeads({ op, operands, attrs }: GraphNode, copies: number): readonly Tensor[] {
   const [query, key, value, ...rest] = operands as readonly [Tensor, Tensor, Tensor, ...Tensor[]];
   // Copy i is of key head i · keyHeads / copies.
   const source = iota([copies], 0).div(full([], copies / key.shape[2]!, "int32"));

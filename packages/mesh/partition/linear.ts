@@ -5,7 +5,7 @@
  * each device's part, and its result is partial too; so an all-reduce waits until a value is used by something that is not
  * linear, and all that is added up on the way needs only one.
  */
-import { isFloat, type Node, type OpName, type Tensor } from "@tessera/core";
+import { type GraphNode, isFloat, type OpName, type Tensor } from "@tessera/core";
 
 /** The operands in which an op is linear. */
 export interface Linearity {
@@ -23,7 +23,7 @@ function always(linearity: Linearity): () => Linearity {
   return () => linearity;
 }
 
-const linear: { readonly [K in OpName]?: (node: Node) => Linearity | null } = {
+const linear: { readonly [K in OpName]?: (node: GraphNode) => Linearity | null } = {
   neg: always(first),
   add: always(sum),
   sub: always(sum),
@@ -51,7 +51,7 @@ const linear: { readonly [K in OpName]?: (node: Node) => Linearity | null } = {
 };
 
 /** In which operands a node is linear; `null` when it is in none, or divides integers, which rounds. */
-export function linearityOf(node: Node): Linearity | null {
+export function linearityOf(node: GraphNode): Linearity | null {
   // Integers are divided towards zero, and truth values do not add up.
   if (node.results.some(({ dtype }) => dtype === "bool")) return null;
   if (node.op === "div" && !isFloat(node.results[0]!.dtype)) return null;

@@ -7,8 +7,8 @@ import {
   type CompositeName,
   emit,
   full,
+  type GraphNode,
   iota,
-  type Node,
   type OpName,
   type Ops,
   type Tensor,
@@ -18,7 +18,7 @@ import {
 /** What a local rule needs to know beside the operands. */
 export interface LocalContext {
   /** The node of the whole graph. */
-  readonly node: Node;
+  readonly node: GraphNode;
   /** The mesh axes that split an axis of an operand. */
   readonly split: (operand: number, axis: number) => readonly string[];
   /** The local shape of the first result. */
@@ -135,7 +135,7 @@ export function emitLocal(context: LocalContext, operands: readonly Tensor[]): r
  * whose parts have to be cut out of the whole.
  */
 export function createLocal(
-  node: Node,
+  node: GraphNode,
   dims: readonly (readonly string[])[],
   shape: readonly number[],
   collective: LocalContext["collective"],

@@ -11,8 +11,8 @@ import {
   eliminateDeadCode,
   type Graph,
   graphInput,
+  type GraphNode,
   isComposite,
-  type Node,
   opOf,
   type Tensor,
   trace,
@@ -139,12 +139,12 @@ function settled(value: Value, advice: Sharding | undefined, mesh: MeshShape): S
   return cost(advised) <= cost(summed) ? advised : summed;
 }
 
-function walk(nodes: readonly Node[], context: Context, flow: Flow): void {
+function walk(nodes: readonly GraphNode[], context: Context, flow: Flow): void {
   for (const node of nodes) withOrigin(node.origin, () => place(node, context, flow));
 }
 
 /** Emits what each device does for a node, and records its results. */
-function place(node: Node, context: Context, flow: Flow): void {
+function place(node: GraphNode, context: Context, flow: Flow): void {
   const { mesh, values, constraints } = context;
   if (node.operands.length === 0) {
     node.results.forEach((tensor) => values.set(tensor, { tensor, isFree: true, forms: [] }));
@@ -191,7 +191,12 @@ function place(node: Node, context: Context, flow: Flow): void {
 }
 
 /** Partitions other nodes in the place of one, such as the definition of a composite. */
-function expand(node: Node, operands: readonly Value[], context: Context, definition: () => readonly Tensor[]): void {
+function expand(
+  node: GraphNode,
+  operands: readonly Value[],
+  context: Context,
+  definition: () => readonly Tensor[],
+): void {
   const inner = trace(
     node.op,
     {},

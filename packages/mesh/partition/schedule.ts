@@ -5,11 +5,11 @@
  * gathered as it is stored, and brought into another axis order or a wider dtype afterwards: where that is part of a product, as
  * transposes are, it costs nothing, and a narrow dtype is less to send.
  */
-import { bytesPerElement, emit, type Graph, type Node, rewrite, type Tensor } from "@tessera/core";
+import { bytesPerElement, emit, type Graph, type GraphNode, rewrite, type Tensor } from "@tessera/core";
 
 /** A graph in which sums of which each device keeps a part are taken right after what they sum. */
 export function scatterEarly(graph: Graph): Graph {
-  const after = new Map<Node, Node[]>();
+  const after = new Map<GraphNode, GraphNode[]>();
   for (const node of graph.nodes) {
     const producer = node.op === "reduceScatter" ? node.operands[0]!.producer : null;
     if (producer === null) continue;
@@ -18,7 +18,7 @@ export function scatterEarly(graph: Graph): Graph {
     else list.push(node);
   }
   const moved = new Set([...after.values()].flat());
-  const withFollowers = (node: Node): Node[] => [node, ...(after.get(node) ?? []).flatMap(withFollowers)];
+  const withFollowers = (node: GraphNode): GraphNode[] => [node, ...(after.get(node) ?? []).flatMap(withFollowers)];
   return { ...graph, nodes: graph.nodes.filter((node) => !moved.has(node)).flatMap(withFollowers) };
 }
 
@@ -40,7 +40,7 @@ function isForm(tensor: Tensor, inputs: ReadonlySet<Tensor>): boolean {
   return (node.op === "transpose" || isWider) && (inputs.has(from!) || isForm(from!, inputs));
 }
 
-function gathered(tensor: Tensor, axis: number, attrs: Node["attrs"]): Tensor {
+function gathered(tensor: Tensor, axis: number, attrs: GraphNode["attrs"]): Tensor {
   const node = tensor.producer;
   if (node === null) return emit("allGather", [tensor], { ...attrs, axis })[0]!;
   const permutation = node.attrs.permutation as readonly number[] | undefined;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { einsum, emit, type Graph, print, trace, verify } from "@tessera/core";
+import { einsum, emit, type Graph, printGraph, trace, verify } from "@tessera/core";
 import { gatherStored, scatterEarly } from "./schedule.ts";
 
 const group = { meshAxes: ["batch"], size: 2 };
@@ -17,7 +17,7 @@ Deno.test("gatherStored() gathers a weight as it is stored, and brings it into a
   const found = verify(gatherStored(graph));
   // The form that was gathered before is left for the pass that drops what nobody reads.
   assert.equal(ops(found), "cast transpose allGather cast transpose einsum");
-  assert.match(print(found), /bfloat16\[5,8\] = allGather\(%kernel\) \{axis: 1/);
+  assert.match(printGraph(found), /bfloat16\[5,8\] = allGather\(%kernel\) \{axis: 1/);
 });
 
 Deno.test("gatherStored() leaves alone what is computed, and casts that would make more to send", () => {
@@ -26,7 +26,7 @@ Deno.test("gatherStored() leaves alone what is computed, and casts that would ma
     const [narrow] = emit("allGather", [x.cast("bfloat16")], { axis: 0, ...group });
     return { computed: computed!, narrow: narrow! };
   });
-  assert.equal(print(gatherStored(graph)), print(graph));
+  assert.equal(printGraph(gatherStored(graph)), printGraph(graph));
 });
 
 Deno.test("scatterEarly() sums right after what is summed, and keeps the order of the rest", () => {

@@ -7,8 +7,8 @@ import {
   type CollectiveName,
   decompose,
   evaluateNode,
+  type GraphNode,
   isCollective,
-  type Node,
   sizeOf,
   type Tensor,
   type TensorType,
@@ -133,7 +133,7 @@ export function partOf(
 }
 
 /** The results of a node on each device. */
-function runNode(node: Node, devices: readonly Map<Tensor, Elements>[], mesh: MeshShape): (readonly Elements[])[] {
+function runNode(node: GraphNode, devices: readonly Map<Tensor, Elements>[], mesh: MeshShape): (readonly Elements[])[] {
   const operandsOf = (device: number) => node.operands.map((operand) => devices[device]!.get(operand)!);
   const { op } = node;
   if (!isCollective(op)) return devices.map((_, device) => [...evaluateNode(node, operandsOf(device))]);

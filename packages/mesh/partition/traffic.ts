@@ -1,5 +1,5 @@
 /** What a partitioned graph sends, and how much memory it needs at its peak: estimates for a plan, from the graph alone. */
-import { bytesOf, type CollectiveName, type Graph, isCollective, type Node, type Tensor } from "@tessera/core";
+import { bytesOf, type CollectiveName, type Graph, type GraphNode, isCollective, type Tensor } from "@tessera/core";
 import { bytesSent } from "../sharding/reshard.ts";
 
 /** The collectives of one kind over one group of mesh axes. */
@@ -22,7 +22,7 @@ export interface Traffic {
 const silent: ReadonlySet<CollectiveName> = new Set<CollectiveName>(["shardSlice", "deviceIndex"]);
 
 /** What a local graph, or some nodes of it, sends, per kind of collective and group of mesh axes. */
-export function trafficOf({ nodes }: { readonly nodes: Iterable<Node> }): Traffic[] {
+export function trafficOf({ nodes }: { readonly nodes: Iterable<GraphNode> }): Traffic[] {
   const found = new Map<string, Traffic>();
   for (const { op, operands, attrs } of nodes) {
     if (!isCollective(op) || silent.has(op)) continue;
@@ -44,7 +44,10 @@ export function trafficOf({ nodes }: { readonly nodes: Iterable<Node> }): Traffi
  * The nodes of a graph that some values depend on, and the others, in order: for a loss, the forward and the backward pass. An
  * all-reduce that carries some of what they depend on and something else is among the others: it waits for both.
  */
-export function splitAt(graph: Graph, values: readonly Tensor[]): { readonly before: Node[]; readonly after: Node[] } {
+export function splitAt(
+  graph: Graph,
+  values: readonly Tensor[],
+): { readonly before: GraphNode[]; readonly after: GraphNode[] } {
   const needed = new Set(values);
   // Entries that are added while a set is walked are walked too.
   for (const { producer, index } of needed) {
@@ -52,7 +55,7 @@ export function splitAt(graph: Graph, values: readonly Tensor[]): { readonly bef
     const { op, operands } = producer;
     (op === "allReduce" ? [operands[index]!] : operands).forEach((operand) => needed.add(operand));
   }
-  const isBefore = ({ op, results }: Node) =>
+  const isBefore = ({ op, results }: GraphNode) =>
     op === "allReduce" ? results.every((result) => needed.has(result)) : results.some((result) => needed.has(result));
   return { before: graph.nodes.filter(isBefore), after: graph.nodes.filter((node) => !isBefore(node)) };
 }

@@ -5,7 +5,15 @@
  * The strings come from core's op tables. A few ops may be split in more ways than their strings say, because the
  * partitioner has a rule for them; `splittable` lists those.
  */
-import { type AxisFactors, type Factors, type Node, type OpName, opOf, type Ops, parseFactors } from "@tessera/core";
+import {
+  type AxisFactors,
+  type Factors,
+  type GraphNode,
+  type OpName,
+  opOf,
+  type Ops,
+  parseFactors,
+} from "@tessera/core";
 import { axisSize, type MeshShape, partsOf } from "./sharding.ts";
 
 /** The factors of one tensor: per axis their names, outermost first. */
@@ -44,7 +52,7 @@ function readFactors(text: string): Factors {
 }
 
 /** The factors of a node; `null` when its op has none. */
-export function ruleOf(node: Node): NodeRule | null {
+export function ruleOf(node: GraphNode): NodeRule | null {
   const text = opOf(node.op).factors(node.operands.map(({ type }) => type), node.attrs);
   if (text === null) return null;
   const factors = readFactors(text);
@@ -58,7 +66,10 @@ export function ruleOf(node: Node): NodeRule | null {
 }
 
 /** An axis of one factor gives its length; one of several gives that of the one that no other axis gives. */
-function lengthsOf(node: Node, { operands, results }: Pick<NodeRule, "operands" | "results">): Map<string, number> {
+function lengthsOf(
+  node: GraphNode,
+  { operands, results }: Pick<NodeRule, "operands" | "results">,
+): Map<string, number> {
   const lengths = new Map<string, number>();
   const sides = [
     ...operands.map((axes, i) => [axes, node.operands[i]!.shape] as const),

@@ -7,7 +7,7 @@
  * two factors of a node want the same mesh axis, the one that is further out in the result gets it; one that is summed
  * over comes last. The result is advice: `partition` decides what each node does, and at what cost.
  */
-import type { Graph, Node, OpName, Tensor } from "@tessera/core";
+import type { Graph, GraphNode, OpName, Tensor } from "@tessera/core";
 import { dimsOf, factorAxes, type NodeRule, ruleOf, type TensorFactors } from "./node_rule.ts";
 import { checkSharding, type MeshShape, type Sharding } from "./sharding.ts";
 
@@ -26,7 +26,7 @@ const stages: readonly { readonly ops: (op: OpName) => boolean; readonly summed:
 ];
 
 interface Step {
-  readonly node: Node;
+  readonly node: GraphNode;
   readonly rule: NodeRule;
   readonly tensors: readonly Tensor[];
   readonly axes: readonly TensorFactors[];
@@ -34,7 +34,7 @@ interface Step {
   readonly factors: readonly { readonly name: string; readonly summed: boolean }[];
 }
 
-function stepOf(node: Node): Step | null {
+function stepOf(node: GraphNode): Step | null {
   const rule = ruleOf(node);
   if (rule === null) return null;
   const inResults = new Set(rule.results.flat(2));

@@ -1,7 +1,7 @@
 /** The programs of a decoder: what each computes, over which variables. */
 import { apply, einsum, iota, type Tensor, type TensorType } from "@tessera/core";
 import { assign, traceProgram, Variable, zeros } from "@tessera/nn";
-import type { Buffer } from "@tessera/runtime";
+import type { DeviceBuffer } from "@tessera/runtime";
 import type { Backbone, CacheLayer } from "../architecture/backbone.ts";
 import { writeAt } from "../architecture/attend.ts";
 import { cacheVariables, shownPositions, variablesOfCache } from "./cache.ts";
@@ -10,11 +10,11 @@ import type { Open } from "./program_store.ts";
 /** What comes after the tokens read last; the caller disposes of it. */
 export interface Prediction {
   /** The logits of the next token, float32 [batch, vocabulary]. */
-  readonly logits: Buffer;
+  readonly logits: DeviceBuffer;
   /** The likeliest next token, int32 [batch]. */
-  readonly token: Buffer;
+  readonly token: DeviceBuffer;
   /** How alike the last token's hidden state is to the most alike before it, float32 [batch]; only of a decode that compares. */
-  readonly similarity?: Buffer;
+  readonly similarity?: DeviceBuffer;
 }
 
 /** Frees a prediction. */

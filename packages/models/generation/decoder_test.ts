@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { onnxBackend } from "@tessera/backend-onnx";
 import { hostTensor, iota, toFloat32 } from "@tessera/core";
 import { compileProgram, disposeValues, initialize, traceProgram } from "@tessera/nn";
-import type { Buffer } from "@tessera/runtime";
+import type { DeviceBuffer } from "@tessera/runtime";
 import { Decoder } from "./decoder.ts";
 import { disposePrediction, type Prediction } from "./decoder_programs.ts";
 import { GemmaBackbone } from "../gemma/gemma.ts";
@@ -34,7 +34,7 @@ function textOf(length: number, seed: number): number[] {
   return Array.from({ length }, (_, t) => 3 + (seed * 31 + t * 17 + t * t * 5) % (vocabulary - 3));
 }
 
-async function read(buffer: Buffer): Promise<Float32Array> {
+async function read(buffer: DeviceBuffer): Promise<Float32Array> {
   return toFloat32(await buffer.read());
 }
 
@@ -49,7 +49,7 @@ async function uncached(backbone: GemmaBackbone, text: readonly number[]) {
     backend,
   );
   const outputs = await program.run({ tokenIds: hostTensor("int32", [1, text.length], Int32Array.from(text)) });
-  const rows = async (buffer: Buffer) => {
+  const rows = async (buffer: DeviceBuffer) => {
     const values = await read(buffer);
     const width = values.length / text.length;
     return text.map((_, t) => values.subarray(t * width, (t + 1) * width));

@@ -15,7 +15,7 @@ const searches: Readonly<Record<SearchName, Search>> = {
 };
 
 /** Generates with one model. */
-export class Generator {
+export class TokenGenerator {
   readonly #decoder: Decoder;
   /** The end of the calls of `generate` before this one. */
   #turn: Promise<unknown> = Promise.resolve();

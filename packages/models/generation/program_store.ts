@@ -1,7 +1,7 @@
 /** Compiled programs, kept for the shapes used last, and run on values that take turns in the same variables. */
 import type { HostTensor } from "@tessera/core";
 import { compileProgram, type Program, type TracedProgram, type Variable } from "@tessera/nn";
-import type { Backend, Buffer } from "@tessera/runtime";
+import type { Backend, DeviceBuffer } from "@tessera/runtime";
 
 /** The value of a variable. */
 export type Value = NonNullable<Variable["value"]>;
@@ -43,7 +43,7 @@ export class ProgramStore {
     trace: () => Open,
     values: Value[],
     batch: Readonly<Record<string, HostTensor>>,
-  ): Promise<Record<string, Buffer>> {
+  ): Promise<Record<string, DeviceBuffer>> {
     const result = this.#turn.then(async () => {
       const { program, variables } = await this.#compiled(key, trace);
       this.#trim();

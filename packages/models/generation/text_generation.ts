@@ -5,7 +5,7 @@ import type { TextConfig } from "../architecture/text_config.ts";
 import type { Backbone } from "../architecture/backbone.ts";
 import type { ChatGenerateOptions, GenerateOptions } from "../task/causal_lm_options.ts";
 import { checkImages, checkTokens } from "./check_inputs.ts";
-import { Generator } from "./generate.ts";
+import { TokenGenerator } from "./generate.ts";
 import type { GenerationDefaults } from "./generation_defaults.ts";
 import { type Sampling, samplingOf } from "./sampling.ts";
 import type { GenerateTokens } from "./search.ts";
@@ -37,12 +37,12 @@ export interface TextGeneratorParts {
 /** Generates text with one model. */
 export class TextGenerator {
   readonly #parts: TextGeneratorParts;
-  readonly #generator: Generator;
+  readonly #generator: TokenGenerator;
 
   /** Prepares to generate; nothing is compiled yet. */
   constructor(parts: TextGeneratorParts) {
     this.#parts = parts;
-    this.#generator = new Generator(parts.backbone, parts.backend);
+    this.#generator = new TokenGenerator(parts.backbone, parts.backend);
   }
 
   /**

@@ -3,7 +3,15 @@
  * pass through memory, whichever is longer; the optimizer's variables are read and written once; elementwise work is taken to
  * be done on the way. What is sent adds to that, as nothing is computed meanwhile.
  */
-import { bytesOf, countOperations, decompose, type FloatDType, type Graph, type Node, optimize } from "@tessera/core";
+import {
+  bytesOf,
+  countOperations,
+  decompose,
+  type FloatDType,
+  type Graph,
+  type GraphNode,
+  optimize,
+} from "@tessera/core";
 import type { Traffic } from "@tessera/mesh";
 import type { Hardware } from "./hardware.ts";
 
@@ -69,6 +77,6 @@ export function stepTime(
   return { arithmetic, memory, links, step: arithmetic + memory + links, limit, operations };
 }
 
-function bytesThrough({ operands, results }: Node): number {
+function bytesThrough({ operands, results }: GraphNode): number {
   return [...operands, ...results].reduce((sum, { type }) => sum + bytesOf(type), 0);
 }

@@ -36,11 +36,11 @@ import {
   Evaluator,
   type FitOptions,
   type ForwardBatch,
-  type History,
   loadExamples,
   type TrainableModel,
   trainableVariables,
   Trainer,
+  type TrainingHistory,
 } from "@tessera/train";
 import type { TextConfig } from "../architecture/text_config.ts";
 import type { Backbone, ImageInputs } from "../architecture/backbone.ts";
@@ -295,7 +295,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when `compile` was not called, when nothing is trainable, when there is a checkpoint that training cannot go
    * on from, or when the loss stops being a number.
    */
-  async fit(dataset: Dataset, options: FitOptions = {}): Promise<History> {
+  async fit(dataset: Dataset, options: FitOptions = {}): Promise<TrainingHistory> {
     const trainer = this.#compiled("fit");
     await this.#distribute();
     return await trainer.fit(dataset, options);

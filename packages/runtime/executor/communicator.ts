@@ -8,7 +8,7 @@
  * the same, for those that do not.
  */
 import type { Collective, CollectiveName } from "@tessera/core";
-import type { Buffer } from "../backend.ts";
+import type { DeviceBuffer } from "../backend.ts";
 
 /** The collectives that send something. */
 export type ExchangeName = Exclude<CollectiveName, "shardSlice" | "deviceIndex">;
@@ -33,7 +33,7 @@ export interface Exchanges {
    * Takes part in an exchange for one device, and gives what it has afterwards, in buffers of its own that the caller frees.
    * Operands are only read, and no longer needed when the promise settles. Rejects when the run is aborted meanwhile.
    */
-  exchange(device: number, exchange: Exchange, operands: readonly Buffer[]): Promise<Buffer[]>;
+  exchange(device: number, exchange: Exchange, operands: readonly DeviceBuffer[]): Promise<DeviceBuffer[]>;
   /** Rejects all exchanges of the run that are waiting for a device and all that come: one device has failed. */
   abort(reason: Error): void;
 }

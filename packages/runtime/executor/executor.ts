@@ -17,7 +17,7 @@ import {
   sameSharding,
   wholeType,
 } from "@tessera/mesh";
-import type { Backend, Buffer, Device, Executable } from "../backend.ts";
+import type { Backend, Device, DeviceBuffer, Executable } from "../backend.ts";
 import type { Communicator, Exchange, Exchanges } from "./communicator.ts";
 import { localCommunicator } from "./local_communicator.ts";
 import { meshDevices, ShardedBuffer } from "./sharded_buffer.ts";
@@ -56,7 +56,7 @@ interface Compiled {
   /** Per step, the values that nothing reads after it. */
   readonly freed: readonly (readonly Tensor[])[];
   /** Per value that tells devices their place, the value on each device. */
-  readonly places: ReadonlyMap<Tensor, readonly Buffer[]>;
+  readonly places: ReadonlyMap<Tensor, readonly DeviceBuffer[]>;
   readonly donate: ReadonlyMap<number, number>;
   readonly communicator: Communicator;
 }
@@ -130,14 +130,14 @@ function placesOf(
   mesh: DeviceMesh,
   backend: Backend,
   devices: readonly Device[],
-): Buffer[] {
+): DeviceBuffer[] {
   return devices.map((device, i) =>
     backend.upload(hostTensor("int32", [], Int32Array.of(groupIndex(mesh, meshAxes, i))), device)
   );
 }
 
 /** The buffers as sharded ones, or an error that names the input that does not fit. */
-function checkShardedInputs({ partitioned, distribution }: Compiled, inputs: readonly Buffer[]): ShardedBuffer[] {
+function checkShardedInputs({ partitioned, distribution }: Compiled, inputs: readonly DeviceBuffer[]): ShardedBuffer[] {
   const { graph, inputs: shardings } = partitioned;
   if (inputs.length !== graph.inputs.length) {
     throw new TypeError(`Cannot run "${graph.name}": it has ${graph.inputs.length} inputs, found ${inputs.length}`);
@@ -165,7 +165,7 @@ interface Progress {
   failure: { readonly reason: unknown } | null;
 }
 
-async function run(compiled: Compiled, inputs: readonly Buffer[]): Promise<Buffer[]> {
+async function run(compiled: Compiled, inputs: readonly DeviceBuffer[]): Promise<DeviceBuffer[]> {
   const { partitioned, distribution, devices, backend, donate, communicator } = compiled;
   const buffers = checkShardedInputs(compiled, inputs);
   const donated = new Set([...donate.keys()].map((input) => buffers[input]!));
@@ -210,19 +210,19 @@ async function run(compiled: Compiled, inputs: readonly Buffer[]): Promise<Buffe
 async function runDevice(
   compiled: Compiled,
   device: number,
-  given: readonly Buffer[],
+  given: readonly DeviceBuffer[],
   exchanges: Exchanges,
   progress: Progress,
-): Promise<Buffer[]> {
+): Promise<DeviceBuffer[]> {
   const { plan, freed, places, distribution, devices } = compiled;
-  const values = new Map<Tensor, Buffer>();
+  const values = new Map<Tensor, DeviceBuffer>();
   plan.inputs.forEach((input, i) => values.set(input, given[i] ?? places.get(input)![device]!));
   const lasting = new Set(values.values());
   try {
     for (const [i, step] of plan.steps.entries()) {
       if (progress.failure !== null) throw progress.failure.reason;
       const operands = step.inputs.map((input) => values.get(input)!);
-      let results: readonly Buffer[];
+      let results: readonly DeviceBuffer[];
       if (step.kind === "segment") {
         results = await runSegment(compiled, step, i, devices[device]!, operands);
       } else {
@@ -247,8 +247,8 @@ async function runSegment(
   step: Segment,
   number: number,
   device: Device,
-  operands: readonly Buffer[],
-): Promise<readonly Buffer[]> {
+  operands: readonly DeviceBuffer[],
+): Promise<readonly DeviceBuffer[]> {
   try {
     return await programs.get(step)!.run(operands);
   } catch (cause) {
@@ -264,13 +264,13 @@ async function runSegment(
 async function outputsOf(
   { plan, backend, donate }: Compiled,
   device: Device,
-  values: ReadonlyMap<Tensor, Buffer>,
-  lasting: ReadonlySet<Buffer>,
-  given: readonly Buffer[],
-): Promise<Buffer[]> {
+  values: ReadonlyMap<Tensor, DeviceBuffer>,
+  lasting: ReadonlySet<DeviceBuffer>,
+  given: readonly DeviceBuffer[],
+): Promise<DeviceBuffer[]> {
   const donors = new Map([...donate].map(([input, output]) => [output, given[input]!]));
-  const taken = new Set<Buffer>();
-  const outputs: Buffer[] = [];
+  const taken = new Set<DeviceBuffer>();
+  const outputs: DeviceBuffer[] = [];
   for (const [i, output] of plan.outputs.entries()) {
     const buffer = values.get(output)!;
     const isFree = (!lasting.has(buffer) || donors.get(i) === buffer) && !taken.has(buffer);

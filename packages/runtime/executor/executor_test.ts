@@ -17,7 +17,7 @@ import {
 } from "@tessera/core";
 import { assertAllClose, randomGraph, randomGraphInputs } from "@tessera/core/testing";
 import { DataParallel, DeviceMesh, replicated, shardGraph, type Sharding } from "@tessera/mesh";
-import type { Backend, Buffer, Executable } from "../backend.ts";
+import type { Backend, DeviceBuffer, Executable } from "../backend.ts";
 import { compileSharded } from "./executor.ts";
 import { referenceBackend } from "../reference_backend.ts";
 import { scatter } from "./sharded_buffer.ts";
@@ -80,8 +80,8 @@ async function sharded(backend: Backend, layers: number) {
 /** A backend whose live buffers are counted, and of which chosen runs fail. */
 function watched(deviceCount: number, fails: (device: string, run: number) => boolean = () => false) {
   const backend = referenceBackend({ deviceCount });
-  const live = new Set<Buffer>();
-  const watch = (buffer: Buffer) => {
+  const live = new Set<DeviceBuffer>();
+  const watch = (buffer: DeviceBuffer) => {
     if (live.has(buffer)) return buffer;
     live.add(buffer);
     const dispose = buffer.dispose.bind(buffer);

@@ -9,7 +9,7 @@ import {
   sizeOf,
   toFloat32,
 } from "@tessera/core";
-import type { Backend, Buffer, Device } from "../backend.ts";
+import type { Backend, Device, DeviceBuffer } from "../backend.ts";
 import { cutBlock, pasteBlock } from "../blocks.ts";
 import type { Communicator, Exchange, ExchangeName, Exchanges } from "./communicator.ts";
 import { pause } from "./phases.ts";
@@ -39,7 +39,7 @@ function numbersOf(tensor: HostTensor): Numbers {
 }
 
 /** The devices' tensors added up, or the extremes of their elements; always in the order of the group, so that runs agree. */
-async function reduced(parts: readonly Buffer[], reduce: Reduce): Promise<HostTensor> {
+async function reduced(parts: readonly DeviceBuffer[], reduce: Reduce): Promise<HostTensor> {
   const first = await parts[0]!.read();
   const total = numbersOf(first);
   for (const part of parts.slice(1)) {
@@ -73,7 +73,7 @@ async function joined(parts: readonly (() => Promise<HostTensor> | HostTensor)[]
 /** One row per collective: the operands of all devices of a group in, what each of them has afterwards out. */
 const rules: {
   readonly [K in ExchangeName]: (
-    group: readonly (readonly Buffer[])[],
+    group: readonly (readonly DeviceBuffer[])[],
     attrs: Collective[K]["attrs"],
   ) => Promise<readonly (readonly HostTensor[])[]>;
 } = {
@@ -111,15 +111,18 @@ function ownCopy({ dtype, shape, data }: HostTensor): HostTensor {
 
 /** An exchange for which some devices of the group are there already. */
 interface Meeting {
-  readonly operands: Map<number, readonly Buffer[]>;
-  readonly results: PromiseWithResolvers<readonly (readonly Buffer[])[]>;
+  readonly operands: Map<number, readonly DeviceBuffer[]>;
+  readonly results: PromiseWithResolvers<readonly (readonly DeviceBuffer[])[]>;
 }
 
 /** Carries data between devices of one backend through host memory. */
 export function localCommunicator(backend: Backend, devices: readonly Device[]): Communicator {
-  async function carryOut({ op, attrs, group }: Exchange, meeting: Meeting): Promise<readonly (readonly Buffer[])[]> {
+  async function carryOut(
+    { op, attrs, group }: Exchange,
+    meeting: Meeting,
+  ): Promise<readonly (readonly DeviceBuffer[])[]> {
     const rule = rules[op] as (
-      group: readonly (readonly Buffer[])[],
+      group: readonly (readonly DeviceBuffer[])[],
       attrs: unknown,
     ) => ReturnType<typeof rules[typeof op]>;
     const found = await rule(group.map((device) => meeting.operands.get(device)!), attrs);

@@ -16,7 +16,7 @@ import {
   type TensorLayout,
   withoutTrivialAxes,
 } from "@tessera/mesh";
-import type { Backend, Buffer, Device } from "../backend.ts";
+import type { Backend, Device, DeviceBuffer } from "../backend.ts";
 import { cutBlock, pasteBlock } from "../blocks.ts";
 import { newTurns, type Turns, whenFree } from "../turns.ts";
 
@@ -33,13 +33,13 @@ export interface ShardedBufferParts extends Placement {
   /** The type of the whole tensor. */
   readonly type: TensorType;
   /** The part of each device, in the order of the mesh. */
-  readonly parts: readonly Buffer[];
+  readonly parts: readonly DeviceBuffer[];
   /** Whether parts of devices that hold the same block may be the same memory; false unless given. */
   readonly shareMemory?: boolean;
 }
 
 /** A tensor of which each device of a mesh holds a part. */
-export class ShardedBuffer implements Buffer {
+export class ShardedBuffer implements DeviceBuffer {
   /** The shape and element type of the whole tensor. */
   readonly type: TensorType;
   /** The mesh, as one device. */
@@ -50,7 +50,7 @@ export class ShardedBuffer implements Buffer {
   readonly sharding: Sharding;
   /** Which runs use it now. */
   readonly turns: Turns = newTurns();
-  readonly #parts: Buffer[];
+  readonly #parts: DeviceBuffer[];
   #sharesMemory: boolean;
   #disposed = false;
 
@@ -66,7 +66,7 @@ export class ShardedBuffer implements Buffer {
   }
 
   /** The part of each device, in the order of the mesh; only for those whose turn it is. */
-  get parts(): readonly Buffer[] {
+  get parts(): readonly DeviceBuffer[] {
     return this.#parts;
   }
 
@@ -108,7 +108,7 @@ export class ShardedBuffer implements Buffer {
   }
 
   /** Puts another buffer in place of a device's part, and frees that one; only for whose turn it is to write. */
-  replacePart(device: number, part: Buffer): void {
+  replacePart(device: number, part: DeviceBuffer): void {
     if (part === this.#parts[device]) return;
     this.#parts[device]!.dispose();
     this.#parts[device] = part;

@@ -14,8 +14,8 @@ import {
   formatType,
   type Graph,
   graphInput,
+  type GraphNode,
   isCollective,
-  type Node,
   type OpName,
   optimize,
   rewrite,
@@ -126,7 +126,7 @@ function withPlaces(graph: Graph): { graph: Graph; places: Map<Tensor, readonly 
     places.set(place, meshAxes);
     return place;
   };
-  const rules: { readonly [K in OpName]?: (node: Node, operands: readonly Tensor[]) => readonly Tensor[] } = {
+  const rules: { readonly [K in OpName]?: (node: GraphNode, operands: readonly Tensor[]) => readonly Tensor[] } = {
     deviceIndex: ({ attrs }) => [placeIn(attrs.meshAxes as readonly string[])],
     shardSlice: ({ attrs }, [x]) => {
       const { axis, size, meshAxes } = attrs as { axis: number; size: number; meshAxes: readonly string[] };
@@ -142,21 +142,21 @@ function withPlaces(graph: Graph): { graph: Graph; places: Map<Tensor, readonly 
 
 /** A step before it is known what is read after it. */
 type Sketch =
-  | { readonly kind: "segment"; readonly nodes: readonly Node[] }
-  | { readonly kind: "exchange"; readonly node: Node };
+  | { readonly kind: "segment"; readonly nodes: readonly GraphNode[] }
+  | { readonly kind: "exchange"; readonly node: GraphNode };
 
 /** Ops that only put an input into another form. */
 const forms: ReadonlySet<OpName> = new Set<OpName>(["cast", "transpose", "reshape"]);
 
 /** The nodes in the order in which they run, each segment with the nodes that are made again for it. */
-function sketch(nodes: readonly Node[], outputs: readonly Tensor[]): readonly Sketch[] {
+function sketch(nodes: readonly GraphNode[], outputs: readonly Tensor[]): readonly Sketch[] {
   const done: Sketch[] = [];
-  const repeated = new Set<Node>();
+  const repeated = new Set<GraphNode>();
   const isMadeAgain = ({ producer }: Tensor) => producer !== null && repeated.has(producer);
-  let early: Node[] = [];
-  let open: Node[] = [];
-  let waiting: Node[] = [];
-  let inOpen = new Set<Node>();
+  let early: GraphNode[] = [];
+  let open: GraphNode[] = [];
+  let waiting: GraphNode[] = [];
+  let inOpen = new Set<GraphNode>();
 
   /** Adds the nodes made again that a value needs to the open segment, before its reader. */
   function include(tensor: Tensor): void {
@@ -211,7 +211,7 @@ function readBy(step: Sketch): Set<Tensor> {
 /** A segment as a graph of its own, under names that are the same for all segments that compute the same. */
 function segmentOf(
   name: string,
-  nodes: readonly Node[],
+  nodes: readonly GraphNode[],
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],
   donorOf: (output: Tensor) => Tensor | null,

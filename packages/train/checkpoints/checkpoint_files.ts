@@ -17,7 +17,7 @@ import {
   writeText,
 } from "@tessera/files";
 import { z } from "zod";
-import type { History, Progress } from "../history.ts";
+import type { Progress, TrainingHistory } from "../history.ts";
 import type { RunSettings } from "./run_settings.ts";
 
 /** A checkpoint of a training, without its tensors. */
@@ -27,7 +27,7 @@ export interface TrainingCheckpoint {
   /** The number of updates that were to be made in all. */
   readonly steps: number;
   /** What happened until then. */
-  readonly history: History;
+  readonly history: TrainingHistory;
 }
 
 /** What a checkpoint's JSON says. */

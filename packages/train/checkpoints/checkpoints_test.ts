@@ -4,7 +4,7 @@ import { type FloatDType, toFloat32 } from "@tessera/core";
 import { blobFolder, openSafetensors } from "@tessera/files";
 import { disposeValues } from "@tessera/nn";
 import { createDataset, type Dataset } from "../data/batches.ts";
-import type { History, StepReport } from "../history.ts";
+import type { StepReport, TrainingHistory } from "../history.ts";
 import { adamW, type AdamWOptions } from "../optimizer.ts";
 import { type BigramModel, bigramModel, data, examples } from "../testing.ts";
 import type { CompileSettings, FitOptions } from "../fit_options.ts";
@@ -26,7 +26,7 @@ interface Fit extends Omit<FitOptions, "checkpoint"> {
 }
 
 /** Trains a fresh model, and gives what happened and the weights in the end. */
-async function fit(options: Fit = {}): Promise<{ readonly history: History; readonly weights: number[] }> {
+async function fit(options: Fit = {}): Promise<{ readonly history: TrainingHistory; readonly weights: number[] }> {
   const { settings, optimizer, dataset = data, change, name, dtype, ...rest } = options;
   const made = bigramModel(backend, dtype);
   const model = name === undefined ? made : { ...made, name };
@@ -43,7 +43,7 @@ async function fit(options: Fit = {}): Promise<{ readonly history: History; read
 }
 
 /** A history without what a clock gives. */
-function timeless({ steps, epochs }: History): unknown {
+function timeless({ steps, epochs }: TrainingHistory): unknown {
   return { steps: steps.map((step) => ({ ...step, tokensPerSecond: 0 })), epochs };
 }
 
