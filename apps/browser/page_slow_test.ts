@@ -121,7 +121,7 @@ async function onProcessor() {
       const { tokenizer } = lm;
       return toFloat32(await lm.score({ tokenIds: [[tokenizer.bosId!, ...tokenizer.encode(examples[2]!.prompt!)]] }));
     },
-    answer: async (prompt: string) => (await lm.generate(prompt, { stripPrompt: true, maxNewTokens: 128 })).trim(),
+    answer: async (prompt: string) => (await lm.generate(prompt, { maxNewTokens: 128 })).trim(),
     dispose: () => {
       lm.dispose();
       backend.dispose();

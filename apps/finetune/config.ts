@@ -2,7 +2,7 @@
  * The configuration of a fine-tuning job: one schema from which the flags, the help text, the JSON Schema for editors and
  * every complaint about a wrong field follow.
  */
-import { backendNames, parseHandle, parseMeshAxes, repositoryToPush } from "tessera";
+import { backendNames, parseHandle, parseMeshAxes, repositoryToPush, trainingDefaults } from "tessera";
 import { z } from "zod";
 
 const count = z.int().min(1);
@@ -43,16 +43,20 @@ const training = z.strictObject({
   steps: count.nullable().default(null).describe(
     "The number of optimizer steps; when set, it decides instead of epochs.",
   ),
-  batchSize: count.default(8).describe("The number of examples in a batch."),
+  batchSize: count.default(trainingDefaults.batchSize).describe("The number of examples in a batch."),
   gradientAccumulationSteps: count.default(1).describe("The number of batches whose gradients make one step."),
-  learningRate: z.number().positive().default(2e-4).describe("The highest learning rate."),
+  learningRate: z.number().positive().default(trainingDefaults.learningRate).describe("The highest learning rate."),
   schedule: z.enum(["cosine", "linear", "constant"]).default("cosine").describe(
     "How the learning rate falls after the warm-up: to zero along half a cosine or a straight line, or not at all.",
   ),
   warmupSteps: z.int().min(0).default(0).describe("The number of steps over which the learning rate rises."),
-  beta1: z.number().min(0).lt(1).default(0.9).describe("AdamW's decay rate of the mean of the gradients."),
-  beta2: z.number().min(0).lt(1).default(0.999).describe("AdamW's decay rate of the mean of their squares."),
-  weightDecay: z.number().min(0).default(0).describe("AdamW's decoupled weight decay."),
+  beta1: z.number().min(0).lt(1).default(trainingDefaults.beta1).describe(
+    "AdamW's decay rate of the mean of the gradients.",
+  ),
+  beta2: z.number().min(0).lt(1).default(trainingDefaults.beta2).describe(
+    "AdamW's decay rate of the mean of their squares.",
+  ),
+  weightDecay: z.number().min(0).default(trainingDefaults.weightDecay).describe("AdamW's decoupled weight decay."),
   globalClipNorm: z.number().positive().nullable().default(1).describe(
     "The norm that the gradients together are clipped to; null clips nothing.",
   ),

@@ -74,7 +74,7 @@ Deno.test("runJob() pushes the adapter that it saved, with what was measured, an
     const lm = await CausalLM.fromPreset(join(folder, "model"), { backend });
     await lm.loadAdapter("hf://me/mine", { reporter: null });
     const prompts = record!.generations.map(({ prompt }) => prompt);
-    const answers = await lm.generate(prompts, { maxNewTokens: 4, stripPrompt: true });
+    const answers = await lm.generate(prompts, { maxNewTokens: 4 });
     assert.deepEqual(
       answers,
       record!.generations.map(({ after }) => after),
@@ -97,7 +97,7 @@ Deno.test("runJob() pushes a whole model, which is loaded back from the hub and 
     const backend = await openBackend("cpu", { threads: 1 });
     const lm = await CausalLM.fromPreset("hf://me/whole", { backend, reporter: null });
     const prompts = record!.generations.map(({ prompt }) => prompt);
-    const answers = await lm.generate(prompts, { maxNewTokens: 4, stripPrompt: true });
+    const answers = await lm.generate(prompts, { maxNewTokens: 4 });
     assert.deepEqual(answers, record!.generations.map(({ after }) => after));
     await lm.dispose();
     backend.dispose();

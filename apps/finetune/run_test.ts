@@ -39,7 +39,7 @@ Deno.test("runJob() trains, scores before and after, and writes everything", () 
     const lm = await CausalLM.fromPreset(join(folder, "model"), { backend });
     await lm.loadAdapter(join(output, "adapter"));
     const prompts = generations.map(({ prompt }) => prompt);
-    const answers = await lm.generate(prompts, { maxNewTokens: 4, stripPrompt: true });
+    const answers = await lm.generate(prompts, { maxNewTokens: 4 });
     assert.deepEqual(
       answers,
       generations.map((one) => one.after),

@@ -24,7 +24,7 @@ export interface LoraOptions {
   readonly targets?: LoraTarget | readonly LoraTarget[];
   /** The scale of the update, times the rank; the rank itself unless given, so that the scale is 1. */
   readonly alpha?: number;
-  /** Which axes of the kernel each factor has; `"keras"` unless given. */
+  /** Which axes of the kernel each factor has; `"peft"`, which adapter files hold, unless given. */
   readonly layout?: LoraLayout;
 }
 
@@ -49,7 +49,7 @@ export function loraAdapters(model: Adaptable): Adapted[] {
  * @throws {Error} when the targets match no layer, or when the model has adapters already.
  */
 export function enableLora(model: Adaptable, options: LoraOptions): void {
-  const { rank, layout = "keras" } = options;
+  const { rank, layout = "peft" } = options;
   const alpha = options.alpha ?? rank;
   if (!Number.isInteger(rank) || rank < 1) {
     throw new RangeError(`Cannot enable LoRA: rank must be a whole number of at least 1, found ${rank}`);

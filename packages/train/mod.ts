@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { defaults as trainingDefaults } from "./defaults.ts";
 export { checkSchedule, learningRateAt, scheduleTypes } from "./schedules.ts";
 export type {
   ConstantSchedule,

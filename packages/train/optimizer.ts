@@ -7,6 +7,7 @@
 import { adamWUpdate, fromFloat32, type Tensor, toFloat32 } from "@tessera/core";
 import { assign, disposeValues, putValue, putZeros, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { defaults } from "./defaults.ts";
 import { createPacer } from "./data/pace.ts";
 import { checkSchedule, learningRateAt, type Schedule } from "./schedules.ts";
 
@@ -32,8 +33,8 @@ export interface StepScalars {
 
 /** What AdamW is made from. */
 export interface AdamWOptions {
-  /** The learning rate, or how it changes over updates. */
-  readonly learningRate: number | Schedule;
+  /** The learning rate, or how it changes over updates; 2e-4 unless given. */
+  readonly learningRate?: number | Schedule;
   /** The decay λ, which is not divided by the velocity; 0.01 unless given. */
   readonly weightDecay?: number;
   /** The decay rate of the momentum; 0.9 unless given. */
@@ -84,11 +85,16 @@ function checkRange(name: string, value: number, ok: boolean, expected: string):
  *
  * @throws {RangeError} when an option is out of range.
  */
-export function adamW(options: AdamWOptions): Optimizer {
-  const { weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, globalClipNorm = null } = options;
-  const schedule: Schedule = typeof options.learningRate === "number"
-    ? { type: "constant", peak: options.learningRate }
-    : options.learningRate;
+export function adamW(options: AdamWOptions = {}): Optimizer {
+  const {
+    weightDecay = defaults.weightDecay,
+    beta1 = defaults.beta1,
+    beta2 = defaults.beta2,
+    epsilon = 1e-8,
+    globalClipNorm = null,
+  } = options;
+  const { learningRate = defaults.learningRate } = options;
+  const schedule: Schedule = typeof learningRate === "number" ? { type: "constant", peak: learningRate } : learningRate;
   checkSchedule(schedule);
   checkRange("weightDecay", weightDecay, weightDecay >= 0, "at least 0");
   checkRange("beta1", beta1, beta1 >= 0 && beta1 < 1, "at least 0 and below 1");

@@ -77,7 +77,7 @@ withModel("saveAdapter() rejects Keras's layout, and leaves the adapter that is 
   await lm.saveAdapter(folder);
   const before = await contents(folder);
   lm.unloadLora();
-  lm.enableLora({ rank: 3 });
+  lm.enableLora({ rank: 3, layout: "keras" });
   await assertFails(() => lm.saveAdapter(folder), Error, ["Keras's layout", 'layout: "peft"']);
   assert.deepEqual(await contents(folder), before);
 });

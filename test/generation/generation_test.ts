@@ -218,10 +218,10 @@ Deno.test("generate() answers in text: one for one prompt, a list for a list, wi
     const options = { maxNewTokens: 6, stopTokenIds: [] };
     const [tokens] = await lm.generateTokens([[lm.tokenizer.bosId!, ...lm.tokenizer.encode("hello")]], options);
     const answer = lm.tokenizer.decode(tokens!, { skipSpecialTokens: true });
-    assert.equal(await lm.generate("hello", { ...options, stripPrompt: true }), answer);
-    const whole = await lm.generate("hello", options);
-    assert(whole.startsWith("hello"), whole);
-    assert.deepEqual(await lm.generate(["hello", "hello"], options), [whole, whole]);
+    assert.equal(await lm.generate("hello", options), answer);
+    const whole = await lm.generate("hello", { ...options, keepPrompt: true });
+    assert(whole.startsWith("hello") && whole.endsWith(answer), whole);
+    assert.deepEqual(await lm.generate(["hello", "hello"], options), [answer, answer]);
     assert.deepEqual(await lm.generate([], options), []);
     lm.dispose();
   });

@@ -49,12 +49,12 @@ const free = { stopTokenIds: [1], repetitionPenalty: 1.5, maxNewTokens: 40 } sat
 withTexts("a stop string ends a text where it ends in Transformers, and is cut off or kept", async (lm) => {
   const { texts } = JSON.parse(await Deno.readTextFile(golden("generation/golden.json"))) as { texts: Text[] };
   for (const { prompt, stops, tokens, answer } of texts) {
-    const options = { ...free, stopStrings: stops, stripPrompt: true };
+    const options = { ...free, stopStrings: stops };
     const [found] = await lm.generateTokens([[lm.tokenizer.bosId!, ...lm.tokenizer.encode(prompt)]], options);
     assert.deepEqual(found, tokens, prompt);
     assert.equal(await lm.generate(prompt, options), answer);
     assert.equal(await lm.generate(prompt, { ...options, keepStopString: true }), answer + stops[0]);
-    assert.equal(await lm.generate(prompt, { ...options, stripPrompt: false }), prompt + answer);
+    assert.equal(await lm.generate(prompt, { ...options, keepPrompt: true }), prompt + answer);
     assert.equal((await collect(lm.stream(prompt, options))).join(""), answer);
     const beams = await lm.generate(prompt, { ...options, repetitionPenalty: 1.5, numBeams: 2 });
     assert(!beams.includes(stops[0]!), beams);
@@ -63,7 +63,7 @@ withTexts("a stop string ends a text where it ends in Transformers, and is cut o
 
 withTexts("a stop string ends its row only", async (lm) => {
   const { texts } = JSON.parse(await Deno.readTextFile(golden("generation/golden.json"))) as { texts: Text[] };
-  const options = { ...free, stopStrings: [texts[0]!.stops[0]!], stripPrompt: true };
+  const options = { ...free, stopStrings: [texts[0]!.stops[0]!] };
   const prompts = [texts[0]!.prompt, "In 2024"];
   const together = await lm.generate(prompts, options);
   assert.equal(together[0], texts[0]!.answer);
@@ -85,11 +85,11 @@ withTexts("stream() gives what generate() gives, in whole characters", async (lm
   const prompts = ["the bridge", "naïve café 日本語", "🚀 👩‍👩‍👧", " two  spaces\n\n", "<turn>user hello"];
   const settings: GenerateOptions[] = [
     free,
-    { ...free, stripPrompt: true },
+    free,
     { ...free, stopStrings: ["o", "th"] },
-    { ...free, temperature: 1.5, seed: 3, stripPrompt: true },
+    { ...free, temperature: 1.5, seed: 3 },
     // Bytes and special tokens come up as often as others.
-    { maxNewTokens: 60, stopTokenIds: [], temperature: 50, seed: 5, stripPrompt: true },
+    { maxNewTokens: 60, stopTokenIds: [], temperature: 50, seed: 5 },
     { maxNewTokens: 12, numBeams: 2 },
   ];
   for (const prompt of prompts) {
@@ -99,7 +99,7 @@ withTexts("stream() gives what generate() gives, in whole characters", async (lm
       assert(pieces.every((piece) => piece !== "" && piece.isWellFormed()));
     }
   }
-  const pieces = await collect(lm.stream("the bridge", { ...free, stripPrompt: true }));
+  const pieces = await collect(lm.stream("the bridge", free));
   assert(pieces.length > 20, `${pieces.length} pieces`);
 });
 

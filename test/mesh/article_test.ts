@@ -42,7 +42,7 @@ Deno.test("the article's example runs on 16 virtual devices, and prints the arti
         ]
       ) assert(text.replaceAll(/ +/g, " ").split("\n").includes(line), `${line} is not in\n${text}`);
 
-      gemma2.enableLora({ rank: 4 });
+      gemma2.enableLora({ rank: 4, layout: "keras" });
       const { steps } = await gemma2.fit(dataset, { epochs: 3 });
       assert(steps.at(-1)!.loss < steps[0]!.loss);
       gemma2.dispose();

@@ -53,7 +53,7 @@ Deno.test("Llama3CausalLM makes a preset without its files, in Keras's names and
   const { backbone } = buildPreset("llama3.1_8b", { dtype: "bfloat16" });
   assert(backbone instanceof Llama3Backbone);
   const lm = Llama3CausalLM.fromConfig(backbone.config, { backend, dtype: "bfloat16" });
-  lm.enableLora({ rank: 4 });
+  lm.enableLora({ rank: 4, layout: "keras" });
   const summary = lm.summary();
   for (
     const part of [

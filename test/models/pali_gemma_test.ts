@@ -55,12 +55,12 @@ Deno.test("generate() lays a prompt out as the processor does: the picture's tok
     const pixels = Float32Array.from({ length: 16 * 16 * 3 }, (_, i) => [200, 30, 60][i % 3]! / 127.5 - 1);
     const images = { shape: [1, 16, 16, 3], dtype: "float32", data: pixels } as const;
     const [expected] = await lm.generateTokens([promptIds], { ...greedy, images });
-    const text = await lm.generate({ image, prompt: "caption en" }, { ...greedy, stripPrompt: true });
+    const text = await lm.generate({ image, prompt: "caption en" }, greedy);
     assert.equal(text, tokenizer.decode(expected!, { skipSpecialTokens: true }));
-    const whole = await lm.generate({ image, prompt: "caption en" }, greedy);
+    const whole = await lm.generate({ image, prompt: "caption en" }, { ...greedy, keepPrompt: true });
     assert.equal(whole, `caption en\n${text}`);
     let streamed = "";
-    for await (const piece of lm.stream({ image, prompt: "caption en" }, { ...greedy, stripPrompt: true })) {
+    for await (const piece of lm.stream({ image, prompt: "caption en" }, greedy)) {
       streamed += piece;
     }
     assert.equal(streamed, text);
@@ -76,9 +76,9 @@ Deno.test("generate() gives each prompt of a batch what it gets alone, and pictu
       { image: await plain(0, 0, 250, 9, 30), prompt: "answer en what colour is it?" },
       { image: await plain(0, 250, 0), prompt: "caption en" },
     ];
-    const together = await lm.generate(prompts, { ...greedy, stripPrompt: true });
+    const together = await lm.generate(prompts, greedy);
     for (const [i, prompt] of prompts.entries()) {
-      assert.equal(await lm.generate(prompt, { ...greedy, stripPrompt: true }), together[i]);
+      assert.equal(await lm.generate(prompt, greedy), together[i]);
     }
     assert.notEqual(together[0], together[2]);
     for (const options of [{ numBeams: 2 }, { penaltyAlpha: 0.6, topK: 3 }]) {
@@ -112,7 +112,7 @@ Deno.test("fit() learns responses to pictures from JSONL, with adapters in the d
     const { loss } = await lm.evaluate(data);
     assert(loss < 0.05 * before, `the loss went from ${before} to ${loss}`);
     const prompts = Object.keys(colours).map((name) => ({ image: `${folder}/${name}.png`, prompt: "caption en" }));
-    assert.deepEqual(await lm.generate(prompts, { stripPrompt: true, maxNewTokens: 12 }), Object.keys(colours));
+    assert.deepEqual(await lm.generate(prompts, { maxNewTokens: 12 }), Object.keys(colours));
     lm.dispose();
   });
 });

@@ -78,7 +78,7 @@ Deno.test("a Gemma 2 has Keras's variables: paths, shapes, order, counts", () =>
 
 Deno.test("LoRA adds Keras's variables, and leaves them only to train", () => {
   const backbone = new GemmaBackbone(config);
-  enableLora(backbone, { rank: about.rank });
+  enableLora(backbone, { rank: about.rank, layout: "keras" });
   const trainable = backbone.variables.filter((variable) => variable.trainable);
   assert.deepEqual(described(backbone.variables).sort(byPath), [...about.variables_with_lora].sort(byPath));
   assert.deepEqual(described(trainable), about.trainable_variables);
@@ -99,7 +99,7 @@ Deno.test("a Gemma 2 with Keras's weights gives Keras's logits, with and without
   };
   fill();
   await check("logits");
-  lm.enableLora({ rank: about.rank });
+  lm.enableLora({ rank: about.rank, layout: "keras" });
   await check("logits");
   fill();
   await check("lora_logits");
@@ -162,7 +162,7 @@ for (
 ) {
   Deno.test(`LoRA of rank 4 trains ${trainable} parameters of ${name}`, () => {
     const backbone = new GemmaBackbone(presetConfig(name));
-    enableLora(backbone, { rank: 4 });
+    enableLora(backbone, { rank: 4, layout: "keras" });
     assert.equal(countParameters(backbone.variables.filter((variable) => variable.trainable)).total, trainable);
   });
 }
@@ -176,7 +176,7 @@ Deno.test("Gemma 2 27B scales its scores by 1/√144, the others by 1/√256", (
 
 Deno.test("summary() shows Gemma 2 27B without its weights", () => {
   const lm = GemmaCausalLM.fromConfig(presetConfig("gemma2_27b_en"), { backend, dtype: "bfloat16" });
-  lm.enableLora({ rank: 4 });
+  lm.enableLora({ rank: 4, layout: "keras" });
   const summary = lm.summary();
   assert(summary.startsWith('Model: "gemma_causal_lm"\n'), summary);
   for (

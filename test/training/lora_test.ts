@@ -86,7 +86,7 @@ Deno.test("enableLora() can follow a merge, and starts from the merged model", a
   await trainBriefly(lm);
   await lm.mergeLora();
   const merged = await lm.score({ tokenIds });
-  lm.enableLora({ rank: 4 });
+  lm.enableLora({ rank: 4, layout: "keras" });
   assert.deepEqual(await lm.score({ tokenIds }), merged);
   const { first, last } = await trainBriefly(lm, 3);
   assert(last < first);

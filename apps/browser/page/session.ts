@@ -184,7 +184,7 @@ export class Session {
     const lm = this.#loaded();
     const options = { maxNewTokens, sampler: "greedy", ...(signal === undefined ? {} : { signal }) } as const;
     if (chat) yield* lm.streamChat(messages, options);
-    else yield* lm.stream(messages.at(-1)!.content, { ...options, stripPrompt: true });
+    else yield* lm.stream(messages.at(-1)!.content, options);
   }
 
   /** Takes off the adapters of an earlier training. */

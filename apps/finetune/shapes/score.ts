@@ -31,7 +31,7 @@ export async function scorePictures(
   const tasks = scenes.map((scene) => tasksOf(scene, random));
   const replies = async (kind: number) => {
     const prompts = tasks.map((ofScene, i) => ({ image: files[i]!, prompt: ofScene[kind]!.prompt }));
-    return await lm.generate(prompts, { stripPrompt: true, maxNewTokens: 24 });
+    return await lm.generate(prompts, { maxNewTokens: 24 });
   };
   const right = (texts: readonly string[], kind: number) =>
     texts.filter((text, i) => text === tasks[i]![kind]!.response).length / pictures;

@@ -80,7 +80,7 @@ export class TextGenerator {
     return await this.#generator.generate(request, ({ done, total }) => options.onToken?.(done, total));
   }
 
-  /** The text of each prompt, or of what follows it. */
+  /** The text that follows each prompt, or the prompt and what follows it. */
   async generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<string[]> {
     const answers = await this.generateTokens(prompts, options);
     return answers.map((answer, row) => {
@@ -89,7 +89,7 @@ export class TextGenerator {
     });
   }
 
-  /** The text of one prompt, or of what follows it, as it comes; no piece is empty. */
+  /** The text that follows one prompt as it comes; no piece is empty. */
   async *stream(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<string, void> {
     const request = this.#request([prompt], options);
     const text = answerText(this.tokenizer, this.#withoutImages(prompt), options);
@@ -160,14 +160,14 @@ export class TextGenerator {
     if (search === "beam") {
       const longest = Math.max(...stopStrings.map((stop) => new TextEncoder().encode(stop).length));
       return (answer) => {
-        const text = answerText(tokenizer, [], { stopStrings, stripPrompt: true });
+        const text = answerText(tokenizer, [], { stopStrings });
         answer.slice(-longest - 8).forEach((token) => text.push(token));
         return text.stopped;
       };
     }
     const texts = new Map<number, ReturnType<typeof answerText>>();
     return (answer, row) => {
-      const text = texts.get(row) ?? answerText(tokenizer, [], { stopStrings, stripPrompt: true });
+      const text = texts.get(row) ?? answerText(tokenizer, [], { stopStrings });
       texts.set(row, text);
       text.push(answer.at(-1)!);
       return text.stopped;
@@ -207,15 +207,15 @@ export class TextGenerator {
 function answerText(
   tokenizer: Tokenizer,
   prompt: readonly number[],
-  options: Pick<GenerateOptions, "stripPrompt" | "stopStrings" | "keepStopString">,
+  options: Pick<GenerateOptions, "keepPrompt" | "stopStrings" | "keepStopString">,
 ) {
-  const { stripPrompt = false, stopStrings = [], keepStopString = false } = options;
+  const { keepPrompt = false, stopStrings = [], keepStopString = false } = options;
   const stream = textStream(tokenizer);
   const scanner = stopScanner(stopStrings, keepStopString);
   const read = (token: number) => tokenizer.idToToken(token) === null ? "" : stream.push(token);
   return {
     /** The text of the prompt, if it is wanted. */
-    begin: () => stripPrompt ? "" : prompt.map(read).join(""),
+    begin: () => keepPrompt ? prompt.map(read).join("") : "",
     push: (token: number) => scanner.push(read(token)),
     end: () => scanner.push(stream.end()) + scanner.end(),
     get stopped() {

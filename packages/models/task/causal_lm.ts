@@ -28,6 +28,7 @@ import {
 } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import {
+  adamW,
   type CompileSettings,
   createDataset,
   type Dataset,
@@ -266,14 +267,15 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     if (preset !== undefined) await copyTextFiles(preset, folder);
   }
 
-  /** Says how the model is to be trained, and forgets how it was before. */
-  compile(settings: CompileSettings): void {
+  /** Says how the model is to be trained, by AdamW unless given, and forgets how it was before. */
+  compile(settings: Partial<CompileSettings> = {}): void {
+    const trainer = new Trainer(this, this.backend, { optimizer: adamW(), ...settings });
     this.#trainer?.dispose();
-    this.#trainer = new Trainer(this, this.backend, settings);
+    this.#trainer = trainer;
   }
 
   /** Reads and encodes records, or a JSONL file of them, and sorts them into batches. */
-  async dataset(source: Parameters<typeof loadExamples>[0], options: DataOptions): Promise<Dataset> {
+  async dataset(source: Parameters<typeof loadExamples>[0], options: DataOptions = {}): Promise<Dataset> {
     const { maxLength = this.contextLength, overflow, chat, ...rest } = options;
     if (maxLength > this.contextLength) {
       throw new RangeError(
@@ -354,7 +356,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   async chat(messages: readonly ChatMessage[] | string, options: ChatGenerateOptions = {}): Promise<string> {
     const prompt = this.#generator.encodeChat(messages, options);
     await this.#distribute();
-    const [answer] = await this.#generator.generate([prompt], { ...options, stripPrompt: true });
+    const [answer] = await this.#generator.generate([prompt], options);
     return answer!;
   }
 
@@ -369,7 +371,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   ): AsyncGenerator<string, void> {
     const prompt = this.#generator.encodeChat(messages, options);
     await this.#distribute();
-    yield* this.#generator.stream(prompt, { ...options, stripPrompt: true });
+    yield* this.#generator.stream(prompt, options);
   }
 
   /**
@@ -433,7 +435,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   #compiled(what: string): Trainer {
     if (this.#trainer === null) {
       throw new Error(
-        `Cannot ${what} "${this.name}": call compile({ optimizer: adamW({ learningRate: 1e-4 }) }) first`,
+        `Cannot ${what} "${this.name}": call compile() first`,
       );
     }
     return this.#trainer;

@@ -78,8 +78,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly keepStopString?: boolean;
   /** The pictures that prompts given as tokens begin with, values from -1 to 1, [images, size, size, 3]; none when left out. */
   readonly images?: HostTensor<"float32">;
-  /** Whether to leave the prompt out of the result; false unless given, as in Keras. */
-  readonly stripPrompt?: boolean;
+  /** Whether the text begins with the prompt, as it does in Keras; false unless given. */
+  readonly keepPrompt?: boolean;
   /**
    * Ends generation. Aborted before the first step, the call throws the signal's reason; aborted later, also while the prompt is
    * read, it ends after the token under way and gives what there is so far.
@@ -90,7 +90,7 @@ export interface GenerateOptions extends SamplingOptions {
 }
 
 /** How a chat is answered. */
-export interface ChatGenerateOptions extends Omit<GenerateOptions, "stripPrompt"> {
+export interface ChatGenerateOptions extends Omit<GenerateOptions, "keepPrompt"> {
   /** The tools that the model may call, in the form that its template wants, mostly JSON schemas of functions. */
   readonly tools?: readonly object[];
   /** What else the template asks for, by name, such as `date_string`. */

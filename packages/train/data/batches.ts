@@ -6,6 +6,7 @@
  * number of the epoch alone: a run that was killed goes on where it was by skipping the batches that it had seen.
  */
 
+import { defaults } from "../defaults.ts";
 import { foldIn, type HostTensor, hostTensor, randomKey } from "@tessera/core";
 import { type BucketOptions, chooseBuckets } from "./buckets.ts";
 import type { EncodedExample } from "./encode.ts";
@@ -73,8 +74,8 @@ export interface Dataset {
 
 /** How examples are sorted into buckets. */
 export interface DatasetOptions extends Omit<BucketOptions, "batchSize"> {
-  /** The rows of a batch. */
-  readonly batchSize: number;
+  /** The rows of a batch; 8 unless given. */
+  readonly batchSize?: number;
   /** The token that fills up rows; 0 when absent. Any will do, since nothing that is masked counts. */
   readonly padId?: number;
   /** The lengths to pad to; chosen for the data when absent. */
@@ -106,7 +107,7 @@ function checkBuckets(buckets: readonly number[], examples: readonly EncodedExam
  * are not ascending or too short.
  */
 export function createDataset(examples: readonly EncodedExample[], options: DatasetOptions): Dataset {
-  const { batchSize, padId = 0 } = options;
+  const { batchSize = defaults.batchSize, padId = 0 } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new RangeError(`Cannot make batches of ${batchSize} examples: expected a whole number of at least 1`);
   }
@@ -119,7 +120,7 @@ export function createDataset(examples: readonly EncodedExample[], options: Data
     );
   }
   const lengths = examples.map((example) => example.tokenIds.length);
-  const buckets = options.buckets ?? chooseBuckets(lengths, options);
+  const buckets = options.buckets ?? chooseBuckets(lengths, { ...options, batchSize });
   checkBuckets(buckets, examples);
 
   const slots = Uint32Array.from(lengths, (length) => buckets.findIndex((bucket) => length <= bucket));
