@@ -161,11 +161,11 @@ def config_of(checkpoint: Checkpoint):
     towers = TOWERS.get(checkpoint.family)
     if towers is None:
         return AutoConfig.for_model(checkpoint.family, **checkpoint.config)
-    # The towers' own tokens lie at the end of the vocabulary.
+    # The towers' own tokens lie beyond the vocabulary, so that no text has one by chance.
     names = ["boi", "eoi", "image", "video", "boa", "audio"]
-    tokens = {f"{name}_token_id": 90 + i for i, name in enumerate(names)}
+    tokens = {f"{name}_token_id": 100 + i for i, name in enumerate(names)}
     return AutoConfig.for_model(checkpoint.family, text_config=dict(checkpoint.config), **towers, **tokens,
-                                eoa_token_index=89)
+                                eoa_token_index=106)
 
 
 def random_model(checkpoint: Checkpoint) -> torch.nn.Module:
@@ -218,7 +218,7 @@ def check_decoder_alone(checkpoint: Checkpoint) -> None:
     prefix = "model.language_model."
     alone.load_state_dict({name.replace(prefix, "model."): tensor for name, tensor in whole.state_dict().items()
                            if name.startswith(prefix) or name == "lm_head.weight"})
-    ids = token_ids((1, checkpoint.time), 88, checkpoint.seed)
+    ids = token_ids((1, checkpoint.time), checkpoint.config["vocab_size"], checkpoint.seed)
     mask = np.ones_like(ids)
     apart = float(np.abs(logits_of(whole, ids, mask) - logits_of(alone, ids, mask)).max())
     assert apart < 1e-6, f"{checkpoint.name}: the decoder alone is {apart} away"

@@ -74,10 +74,15 @@ function largestDifference(actual: HostTensor, expected: HostTensor, mask: HostT
 }
 
 /** Asserts that a checkpoint has the logits, within a tolerance, and the greedy tokens of Transformers on a backend. */
-export async function assertLikeTransformers(backend: Backend, name: string, tolerance: number): Promise<void> {
+export async function assertLikeTransformers(
+  backend: Backend,
+  name: string,
+  tolerance: number,
+  options: { readonly onWarning?: (message: string) => void } = {},
+): Promise<void> {
   const folder = new URL(name, goldens).pathname;
   const golden = await openSafetensors(`${folder}/golden.safetensors`);
-  const lm = await CausalLM.fromPreset(folder, { backend });
+  const lm = await CausalLM.fromPreset(folder, { backend, ...options });
   try {
     const tokenIds = golden.read("input_ids") as HostTensor<"int32">;
     const mask = golden.tensors.has("attention_mask")
