@@ -37,12 +37,12 @@ for (const [what, row, says] of cases) {
 Deno.test("image tokens without pictures, and pictures that rows cannot share, are errors", async () => {
   await assert.rejects(lm.score({ tokenIds: [[...picture, ...text]] }), {
     name: "RangeError",
-    message: /it begins with 16 image tokens \(127\); a row must begin with 16 for each of its 0 pictures/,
+    message: /it begins with 16 image tokens \(127\); a row must begin with 16 for each of its 0 images/,
   });
   const row = [...picture, ...text];
   await assert.rejects(lm.score({ tokenIds: [row, row], images: pictureTensor([pixels, pixels, pixels]) }), {
     name: "TypeError",
-    message: /3 pictures in 2 rows: each row must have as many/,
+    message: /3 images in 2 rows: each row must have as many/,
   });
 });
 

@@ -144,7 +144,7 @@ Deno.test("pictures and models that do not fit each other are errors before work
     const images = { shape: [1, 8, 8, 3], dtype: "float32", data: new Float32Array(192) } as const;
     await assert.rejects(lm.score({ tokenIds: [[1, 2]], images }), {
       name: "TypeError",
-      message: 'Cannot show "pali_gemma_causal_lm" pictures of shape [1,8,8,3]: expected [pictures,16,16,3]',
+      message: 'Cannot show "pali_gemma_causal_lm" images of shape [1,8,8,3]: expected [images,16,16,3]',
     });
     lm.dispose();
     const gemma = tinyModel(backend);

@@ -43,7 +43,7 @@ export interface DecoderInputs {
   readonly prefix?: Tensor;
   /** The last position that each token sees, int32 [batch, time]; its own when left out. */
   readonly lastSeen?: Tensor;
-  /** The images that the first tokens of each row stand for, values from -1 to 1, [images, size, size, 3]; none when left out. */
+  /** The images that image tokens stand for, each row's in order, values from -1 to 1, [images, size, size, 3]; none when left out. */
   readonly images?: Tensor;
   /** The cache that the tokens' keys and values are written to; `null` when there is none. */
   readonly cache: {
@@ -62,8 +62,13 @@ export interface ImageInputs {
   readonly size: number;
   /** The tokens that stand for one image. */
   readonly tokens: number;
-  /** The token that stands for a patch of an image; it may lie beyond the vocabulary. */
+  /** The token that stands for a part of an image; it may lie beyond the vocabulary. */
   readonly tokenId: number;
+  /**
+   * Where images stand: at the start of each row, whose prompt is then read with a prefix mask, or anywhere in a text, between a
+   * token that begins an image and one that ends it.
+   */
+  readonly place: "start" | { readonly begin: number; readonly end: number };
 }
 
 /** The projections that make one layer's keys and values, [batch, time, keyHeads, headDim] each. */
@@ -80,7 +85,7 @@ export interface Decoder {
   readonly embeddings: Variable;
   /** What makes the keys and values of each decoder block; `null` for blocks that use those of an earlier one. */
   readonly blocks: readonly (KeyValueProjections | null)[];
-  /** The images that stand before each text, which is then read with a prefix mask; none when left out. */
+  /** The images that it takes; none when left out. */
   readonly images?: ImageInputs;
   /**
    * The most tokens whose keys and values are of use to a longer text, which is read again from its start once it has more; without
@@ -172,7 +177,7 @@ export class Backbone<Config = unknown> {
     return this.declared.blocks;
   }
 
-  /** The images that stand before each text, which is then read with a prefix mask; `undefined` for none. */
+  /** The images that it takes; `undefined` for none. */
   get images(): ImageInputs | undefined {
     return this.decoder.images;
   }

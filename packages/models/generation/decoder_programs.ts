@@ -71,8 +71,8 @@ export function imagesType({ images }: Backbone, count: number): TensorType {
 }
 
 /**
- * Reads prompts [batch, time] of the given lengths into an empty cache, and predicts the token after each. A model that takes
- * images reads prompts as a prefix, whose tokens see each other.
+ * Reads prompts [batch, time] of the given lengths into an empty cache, and predicts the token after each. A model whose images
+ * stand before texts reads prompts as a prefix, whose tokens see each other.
  */
 export function tracePrefill(backbone: Backbone, shape: CacheShape, time: number, imageCount = 0): Open {
   const { batch } = shape;
@@ -90,7 +90,7 @@ export function tracePrefill(backbone: Backbone, shape: CacheShape, time: number
       tokenIds,
       positions,
       keyPositions,
-      ...(backbone.images === undefined ? {} : { prefix: lengths }),
+      ...(backbone.images?.place === "start" ? { prefix: lengths } : {}),
       ...(images === undefined ? {} : { images }),
       cache: { layers, starts, empty: true },
     });

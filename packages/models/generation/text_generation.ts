@@ -4,7 +4,7 @@ import type { Backend } from "@tessera/runtime";
 import type { TextConfig } from "../architecture/text_config.ts";
 import type { Backbone } from "../architecture/backbone.ts";
 import type { ChatGenerateOptions, GenerateOptions } from "../task/causal_lm_options.ts";
-import { checkImages, checkTokens } from "./check_inputs.ts";
+import { checkTokens, imagesOfRows } from "./check_inputs.ts";
 import { TokenGenerator } from "./generate.ts";
 import type { GenerationDefaults } from "./generation_defaults.ts";
 import { type Sampling, samplingOf } from "./sampling.ts";
@@ -128,12 +128,12 @@ export class TextGenerator {
     const limit = Math.min(maxLength, text.contextLength);
     const sampling = samplingOf(options, defaults.sampling);
     prompts.forEach((prompt, row) => this.#checkPrompt(prompt, row, limit));
-    checkImages(options.images, prompts, this.#parts);
+    const images = imagesOfRows(options.images, prompts, this.#parts);
     const stopTokenIds = [...(options.stopTokenIds ?? this.#defaultStops()), ...this.#specialStops(stopStrings)];
     if (options.stopTokenIds !== undefined) this.#checkTokens(stopTokenIds);
     return {
       prompts,
-      ...(options.images === undefined ? {} : { images: options.images }),
+      ...(images === undefined ? {} : { images }),
       maxNewTokens,
       maxLength: limit,
       stopTokenIds: new Set(stopTokenIds),

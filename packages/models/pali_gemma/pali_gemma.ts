@@ -11,9 +11,9 @@ import { z } from "zod";
 import { type BackboneOf, defineArchitecture } from "../architecture/architecture.ts";
 import type { Decoder, DecoderInputs } from "../architecture/backbone.ts";
 import { type ConfigOf, required } from "../architecture/fields.ts";
-import { type HfConfig, padTokenId, tokenIds } from "../architecture/hf_config.ts";
+import type { HfConfig } from "../architecture/hf_config.ts";
 import type { ModelScope } from "../architecture/model_scope.ts";
-import { checkFile } from "../architecture/read_config.ts";
+import { imageNames, readNested, renamed } from "../architecture/nested_config.ts";
 import { gemma, type GemmaConfig, gemmaDecoder } from "../gemma/gemma.ts";
 import { biasedDense, siglipTower } from "../siglip/siglip.ts";
 import { checkSiglip, readSiglip, type SiglipConfig, siglipFloats, writeSiglip } from "../siglip/siglip_config.ts";
@@ -46,18 +46,12 @@ export const paliGemma = defineArchitecture({
   text: () => gemmaText,
   endOfTurn: gemma.endOfTurn,
   presets: paliGemmaPresets,
-  // Published repositories and versions of Transformers name these tensors differently.
-  names: [
-    { from: /^(?:model\.)?language_model\.model\./, to: "model.language_model." },
-    { from: /^(?:model\.)?language_model\.lm_head\./, to: "lm_head." },
-    { from: /^(?:model\.)?vision_tower\.(?:vision_model\.)?/, to: "model.vision_tower." },
-    { from: /^multi_modal_projector\./, to: "model.multi_modal_projector." },
-  ],
+  names: imageNames,
   // PaliGemma pools no image.
   redundant: [/^model\.vision_tower\.head\./, /\.position_ids$/],
   reads: ["text_config", "vision_config", "projection_dim"],
   floats: [...gemma.floatFields, ...siglipFloats],
-  prepare: withImageToken,
+  prepare: (raw) => renamed(raw, { image_token_id: "image_token_index" }),
   read: (file) => ({ text: readDecoder(file).config, vision: readSiglip(file) }),
   readText: (file) => readDecoder(file).text,
   write: ({ text, vision }, said, dtype) => {
@@ -78,40 +72,21 @@ export const paliGemma = defineArchitecture({
   build,
 });
 
-/** Transformers reads `image_token_id` as `image_token_index`. */
-function withImageToken(raw: HfConfig["raw"]): HfConfig["raw"] {
-  return raw.image_token_index === undefined && raw.image_token_id !== undefined
-    ? { ...raw, image_token_index: raw.image_token_id }
-    : raw;
-}
-
-const tokenFields = {
-  bos_token_id: z.number().int().nonnegative().nullish(),
-  eos_token_id: tokenIds.nullish(),
-  pad_token_id: padTokenId.nullish(),
-};
-
-/** The decoder's config in a file; tokens that only the outer file names are its own, and its mask is the prefix's. */
+/** The decoder's config in a file; its mask is the prefix's, whatever the file says of it. */
 function readDecoder(file: HfConfig) {
-  const { path } = file;
-  const schema = {
-    text_config: z.looseObject({ model_type: z.enum(["gemma", "gemma2"]).default("gemma") }),
-    projection_dim: z.number().int().positive().nullish(),
-    ...tokenFields,
-  };
-  const outer = checkFile(file, schema) as z.output<z.ZodObject<typeof schema>>;
-  const { use_bidirectional_attention: _, ...text } = outer.text_config as Record<string, unknown>;
-  const names = Object.keys(tokenFields) as (keyof typeof tokenFields)[];
-  const shared = Object.fromEntries(names.flatMap((name) => outer[name] == null ? [] : [[name, outer[name]]]));
-  const inner = Object.fromEntries(Object.entries(text).filter(([name, value]) => value != null || !(name in shared)));
-  const decoder = gemma.readConfig({ path, modelType: outer.text_config.model_type, raw: { ...shared, ...inner } });
+  const { decoder, outer } = readNested(file, gemma, {
+    drop: ["use_bidirectional_attention"],
+    reads: { projection_dim },
+  });
   const { hiddenDim } = decoder.config;
   if ((outer.projection_dim ?? hiddenDim) === hiddenDim) return decoder;
   throw new RangeError(
-    `Cannot use "${path}": "projection_dim" (${outer.projection_dim}) must be the hidden size of the decoder, ` +
+    `Cannot use "${file.path}": "projection_dim" (${outer.projection_dim}) must be the hidden size of the decoder, ` +
       `"text_config.hidden_size" (${hiddenDim})`,
   );
 }
+
+const projection_dim = z.number().int().positive().nullish();
 
 function build(config: PaliGemmaConfig, scope: ModelScope): Decoder {
   const { text, vision, imageTokenId } = config;
@@ -123,7 +98,7 @@ function build(config: PaliGemmaConfig, scope: ModelScope): Decoder {
   const projector = "model.multi_modal_projector.linear";
   const projection = biasedDense(scope.unquantized(), "image_classifier", projector, sizes, ["model", "batch"]);
   const decoder = gemmaDecoder(text, scope, "model.language_model");
-  const images = { size: vision.imageSize, tokens: tower.tokens, tokenId: imageTokenId };
+  const images = { size: vision.imageSize, tokens: tower.tokens, tokenId: imageTokenId, place: "start" } as const;
 
   /** The hidden states of tokens, among which image tokens are replaced by the images' patches. */
   function hidden(inputs: DecoderInputs): Tensor {

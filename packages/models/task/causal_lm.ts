@@ -53,7 +53,7 @@ import type {
   GenerateOptions,
   HubOptions,
 } from "./causal_lm_options.ts";
-import { checkImages, checkTokens } from "../generation/check_inputs.ts";
+import { checkTokens, imagesOfRows } from "../generation/check_inputs.ts";
 import { distribute } from "./distribute.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
 import { generationDefaults } from "../generation/generation_defaults.ts";
@@ -394,9 +394,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
       { length: tokens.shape[0]! },
       (_, row) => tokens.data.subarray(row * time, (row + 1) * time),
     );
-    checkImages(inputs.images, rows, this);
+    const images = imagesOfRows(inputs.images, rows, this);
     await this.#distribute();
-    return await this.#scorer.score({ ...inputs, tokenIds: tokens }, mode);
+    return await this.#scorer.score({ ...inputs, tokenIds: tokens, ...(images === undefined ? {} : { images }) }, mode);
   }
 
   /** Frees weights, slots, caches and programs at the end of a block: `using lm = await CausalLM.fromPreset(…)`. */

@@ -12,12 +12,12 @@ export function hiddenStates(backbone: Backbone, { tokenIds, paddingMask, images
     positions: iota(tokenIds.shape, 1),
     keyPositions: shownPositions(paddingMask),
     ...(images === undefined ? {} : { images }),
-    ...(backbone.images === undefined || prefix === undefined ? {} : { prefix }),
+    ...(backbone.images?.place !== "start" || prefix === undefined ? {} : { prefix }),
     cache: null,
   });
 }
 
-/** The final hidden states of a batch to learn, [batch, time, hidden]; where the model takes images, the prompt is a prefix. */
+/** The final hidden states of a batch to learn, [batch, time, hidden]; where images stand before texts, the prompt is a prefix. */
 export function trainingStates(backbone: Backbone, batch: ForwardBatch): Tensor {
   const { lossMask } = batch;
   const prefix = lossMask === undefined ? {} : { prefix: lossMask.argMax(1) };
