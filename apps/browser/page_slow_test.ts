@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { toFloat32 } from "@tessera/core";
+import { loadExamples } from "@tessera/train";
+import { blobFolder, CausalLM, openBackend } from "tessera";
 import { unzipSync } from "fflate";
 import type { Browser, Page } from "playwright-core";
-import { blobFolder, CausalLM, loadExamples, openBackend } from "tessera";
 import type { Settings } from "./page/facts.ts";
 import { Session } from "./page/session.ts";
 import { buildSite, respond } from "./serve.ts";

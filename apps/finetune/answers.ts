@@ -1,6 +1,6 @@
 /** A prompt and its answers, as a person reads them in a terminal. */
 import { oneLine, type Styles, wrap } from "@tessera/cli";
-import { displayWidth, fitText } from "tessera";
+import { displayWidth, fitText } from "@tessera/text";
 
 /** A prompt and what was answered, one line each. */
 export interface ShownAnswer {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { listFlags, makeStyles } from "@tessera/cli";
-import { displayWidth } from "tessera";
+import { displayWidth } from "@tessera/text";
 import { formatAnswer } from "./answers.ts";
 import { commandLine } from "./command_line.ts";
 import { formatHelp } from "./help.ts";

@@ -2,8 +2,10 @@
  * A run that has begun to train, as it stands beside the checkpoints of its training: the job, and what was measured before, so
  * that it can go on in another process.
  */
-import { checkJson, type CheckpointOptions, lastCheckpoint, parseJson, type TrainingCheckpoint } from "tessera";
 import { UsageError } from "@tessera/cli";
+import { checkJson, parseJson } from "@tessera/files";
+import type { TrainingCheckpoint } from "@tessera/train";
+import { type CheckpointOptions, lastCheckpoint } from "tessera";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Config, configSchema } from "./config.ts";

@@ -1,5 +1,6 @@
 /** What the model card of a run's results says of the run; paths, prompts and answers stay on this machine. */
-import { type CardSection, formatCount, formatDuration, formatNumber } from "tessera";
+import type { CardSection } from "@tessera/hub";
+import { formatCount, formatDuration, formatNumber } from "@tessera/text";
 import { basename } from "node:path";
 import { scoreRows } from "./outcome.ts";
 import type { DataFacts, RunRecord } from "./record.ts";

@@ -2,7 +2,10 @@
  * The configuration of a fine-tuning job: one schema from which the flags, the help text, the JSON Schema for editors and
  * every complaint about a wrong field follow.
  */
-import { backendNames, parseHandle, parseMeshAxes, repositoryToPush, trainingDefaults } from "tessera";
+import { backendNames } from "@tessera/backends";
+import { parseHandle, repositoryToPush } from "@tessera/hub";
+import { parseMeshAxes } from "@tessera/models";
+import { trainingDefaults } from "@tessera/train";
 import { z } from "zod";
 
 const count = z.int().min(1);

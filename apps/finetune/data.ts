@@ -1,17 +1,8 @@
 /** The examples of a job: read, divided, encoded, and as questions to the model. */
-import {
-  createDataset,
-  type Dataset,
-  type EncodedExample,
-  encodeExamples,
-  type Example,
-  imageEncoding,
-  type ImageInputs,
-  loadExamples,
-  randomKey,
-  type Tokenizer,
-  uniform,
-} from "tessera";
+import { randomKey, uniform } from "@tessera/core";
+import { imageEncoding, type ImageInputs } from "@tessera/models";
+import { type EncodedExample, encodeExamples, type Example, loadExamples } from "@tessera/train";
+import { createDataset, type Dataset, type Tokenizer } from "tessera";
 import type { Config } from "./config.ts";
 import type { DataFacts } from "./record.ts";
 

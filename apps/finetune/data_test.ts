@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Example, loadTokenizer, parseExample } from "tessera";
+import { type Example, parseExample } from "@tessera/train";
+import { loadTokenizer } from "tessera";
 import { configSchema } from "./config.ts";
 import { prepareExamples, splitExamples } from "./data.ts";
 import { tinyFolder } from "./tiny_config.ts";

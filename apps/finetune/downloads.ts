@@ -1,6 +1,6 @@
 /** How a job shows what it downloads. */
-import { type DownloadReporter, showDownloads } from "tessera";
 import type { CommandConsole } from "@tessera/cli";
+import { type DownloadReporter, showDownloads } from "@tessera/hub";
 
 /** Shows downloads on the console, and what becomes of one that Ctrl-C ends. */
 export function downloadsOn(console: CommandConsole, signal: AbortSignal): DownloadReporter {

@@ -1,7 +1,9 @@
 /** How good a model is on held-out examples: its loss, how many answers are right to the character, and how well boxes fit. */
-import { type CausalLM, detectionOverlaps, type Evaluation, type GenerateOptions, pictureTensor } from "tessera";
-import type { Config } from "./config.ts";
 import type { CommandConsole } from "@tessera/cli";
+import { pictureTensor } from "@tessera/train";
+import { detectionOverlaps } from "@tessera/vision";
+import type { CausalLM, Evaluation, GenerateOptions } from "tessera";
+import type { Config } from "./config.ts";
 import type { Prepared, Question } from "./data.ts";
 import type { Score } from "./record.ts";
 

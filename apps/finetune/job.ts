@@ -1,9 +1,10 @@
 /** Which job a command line means: the shipped one, that of a file, or one made of flags alone. */
-import { backendNames, checkJson, parseJson } from "tessera";
+import { backendNames } from "@tessera/backends";
+import { nest, UsageError } from "@tessera/cli";
+import { checkJson, parseJson } from "@tessera/files";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
-import { nest, UsageError } from "@tessera/cli";
 import { readFinishedRun, readStoppedRun, type StoppedRun } from "./begun_run.ts";
 import type { Arguments } from "./command_line.ts";
 import type { RunRecord } from "./record.ts";

@@ -1,6 +1,8 @@
 /** Loading the model of a prepared job: on its backend, once it is known to have the capacity, and with a folder for results. */
-import { type Backend, type CausalLM, checkTrainingCapacity, openBackend, type Progress } from "tessera";
 import type { CommandConsole } from "@tessera/cli";
+import { checkTrainingCapacity } from "@tessera/models";
+import type { Progress } from "@tessera/text";
+import { type Backend, type CausalLM, openBackend } from "tessera";
 import { downloadsOn } from "./downloads.ts";
 import { type Claim, claimOutput } from "./output_folder.ts";
 import type { PreparedJob } from "./prepare.ts";

@@ -1,7 +1,7 @@
 /** What a person reads about the outcome of a run: scores, answers, and where the results are. */
-import { formatBytes, formatCount, formatDuration, formatNumber } from "tessera";
-import type { Config } from "./config.ts";
 import { type CommandConsole, formatFacts } from "@tessera/cli";
+import { formatBytes, formatCount, formatDuration, formatNumber } from "@tessera/text";
+import type { Config } from "./config.ts";
 import type { Question } from "./data.ts";
 import type { Scored } from "./evaluation.ts";
 import { outputNames } from "./output_folder.ts";

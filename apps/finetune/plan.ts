@@ -1,21 +1,18 @@
 /** What a job will do, known before any of it is done. */
+import { countParameters, layoutOf, type Variable } from "@tessera/nn";
+import { describeMesh } from "@tessera/report";
+import { formatBytes, formatCount } from "@tessera/text";
+import { checkSchedule } from "@tessera/train";
 import {
   type AdamWOptions,
   type Backbone,
-  checkSchedule,
-  countParameters,
   type Distribution,
-  formatBytes,
-  formatCount,
   hardware,
-  layoutOf,
   type OpenedPreset,
   type Optimizer,
   planTraining,
   type Schedule,
-  type Variable,
 } from "tessera";
-import { describeMesh } from "@tessera/report";
 import { basename, resolve } from "node:path";
 import type { Config } from "./config.ts";
 import type { Prepared, Question } from "./data.ts";

@@ -1,13 +1,12 @@
 /** Everything about a job that can be known, and can be wrong, before weights are loaded. */
+import { chooseBackend } from "@tessera/backends";
+import { devicesOf, type HubOptions } from "@tessera/models";
 import {
   adamW,
   type BackendName,
-  chooseBackend,
-  devicesOf,
   type Distribution,
   distributionFor,
   enableLora,
-  type HubOptions,
   loadTokenizer,
   type LoraOptions,
   type OpenedPreset,

@@ -1,16 +1,8 @@
 /** Sharing what a run has made, on the Hugging Face Hub: checked before training, done when the results are on the disk. */
-import {
-  checkPush,
-  formatBytes,
-  parseHandle,
-  prepareRepository,
-  presets,
-  type PushKind,
-  type PushTarget,
-  pushToHub,
-  showPushes,
-} from "tessera";
 import { type CommandConsole, formatFacts } from "@tessera/cli";
+import { checkPush, parseHandle, prepareRepository, type PushKind, type PushTarget, showPushes } from "@tessera/hub";
+import { formatBytes } from "@tessera/text";
+import { presets, pushToHub } from "tessera";
 import { join } from "node:path";
 import { resumeCommand } from "./begun_run.ts";
 import { cardSections } from "./card.ts";

@@ -4,8 +4,8 @@
  * The order is such that what can fail early does: files are read and checked before weights are loaded, and the folder for
  * results is chosen before anything is computed.
  */
-import { formatCount } from "tessera";
 import { type CommandConsole, formatFacts } from "@tessera/cli";
+import { formatCount } from "@tessera/text";
 import { forgetRun, resumeCommandBefore, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
 import { downloadsOn } from "./downloads.ts";
 import type { Job } from "./job.ts";

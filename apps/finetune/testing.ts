@@ -1,6 +1,7 @@
 /** What tests of whole runs share: a checkpoint with random weights, some data, and a console that keeps what is printed. */
-import { CausalLM, openBackend, type Progress } from "tessera";
 import { type CommandConsole, makeStyles } from "@tessera/cli";
+import type { Progress } from "@tessera/text";
+import { CausalLM, openBackend } from "tessera";
 import { join } from "node:path";
 import { type ConfigInput, configSchema } from "./config.ts";
 import { runJob, type RunOptions, type RunResult } from "./run.ts";

@@ -1,5 +1,6 @@
 /** Training a job that is open: scored, trained with a progress bar, and measured. */
-import { type CausalLM, type CheckpointOptions, type Evaluation, formatCount, type TrainingHistory } from "tessera";
+import { formatCount } from "@tessera/text";
+import type { CausalLM, CheckpointOptions, Evaluation, TrainingHistory } from "tessera";
 import { keepRun, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
 import { type Scored, scoreModel, type ScoreOptions } from "./evaluation.ts";
 import { printAnswers, printScores } from "./outcome.ts";

@@ -8,15 +8,9 @@
  * @module
  */
 import { type Arguments, nest, openConsole, parseArguments, UsageError } from "@tessera/cli";
-import {
-  candidatesFor,
-  devicesOf,
-  distributionFor,
-  planTraining,
-  showDownloads,
-  suggestMeshes,
-  virtualDevices,
-} from "tessera";
+import { showDownloads } from "@tessera/hub";
+import { candidatesFor, devicesOf } from "@tessera/models";
+import { distributionFor, planTraining, suggestMeshes, virtualDevices } from "tessera";
 import { formatHelp } from "./help.ts";
 import { outline } from "./model.ts";
 import { printPlan, printSuggestions } from "./print.ts";

@@ -1,6 +1,6 @@
 /** The program as a user runs it, without its process. */
 import assert from "node:assert/strict";
-import { displayWidth } from "tessera";
+import { displayWidth } from "@tessera/text";
 import { filesOf, withHub } from "@tessera/hub/testing";
 import { main } from "./main.ts";
 import { describeCount, describeMesh } from "./print.ts";

@@ -1,5 +1,7 @@
 /** The model of a request, opened without weights: by a preset's dimensions or a checkpoint's config. */
-import { adamW, type DownloadReporter, enableLora, isBuiltIn, openPreset, presetOf, type Training } from "tessera";
+import type { DownloadReporter } from "@tessera/hub";
+import { isBuiltIn, presetOf, type Training } from "@tessera/models";
+import { adamW, enableLora, openPreset } from "tessera";
 import type { Request } from "./request.ts";
 
 /** A model to plan. */

@@ -1,15 +1,8 @@
 /** What a person reads of a plan, as wide as the terminal. */
 import { type CommandConsole, formatFacts, wrap } from "@tessera/cli";
-import {
-  type DirectedTraffic,
-  formatBytes,
-  formatCount,
-  formatNumber,
-  formatTable,
-  type Hardware,
-  type Suggestion,
-  type TrainingPlan,
-} from "tessera";
+import type { DirectedTraffic, Hardware, Suggestion } from "@tessera/models";
+import { formatBytes, formatCount, formatNumber, formatTable } from "@tessera/text";
+import type { TrainingPlan } from "tessera";
 import type { Model } from "./model.ts";
 import type { Request } from "./request.ts";
 

@@ -1,7 +1,8 @@
 /** What is to be planned: the one schema from which the flags and their checks follow. */
 import { z } from "zod";
 import { type CommandLine, UsageError } from "@tessera/cli";
-import { type Hardware, hardware, type HardwareName, parseMeshAxes } from "tessera";
+import { type Hardware, type HardwareName, parseMeshAxes } from "@tessera/models";
+import { hardware } from "tessera";
 
 const count = z.int().min(1);
 const hardwareNames = Object.keys(hardware) as [HardwareName, ...HardwareName[]];

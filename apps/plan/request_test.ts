@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { listFlags, makeStyles, nest, parseArguments, UsageError } from "@tessera/cli";
-import { displayWidth, hardware, presets } from "tessera";
+import { displayWidth } from "@tessera/text";
+import { hardware, presets } from "tessera";
 import { formatHelp } from "./help.ts";
 import { commandLine, hardwareOf, meshOf, parseFigure, requestSchema } from "./request.ts";
 

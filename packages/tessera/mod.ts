@@ -1,6 +1,9 @@
 /**
  * Tessera: shard, fine-tune and run large language models in TypeScript.
  *
+ * What is here is what a program needs that uses models; what is under it is in the sub-paths, such as `tessera/core`,
+ * and in the packages, such as `@tessera/core`, which are the same.
+ *
  * ```ts ignore
  * import { adamW, CausalLM, openBackend } from "tessera";
  *
@@ -17,58 +20,67 @@
  *
  * @module
  */
-export * from "@tessera/backends";
-export { editDistance, nearestName } from "@tessera/text";
-export { formatBytes, formatCount, formatDuration, formatNumber } from "@tessera/text";
-export { displayWidth, fitText, formatTable } from "@tessera/text";
-export type { Column, TableOptions } from "@tessera/text";
-export { progress, renderProgress, standardErrorStream } from "@tessera/text";
-export type { Progress, ProgressFields, ProgressOptions, ProgressState, ProgressStream } from "@tessera/text";
-export * from "@tessera/core";
-export * from "@tessera/mesh";
-export * from "@tessera/runtime";
-export {
-  blobFolder,
-  checkJson,
-  fetchFolder,
-  openCheckpoint,
-  openSafetensors,
-  parseJson,
-  readJson,
-  writeCheckpoint,
-  writeSafetensors,
-} from "@tessera/files";
-export type { BlobFolder, Checkpoint, FileEntry, Folder, NamedBlob, TensorSource, TensorStore } from "@tessera/files";
+
+// Models: the architectures, and the tasks on top of them.
+export * from "@tessera/models/architectures";
+export { Backbone, buildPreset, CausalLM, OpenedPreset, openPreset, presets } from "@tessera/models";
+export type {
+  ChatGenerateOptions,
+  DataOptions,
+  FromPresetOptions,
+  GenerateOptions,
+  ImagePrompt,
+  PresetName,
+  Prompt,
+} from "@tessera/models";
+export { formatSummary } from "@tessera/nn";
 export { loadTokenizer } from "@tessera/tokenizer";
 export type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
+
+// Backends, and the devices of a mesh.
+export { openBackend } from "@tessera/backends";
+export type { BackendName } from "@tessera/backends";
+export type { Backend } from "@tessera/runtime";
 export {
-  checkPush,
-  downloadRepository,
-  parseHandle,
-  prepareRepository,
-  pushToHub,
-  repositoryToPush,
-  showDownloads,
-  showPushes,
-} from "@tessera/hub";
+  DataParallel,
+  DeviceMesh,
+  LayoutMap,
+  listDevices,
+  ModelParallel,
+  setDistribution,
+  TensorLayout,
+  virtualDevices,
+  visualizeSharding,
+  withDistribution,
+} from "@tessera/mesh";
+export type { Distribution } from "@tessera/mesh";
+
+// Fine-tuning: adapters, data, optimizers, the course of training.
+export { enableLora } from "@tessera/lora";
+export type { LoraOptions } from "@tessera/lora";
+export { adamW, createDataset, lastCheckpoint } from "@tessera/train";
 export type {
-  CardSection,
-  Download,
-  DownloadOptions,
-  DownloadReporter,
-  EnvironmentReader,
-  ModelCardDetails,
-  Pushed,
-  PushKind,
-  PushOptions,
-  PushReporter,
-  PushTarget,
-  UploadProgress,
-  Visibility,
-} from "@tessera/hub";
-export * from "@tessera/nn";
-export * from "@tessera/convert";
-export * from "@tessera/vision";
-export * from "@tessera/lora";
-export * from "@tessera/train";
-export * from "@tessera/models";
+  AdamWOptions,
+  CheckpointOptions,
+  Dataset,
+  Evaluation,
+  FitOptions,
+  Optimizer,
+  Schedule,
+  StepReport,
+  TrainingHistory,
+} from "@tessera/train";
+
+// Plans: what training takes, before anything is loaded.
+export { distributionFor, hardware, planTraining, suggestMeshes } from "@tessera/models";
+export type { TrainingPlan } from "@tessera/models";
+
+// Files, and the Hugging Face Hub.
+export { blobFolder, fetchFolder } from "@tessera/files";
+export type { BlobFolder, Folder } from "@tessera/files";
+export { downloadRepository, pushToHub } from "@tessera/hub";
+export type { PushOptions } from "@tessera/hub";
+export { readPicture } from "@tessera/vision";
+
+// Errors that programs act on, and whether work ended because a signal asked for it.
+export { CapacityError, CheckpointError, HubError, isCancelled } from "@tessera/text";

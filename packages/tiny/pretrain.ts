@@ -9,7 +9,8 @@
  * ends near the same loss: 0.8931 in place of 0.8932 after the loss was computed in pieces and products in parts.
  */
 import { parseArgs } from "node:util";
-import { adamW, CausalLM, createDataset, type Dataset, openBackend, progress, type Tokenizer } from "tessera";
+import { progress } from "@tessera/text";
+import { adamW, CausalLM, createDataset, type Dataset, openBackend, type Tokenizer } from "tessera";
 import { generateFiles } from "./generate.ts";
 import { pretrainingText } from "./pretraining.ts";
 import { pretraining as recipe } from "./recipe.ts";

@@ -1,15 +1,9 @@
 /** Adapters that cannot be: what enabling, saving and loading say, and that what was there stays. */
 import assert from "node:assert/strict";
-import {
-  CausalLM,
-  type HostTensor,
-  hostTensor,
-  loraAdapters,
-  type LoraOptions,
-  openBackend,
-  openSafetensors,
-  writeSafetensors,
-} from "tessera";
+import { type HostTensor, hostTensor } from "@tessera/core";
+import { openSafetensors, writeSafetensors } from "@tessera/files";
+import { loraAdapters } from "@tessera/lora";
+import { CausalLM, type LoraOptions, openBackend } from "tessera";
 import { assertFails } from "../support/failures.ts";
 import { watchBuffers } from "../support/live_buffers.ts";
 import { tinyModel, withFolder } from "../support/models.ts";

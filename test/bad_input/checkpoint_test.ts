@@ -1,6 +1,8 @@
 /** Checkpoint folders that are damaged or do not fit: what `fromPreset` says, and that nothing stays allocated. */
 import assert from "node:assert/strict";
-import { CausalLM, type HostTensor, hostTensor, openBackend, openSafetensors, writeSafetensors } from "tessera";
+import { type HostTensor, hostTensor } from "@tessera/core";
+import { openSafetensors, writeSafetensors } from "@tessera/files";
+import { CausalLM, openBackend } from "tessera";
 import { assertFails } from "../support/failures.ts";
 import { watchBuffers } from "../support/live_buffers.ts";
 import { withCheckpoint } from "../support/models.ts";

@@ -1,15 +1,15 @@
 /** Requests that make no sense: what data sets, generation, training and scoring say to them. */
 import assert from "node:assert/strict";
+import { hostTensor } from "@tessera/core";
+import { encodeExamples } from "@tessera/train";
 import {
   adamW,
   CausalLM,
   createDataset,
-  encodeExamples,
   GemmaBackbone,
   GemmaCausalLM,
   type GemmaConfig,
   type GenerateOptions,
-  hostTensor,
   openBackend,
 } from "tessera";
 import { assertFails } from "../support/failures.ts";

@@ -1,6 +1,7 @@
 /** PaliGemma's checkpoints that lack something or have too much: each an error before anything is loaded. */
 import assert from "node:assert/strict";
-import { CausalLM, type HostTensor, openBackend } from "tessera";
+import type { HostTensor } from "@tessera/core";
+import { CausalLM, openBackend } from "tessera";
 import { type CheckpointChanges, withChanged } from "../support/changed_checkpoint.ts";
 import { assertFails } from "../support/failures.ts";
 import { watchBuffers } from "../support/live_buffers.ts";

@@ -5,7 +5,7 @@
  * The contestants are processes that generate in turn; the others are stopped meanwhile. A figure is the median over the rounds.
  */
 import { parseArgs } from "node:util";
-import { formatBytes, formatTable, nearestName } from "tessera";
+import { formatBytes, formatTable, nearestName } from "@tessera/text";
 import { checkpointOf, type ShapeName, shapes } from "./generate_shape.ts";
 import { type Peer, startPeer } from "./peer.ts";
 

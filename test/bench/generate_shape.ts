@@ -1,5 +1,6 @@
 /** The models and prompts of the generation benchmark; `test/oracle/bench_generate.py` has the same prompt. */
-import { buildPreset, CausalLM, initialize, llama, type LlamaConfig, openBackend } from "tessera";
+import { initialize } from "@tessera/nn";
+import { buildPreset, CausalLM, llama, type LlamaConfig, openBackend } from "tessera";
 
 /** The models that can be measured. */
 export const shapes = ["llama3.2_1b", "small"] as const;

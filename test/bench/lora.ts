@@ -5,7 +5,9 @@
  * the median over the blocks.
  */
 import { parseArgs } from "node:util";
-import { formatBytes, formatTable, GemmaCausalLM, initialize, openBackend } from "tessera";
+import { initialize } from "@tessera/nn";
+import { formatBytes, formatTable } from "@tessera/text";
+import { GemmaCausalLM, openBackend } from "tessera";
 import { shape } from "./lora_shape.ts";
 import { type Peer, startPeer, type Summary } from "./peer.ts";
 

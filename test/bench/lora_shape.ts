@@ -1,5 +1,6 @@
 /** The model, the batch and the optimizer of the LoRA benchmark; `test/oracle/bench_common.py` has the same. */
-import type { EncodedExample, GemmaConfig } from "tessera";
+import type { EncodedExample } from "@tessera/train";
+import type { GemmaConfig } from "tessera";
 
 /** Gemma 2's architecture at 221.6 million parameters. */
 export const shape: GemmaConfig = {

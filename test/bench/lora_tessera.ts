@@ -1,20 +1,9 @@
 /** Tessera as a contestant of the LoRA benchmark; see `peer.ts` for the protocol. */
 import { parseArgs } from "node:util";
-import {
-  adamW,
-  type Backend,
-  CausalLM,
-  countOperations,
-  countParameters,
-  createDataset,
-  decompose,
-  einsum,
-  openBackend,
-  optimize,
-  sizeOf,
-  trace,
-  traceTrainStep,
-} from "tessera";
+import { countOperations, decompose, einsum, optimize, sizeOf, trace } from "@tessera/core";
+import { countParameters } from "@tessera/nn";
+import { traceTrainStep } from "@tessera/train";
+import { adamW, type Backend, CausalLM, createDataset, openBackend } from "tessera";
 import { examples, optimizer } from "./lora_shape.ts";
 import { TextLineStream } from "./text_lines.ts";
 

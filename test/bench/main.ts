@@ -2,7 +2,7 @@
  * Benchmarks against peers: `deno task bench <name>`. Each runs Tessera and its peers in turn in the same run, so that what else the
  * machine does falls on all of them, and prints the ratios.
  */
-import { formatTable, nearestName } from "tessera";
+import { formatTable, nearestName } from "@tessera/text";
 import { generate } from "./generate.ts";
 import { lora } from "./lora.ts";
 import { partition } from "./partition.ts";

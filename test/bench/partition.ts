@@ -2,22 +2,13 @@
  * Propagates and partitions the training step of Gemma 2 27B, with the published layout map, for ever more layers: the time
  * per layer has to stay flat. No value exists, so this needs no weights.
  */
+import { type Graph, iota, type Tensor } from "@tessera/core";
 import { DeviceMesh, liveBytes, ModelParallel, trafficOf, virtualDevices } from "@tessera/mesh";
-import {
-  adamW,
-  enableLora,
-  formatBytes,
-  formatNumber,
-  formatTable,
-  GemmaBackbone,
-  type Graph,
-  iota,
-  shardProgram,
-  shownPositions,
-  type Tensor,
-  type TracedProgram,
-  traceTrainStep,
-} from "tessera";
+import { shownPositions } from "@tessera/models";
+import { shardProgram, type TracedProgram } from "@tessera/nn";
+import { formatBytes, formatNumber, formatTable } from "@tessera/text";
+import { traceTrainStep } from "@tessera/train";
+import { adamW, enableLora, GemmaBackbone } from "tessera";
 
 const layerCounts = [2, 8, 23, 46];
 const mesh = new DeviceMesh([16, 16], ["batch", "model"], virtualDevices(256));

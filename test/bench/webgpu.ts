@@ -7,10 +7,8 @@
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import {
   attention,
-  type DeviceBuffer,
   einsum,
   foldIn,
-  formatTable,
   gradients,
   type Graph,
   type HostTensor,
@@ -23,7 +21,9 @@ import {
   type Tensor,
   type TensorType,
   trace,
-} from "tessera";
+} from "@tessera/core";
+import type { DeviceBuffer } from "@tessera/runtime";
+import { formatTable } from "@tessera/text";
 import { jaxCases } from "./webgpu_jax.ts";
 import { blockInputs, type BlockShape, type Cases, shapes } from "./webgpu_shape.ts";
 import { tfjsCases } from "./webgpu_tfjs.ts";

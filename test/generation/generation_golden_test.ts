@@ -1,6 +1,8 @@
 /** Searches give the tokens that Transformers gives, and filters the distributions; see `test/oracle/make_generation.py`. */
 import assert from "node:assert/strict";
-import { CausalLM, filterLogits, type GenerateOptions, openBackend, openSafetensors } from "tessera";
+import { openSafetensors } from "@tessera/files";
+import { filterLogits } from "@tessera/models";
+import { CausalLM, type GenerateOptions, openBackend } from "tessera";
 import { golden } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

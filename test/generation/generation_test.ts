@@ -1,17 +1,9 @@
 /** Generation: a cache changes nothing, neighbours in a batch change nothing, and it ends where it is told to. */
 import assert from "node:assert/strict";
-import {
-  allocateCache,
-  CausalLM,
-  compileProgram,
-  disposeCache,
-  hostTensor,
-  iota,
-  openBackend,
-  shownPositions,
-  toFloat32,
-  traceProgram,
-} from "tessera";
+import { hostTensor, iota, toFloat32 } from "@tessera/core";
+import { allocateCache, disposeCache, shownPositions } from "@tessera/models";
+import { compileProgram, traceProgram } from "@tessera/nn";
+import { CausalLM, openBackend } from "tessera";
 import { watchBuffers } from "../support/live_buffers.ts";
 import { countingRows, tinyLlama, tinyModel, withCheckpoint } from "../support/models.ts";
 

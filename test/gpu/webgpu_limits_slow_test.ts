@@ -2,18 +2,18 @@
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
 import { webgpuBackend } from "@tessera/backend-webgpu";
-import { withGpu } from "@tessera/backend-webgpu/testing";
+import { checkTrainingCapacity } from "@tessera/models";
 import {
   adamW,
   type Backend,
   CausalLM,
-  checkTrainingCapacity,
   createDataset,
   enableLora,
   GemmaBackbone,
   type GemmaConfig,
   openBackend,
 } from "tessera";
+import { withGpu } from "@tessera/backend-webgpu/testing";
 import { countingRows, examplesOf, golden, tinyModel } from "../support/models.ts";
 
 const [vocabularySize, batchSize, time] = [20_000, 4, 160];

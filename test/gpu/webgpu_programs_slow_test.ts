@@ -1,17 +1,17 @@
 /** The programs of real models at real sizes, gone through without data: what some GPU cannot take, or an i32 not count, is found. */
 import assert from "node:assert/strict";
+import { traceTraining } from "@tessera/models";
+import { donations } from "@tessera/nn";
 import { checkPrograms } from "@tessera/wgsl-threads";
 import {
   adamW,
   type Backbone,
   buildPreset,
-  donations,
   enableLora,
   GemmaBackbone,
   Llama3Backbone,
   PaliGemmaBackbone,
   type PresetName,
-  traceTraining,
 } from "tessera";
 
 /** A published model with two of its blocks, whose arrays are as large as those of all. */

@@ -1,22 +1,21 @@
 /** What goes wrong with meshes elsewhere: here it just works, or says what is wrong before anything moves. */
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
+import { hostTensor } from "@tessera/core";
+import { distributeTensor, ShardedBuffer } from "@tessera/runtime";
 import {
   adamW,
   CausalLM,
   createDataset,
   DataParallel,
   DeviceMesh,
-  distributeTensor,
   type Distribution,
   GemmaBackbone,
-  hostTensor,
   LayoutMap,
   listDevices,
   ModelParallel,
   openBackend,
   setDistribution,
-  ShardedBuffer,
   TensorLayout,
   withDistribution,
 } from "tessera";

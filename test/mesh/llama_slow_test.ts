@@ -1,5 +1,6 @@
 /** Llama, sharded by its layout map: logits, greedy tokens and training are those of one device, whatever its head, biases and rotation. */
 import assert from "node:assert/strict";
+import type { LoraLayout } from "@tessera/lora";
 import {
   adamW,
   CausalLM,
@@ -7,7 +8,6 @@ import {
   type Distribution,
   Llama3Backbone,
   Llama3CausalLM,
-  type LoraLayout,
   ModelParallel,
   openBackend,
 } from "tessera";

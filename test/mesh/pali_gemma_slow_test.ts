@@ -1,14 +1,7 @@
 /** PaliGemma, sharded by the layout map of its two towers: logits, greedy tokens and training are those of one device. */
 import assert from "node:assert/strict";
-import {
-  CausalLM,
-  createDataset,
-  type Distribution,
-  ModelParallel,
-  openBackend,
-  PaliGemmaBackbone,
-  pictureTensor,
-} from "tessera";
+import { pictureTensor } from "@tessera/train";
+import { CausalLM, createDataset, type Distribution, ModelParallel, openBackend, PaliGemmaBackbone } from "tessera";
 import { meshOf } from "../support/meshes.ts";
 import { golden, largestDifference } from "../support/models.ts";
 import { assertTrainedAlike, comparableAdamW, trainedOf } from "../support/trained.ts";

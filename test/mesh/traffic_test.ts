@@ -1,8 +1,11 @@
 /** What real training steps send: Megatron's counts on the partitioned graphs of Gemma 2, as they are run. */
 import assert from "node:assert/strict";
+import { bytesOf } from "@tessera/core";
+import { trafficOf } from "@tessera/mesh";
+import { shardProgram } from "@tessera/nn";
+import { traceEvaluate, traceTrainStep } from "@tessera/train";
 import {
   adamW,
-  bytesOf,
   type CausalLM,
   DataParallel,
   DeviceMesh,
@@ -11,10 +14,6 @@ import {
   LayoutMap,
   ModelParallel,
   openBackend,
-  shardProgram,
-  traceEvaluate,
-  traceTrainStep,
-  trafficOf,
 } from "tessera";
 import { tinyModel } from "../support/models.ts";
 

@@ -1,15 +1,7 @@
 /** What holds for every architecture, on one golden checkpoint of each: caches, saving, meshes. */
 import assert from "node:assert/strict";
-import {
-  adamW,
-  CausalLM,
-  createDataset,
-  type Distribution,
-  type HostTensor,
-  ModelParallel,
-  openBackend,
-  toFloat32,
-} from "tessera";
+import { type HostTensor, toFloat32 } from "@tessera/core";
+import { adamW, CausalLM, createDataset, type Distribution, ModelParallel, openBackend } from "tessera";
 import { firstOfEach, isDivisible, rotatesByLength, textCheckpoints } from "../support/goldens.ts";
 import { meshOf } from "../support/meshes.ts";
 import { countingRows, examplesOf, golden, largestDifference, withFolder } from "../support/models.ts";

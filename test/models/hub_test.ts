@@ -1,6 +1,8 @@
 /** Models and adapters of the Hub, from a server on loopback to the logits. */
 import assert from "node:assert/strict";
-import { CausalLM, type Download, type HostTensor, openBackend } from "tessera";
+import type { HostTensor } from "@tessera/core";
+import type { Download } from "@tessera/hub";
+import { CausalLM, openBackend } from "tessera";
 import { filesOf, type HubServer, type ServedRepository, withHub } from "@tessera/hub/testing";
 import { withFolder } from "../support/models.ts";
 

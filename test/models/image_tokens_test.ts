@@ -1,6 +1,7 @@
 /** Where the tokens of a picture may stand in a row: at its beginning, as many as the picture has patches, and nowhere else. */
 import assert from "node:assert/strict";
-import { adamW, CausalLM, createDataset, openBackend, pictureTensor } from "tessera";
+import { pictureTensor } from "@tessera/train";
+import { adamW, CausalLM, createDataset, openBackend } from "tessera";
 import { golden } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

@@ -1,6 +1,7 @@
 /** Llama from conversations to answers: its own special tokens, several that end a text, and those that fine-tunes add. */
 import assert from "node:assert/strict";
-import { adamW, CausalLM, type ChatMessage, initialize, Llama3CausalLM, openBackend } from "tessera";
+import { initialize } from "@tessera/nn";
+import { adamW, CausalLM, type ChatMessage, Llama3CausalLM, openBackend } from "tessera";
 import { withFolder } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

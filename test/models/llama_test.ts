@@ -1,15 +1,8 @@
 /** Llama as a task: presets, folders that are saved and loaded again, and folders that do not fit. */
 import assert from "node:assert/strict";
-import {
-  buildPreset,
-  CausalLM,
-  type HostTensor,
-  Llama3Backbone,
-  Llama3CausalLM,
-  openBackend,
-  openCheckpoint,
-  openSafetensors,
-} from "tessera";
+import type { HostTensor } from "@tessera/core";
+import { openCheckpoint, openSafetensors } from "@tessera/files";
+import { buildPreset, CausalLM, Llama3Backbone, Llama3CausalLM, openBackend } from "tessera";
 import { withChanged } from "../support/changed_checkpoint.ts";
 import { assertFails } from "../support/failures.ts";
 import { watchBuffers } from "../support/live_buffers.ts";

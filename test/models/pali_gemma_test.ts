@@ -1,16 +1,9 @@
 /** PaliGemma as people use it: pictures and prompts in, text and boxes out, fine-tuning on JSONL. */
 import assert from "node:assert/strict";
-import {
-  adamW,
-  type Backend,
-  CausalLM,
-  encodePng,
-  initialize,
-  loraAdapters,
-  openBackend,
-  PaliGemmaCausalLM,
-  type PaliGemmaConfig,
-} from "tessera";
+import { loraAdapters } from "@tessera/lora";
+import { initialize } from "@tessera/nn";
+import { encodePng } from "@tessera/vision";
+import { adamW, type Backend, CausalLM, openBackend, PaliGemmaCausalLM, type PaliGemmaConfig } from "tessera";
 import { tinyConfig, tinyModel, withFolder } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

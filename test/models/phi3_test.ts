@@ -1,6 +1,7 @@
 /** Phi-3 as a task: adapters of some of the layers that one tensor holds, and texts that outgrow those of pretraining. */
 import assert from "node:assert/strict";
-import { adamW, CausalLM, createDataset, openBackend, openSafetensors } from "tessera";
+import { openSafetensors } from "@tessera/files";
+import { adamW, CausalLM, createDataset, openBackend } from "tessera";
 import { countingRows, examplesOf, golden, largestDifference, withFolder } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

@@ -1,19 +1,11 @@
 /** Models whose weights are stored in 8 or 4 bits: how far their logits are off, what they cost, and that adapters train on them. */
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
-import {
-  adamW,
-  CausalLM,
-  countParameters,
-  createDataset,
-  type Distribution,
-  type HostTensor,
-  hostTensor,
-  openBackend,
-  openSafetensors,
-  pictureTensor,
-  type QuantizationName,
-} from "tessera";
+import { type HostTensor, hostTensor } from "@tessera/core";
+import { openSafetensors } from "@tessera/files";
+import { countParameters, type QuantizationName } from "@tessera/nn";
+import { pictureTensor } from "@tessera/train";
+import { adamW, CausalLM, createDataset, type Distribution, openBackend } from "tessera";
 import { readGolden } from "../support/pali_goldens.ts";
 import { assertFails } from "../support/failures.ts";
 import { distributions, meshOf } from "../support/meshes.ts";

@@ -1,6 +1,7 @@
 /** Qwen from conversations to answers: no token begins a text, a thought stands before an answer, and a padded vocabulary. */
 import assert from "node:assert/strict";
-import { adamW, CausalLM, type ChatMessage, initialize, openBackend, Qwen2CausalLM, Qwen3CausalLM } from "tessera";
+import { initialize } from "@tessera/nn";
+import { adamW, CausalLM, type ChatMessage, openBackend, Qwen2CausalLM, Qwen3CausalLM } from "tessera";
 import { withFolder } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

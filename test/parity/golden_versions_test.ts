@@ -1,6 +1,6 @@
 /** One set of versions made all goldens: the one that `test/oracle/requirements.txt` pins. */
 import assert from "node:assert/strict";
-import { openSafetensors } from "tessera";
+import { openSafetensors } from "@tessera/files";
 
 const goldens = new URL("../goldens/", import.meta.url);
 

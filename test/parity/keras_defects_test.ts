@@ -1,6 +1,7 @@
 /** Failures of Keras that no other test would see: adapters that never train again after loading, and labels above 256 in bfloat16. */
 import assert from "node:assert/strict";
-import { adamW, createDataset, openBackend, toFloat32 } from "tessera";
+import { toFloat32 } from "@tessera/core";
+import { adamW, createDataset, openBackend } from "tessera";
 import { countingRows, examplesOf, tinyModel, withFolder } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

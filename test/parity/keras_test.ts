@@ -1,18 +1,9 @@
 /** Keras's variables, counts and logits, from `test/oracle/make_keras.py` and the presets of KerasHub. */
 import assert from "node:assert/strict";
-import {
-  countParameters,
-  enableLora,
-  gemmaAttentionScale,
-  GemmaBackbone,
-  GemmaCausalLM,
-  type GemmaConfig,
-  type HostTensor,
-  hostTensor,
-  openBackend,
-  openSafetensors,
-  type Variable,
-} from "tessera";
+import { type HostTensor, hostTensor } from "@tessera/core";
+import { openSafetensors } from "@tessera/files";
+import { countParameters, type Variable } from "@tessera/nn";
+import { enableLora, gemmaAttentionScale, GemmaBackbone, GemmaCausalLM, type GemmaConfig, openBackend } from "tessera";
 import { golden, largestDifference } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

@@ -1,6 +1,7 @@
 /** PaliGemma's logits, loss and greedy tokens against Transformers, on checkpoints made by `test/oracle/make_pali_gemma.py`. */
 import assert from "node:assert/strict";
-import { CausalLM, openBackend, pictureTensor } from "tessera";
+import { pictureTensor } from "@tessera/train";
+import { CausalLM, openBackend } from "tessera";
 import { withFolder } from "../support/models.ts";
 import { assertPaliGemma, readGolden } from "../support/pali_goldens.ts";
 

@@ -1,15 +1,9 @@
 /** Low-rank adapters against PEFT: logits, 15 steps of training, and files, made by `test/oracle/make_peft.py`. */
 import assert from "node:assert/strict";
-import {
-  adamW,
-  CausalLM,
-  createDataset,
-  type EncodedExample,
-  type HostTensor,
-  openBackend,
-  openSafetensors,
-  type TensorStore,
-} from "tessera";
+import type { HostTensor } from "@tessera/core";
+import { openSafetensors, type TensorStore } from "@tessera/files";
+import type { EncodedExample } from "@tessera/train";
+import { adamW, CausalLM, createDataset, openBackend } from "tessera";
 import { golden, largestDifference, withFolder } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

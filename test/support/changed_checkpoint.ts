@@ -1,5 +1,6 @@
 /** Goldens whose config or tensors are changed, for tests of folders that do not fit. */
-import { type HostTensor, openCheckpoint, writeSafetensors } from "tessera";
+import type { HostTensor } from "@tessera/core";
+import { openCheckpoint, writeSafetensors } from "@tessera/files";
 import { golden, withFolder } from "./models.ts";
 
 /** What differs from a golden. */

@@ -1,6 +1,8 @@
 /** Goldens of Transformers: small random checkpoints with the logits and the greedy tokens that they give. */
 import assert from "node:assert/strict";
-import { type Backend, CausalLM, type HostTensor, hostTensor, openSafetensors } from "tessera";
+import { type HostTensor, hostTensor } from "@tessera/core";
+import { openSafetensors } from "@tessera/files";
+import { type Backend, CausalLM } from "tessera";
 
 const goldens = new URL("../goldens/", import.meta.url);
 

@@ -1,5 +1,7 @@
 /** Watching what stays allocated on a backend. */
-import type { Backend, DeviceBuffer, TensorType } from "tessera";
+import type { TensorType } from "@tessera/core";
+import type { DeviceBuffer } from "@tessera/runtime";
+import type { Backend } from "tessera";
 
 /** A backend, and the buffers that were uploaded to it and not disposed. */
 export interface WatchedBackend {

@@ -1,20 +1,9 @@
 /** Small models and folders that the tests of this package share. */
-import {
-  type Backend,
-  type BuildOptions,
-  type EncodedExample,
-  foldIn,
-  GemmaCausalLM,
-  type GemmaConfig,
-  type HostTensor,
-  hostTensor,
-  initialize,
-  Llama3CausalLM,
-  type LlamaConfig,
-  randomKey,
-  randomNormal,
-  type TextConfig,
-} from "tessera";
+import { foldIn, type HostTensor, hostTensor, randomKey } from "@tessera/core";
+import type { BuildOptions, TextConfig } from "@tessera/models";
+import { initialize, randomNormal } from "@tessera/nn";
+import type { EncodedExample } from "@tessera/train";
+import { type Backend, GemmaCausalLM, type GemmaConfig, Llama3CausalLM, type LlamaConfig } from "tessera";
 
 /** A Gemma 2 small enough for a test, whose vocabulary holds that of the test tokenizer. */
 export const tinyConfig: GemmaConfig = {

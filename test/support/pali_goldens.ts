@@ -1,6 +1,9 @@
 /** Goldens of PaliGemma: small random checkpoints with the logits, the loss and the greedy tokens that Transformers gives. */
 import assert from "node:assert/strict";
-import { type Backend, CausalLM, createDataset, type HostTensor, openSafetensors, pictureTensor } from "tessera";
+import type { HostTensor } from "@tessera/core";
+import { openSafetensors } from "@tessera/files";
+import { pictureTensor } from "@tessera/train";
+import { type Backend, CausalLM, createDataset } from "tessera";
 import { largestDifference } from "./models.ts";
 
 /** A golden's arrays: rows of tokens with the pixels of their pictures, and what Transformers makes of them. */

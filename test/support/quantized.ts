@@ -1,14 +1,7 @@
 /** Adapters on quantised weights, and on the floats that these stand for. */
-import {
-  adamW,
-  type Backend,
-  CausalLM,
-  createDataset,
-  hostTensor,
-  type QuantizationName,
-  toFloat32,
-  type Variable,
-} from "tessera";
+import { hostTensor, toFloat32 } from "@tessera/core";
+import type { QuantizationName, Variable } from "@tessera/nn";
+import { adamW, type Backend, CausalLM, createDataset } from "tessera";
 import { countingRows, examplesOf } from "./models.ts";
 
 /** The floats that the codes of a variable stand for, in their stored order. */

@@ -1,7 +1,8 @@
 /** What training came to, so that two trainings can be compared: on a mesh and on one device, on a GPU and on the CPU. */
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
-import { adamW, type CausalLM, type Optimizer, type StepReport, toFloat32 } from "tessera";
+import { toFloat32 } from "@tessera/core";
+import { adamW, type CausalLM, type Optimizer, type StepReport } from "tessera";
 
 /** What a training came to. */
 export interface Trained {

@@ -1,15 +1,8 @@
 /** What adapters do to a model: nothing at first, then what they learned; merged, unloaded, accumulated. */
 import assert from "node:assert/strict";
-import {
-  adamW,
-  type CausalLM,
-  createDataset,
-  hostTensor,
-  loraAdapters,
-  type LoraOptions,
-  openBackend,
-  toFloat32,
-} from "tessera";
+import { hostTensor, toFloat32 } from "@tessera/core";
+import { loraAdapters } from "@tessera/lora";
+import { adamW, type CausalLM, createDataset, type LoraOptions, openBackend } from "tessera";
 import { countingRows, examplesOf, largestDifference, tinyModel, withFolder } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

@@ -3,7 +3,8 @@
  * ran before counts; Linux only, because elsewhere nobody says which memory is a file's.
  */
 import assert from "node:assert/strict";
-import { adamW, CausalLM, createDataset, openBackend, toFloat32 } from "tessera";
+import { toFloat32 } from "@tessera/core";
+import { adamW, CausalLM, createDataset, openBackend } from "tessera";
 import { countingRows, examplesOf, tinyModel, withFolder, withSavedModel } from "../support/models.ts";
 
 const backend = await openBackend("cpu");

@@ -1,37 +1,29 @@
 /** What a plan says before anything is loaded, against what the CPU backend then really holds. */
 import assert from "node:assert/strict";
 import { type OnnxBackend, onnxBackend } from "@tessera/backend-onnx";
+import { bytesOf, type HostTensor, hostTensor, trace } from "@tessera/core";
+import { type LayoutChoice, type MeshAxes, type TracedTraining, traceTraining, type Training } from "@tessera/models";
+import { donations, initialize, shardProgram, type Variable } from "@tessera/nn";
 import {
-  adamW,
-  type Backend,
-  bytesOf,
   type Communicator,
   compileSharded,
   type DeviceBuffer,
+  type Executable,
+  localCommunicator,
+  scatter,
+  ShardedBuffer,
+} from "@tessera/runtime";
+import {
+  adamW,
+  type Backend,
   type Distribution,
   distributionFor,
-  donations,
   enableLora,
-  type Executable,
   GemmaBackbone,
   type GemmaConfig,
   hardware,
-  type HostTensor,
-  hostTensor,
-  initialize,
-  type LayoutChoice,
-  localCommunicator,
-  type MeshAxes,
   type Optimizer,
   planTraining,
-  scatter,
-  ShardedBuffer,
-  shardProgram,
-  trace,
-  type TracedTraining,
-  traceTraining,
-  type Training,
-  type Variable,
 } from "tessera";
 
 /** Large enough for activations of tens of megabytes. */

@@ -3,19 +3,19 @@
  */
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
+import { toFloat32 } from "@tessera/core";
+import { openSafetensors } from "@tessera/files";
+import type { CompileSettings } from "@tessera/train";
 import {
   adamW,
   type Backend,
   type BlobFolder,
   blobFolder,
   type CausalLM,
-  type CompileSettings,
   createDataset,
   type Distribution,
   type FitOptions,
   openBackend,
-  openSafetensors,
-  toFloat32,
   withDistribution,
 } from "tessera";
 import { distributions, meshOf } from "../support/meshes.ts";

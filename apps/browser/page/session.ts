@@ -1,28 +1,23 @@
 /** One model in the hands of one user: outlined, planned, loaded, asked, fine-tuned and saved. Knows nothing of pages. */
+import { bytesPerElement } from "@tessera/core";
+import { buildModel, type BuiltModel, readHfConfig, torchDtypeOf } from "@tessera/models";
+import { countParameters, type DTypePolicy } from "@tessera/nn";
 import { finetuning } from "@tessera/tiny";
+import { encodeExamples, type Example } from "@tessera/train";
 import {
   adamW,
   type Backend,
   blobFolder,
-  buildModel,
-  type BuiltModel,
-  bytesPerElement,
   CausalLM,
   type ChatMessage,
-  countParameters,
   createDataset,
-  type DTypePolicy,
   enableLora,
-  encodeExamples,
-  type Example,
   type Folder,
   hardware,
   loadTokenizer,
   type Optimizer,
   planTraining,
-  readHfConfig,
   type Tokenizer,
-  torchDtypeOf,
 } from "tessera";
 import type { ModelFacts, Plan, Settings, StepFacts } from "./facts.ts";
 

@@ -1,5 +1,6 @@
 /** The worker: holds the engine, the model and the examples, so that the page stays at hand while they work. */
-import { blobFolder, type Example, loadExamples } from "tessera";
+import { type Example, loadExamples } from "@tessera/train";
+import { blobFolder } from "tessera";
 import { type Engine, openEngine } from "./engine.ts";
 import type { Pair, Settings } from "./facts.ts";
 import type { CallMessage, CallName, Calls, WorkerMessage, WorkEvent } from "./messages.ts";

@@ -2,8 +2,8 @@
  * Writes the data of the fine-tuning task: pictures of shapes in colours that pretraining never shows, each with a caption to give and a
  * shape to find. Run it from any folder with `deno run -A apps/finetune/shapes/generate.ts`; each run writes the same bytes.
  */
-import { encodePng } from "tessera";
 import { createRandom } from "@tessera/tiny";
+import { encodePng } from "@tessera/vision";
 import { rasterize } from "./raster.ts";
 import { finetuningData } from "./recipe.ts";
 import { drawScene, palettes, type Scene, tasksOf } from "./scene.ts";

@@ -10,20 +10,12 @@
  */
 import { parseArgs } from "node:util";
 import { folderOf } from "@tessera/files";
-import {
-  adamW,
-  CausalLM,
-  createDataset,
-  type Dataset,
-  encodeExamples,
-  imageEncoding,
-  initialize,
-  loadTokenizer,
-  openBackend,
-  paliGemma,
-  progress,
-} from "tessera";
+import { imageEncoding } from "@tessera/models";
+import { initialize } from "@tessera/nn";
+import { progress } from "@tessera/text";
 import { createRandom } from "@tessera/tiny";
+import { encodeExamples } from "@tessera/train";
+import { adamW, CausalLM, createDataset, type Dataset, loadTokenizer, openBackend, paliGemma } from "tessera";
 import { scorePictures } from "./score.ts";
 import { rasterize } from "./raster.ts";
 import { architecture, contextLength, pretraining as recipe } from "./recipe.ts";

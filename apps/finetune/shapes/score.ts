@@ -1,6 +1,7 @@
 /** How well a model captions, answers and detects on pictures that it has not seen. */
-import { type CausalLM, detectionOverlaps, encodePng } from "tessera";
 import { createRandom } from "@tessera/tiny";
+import { detectionOverlaps, encodePng } from "@tessera/vision";
+import type { CausalLM } from "tessera";
 import { rasterize } from "./raster.ts";
 import { type Colour, drawScene, palettes, tasksOf } from "./scene.ts";
 

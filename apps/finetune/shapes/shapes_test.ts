@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { CausalLM, intersectionOverUnion, openBackend, parseDetections, readPicture } from "tessera";
-import { loadTokenizer } from "@tessera/tokenizer";
 import { createRandom } from "@tessera/tiny";
+import { loadTokenizer } from "@tessera/tokenizer";
+import { intersectionOverUnion, parseDetections } from "@tessera/vision";
+import { CausalLM, openBackend, readPicture } from "tessera";
 import { examplesOf } from "./generate.ts";
 import { rasterize } from "./raster.ts";
 import { architecture, contextLength, pictureTokens } from "./recipe.ts";

@@ -1,0 +1,6 @@
+/**
+ * The backends by name.
+ *
+ * @module
+ */
+export * from "@tessera/backends";

@@ -1,0 +1,6 @@
+/**
+ * Checkpoint tensors as variables, both ways.
+ *
+ * @module
+ */
+export * from "@tessera/convert";

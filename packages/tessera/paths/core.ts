@@ -1,0 +1,6 @@
+/**
+ * The compiler: dtypes, the graph, ops, tracing, gradients and passes.
+ *
+ * @module
+ */
+export * from "@tessera/core";

@@ -1,0 +1,6 @@
+/**
+ * The Hugging Face Hub: downloads and pushes.
+ *
+ * @module
+ */
+export * from "@tessera/hub";

@@ -1,0 +1,6 @@
+/**
+ * Device meshes, layout maps and distributions; propagation and partitioning of a graph.
+ *
+ * @module
+ */
+export * from "@tessera/mesh";

@@ -1,0 +1,6 @@
+/**
+ * Architectures, presets, generation, plans and the tasks.
+ *
+ * @module
+ */
+export * from "@tessera/models";

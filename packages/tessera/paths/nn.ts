@@ -1,0 +1,6 @@
+/**
+ * Variables, layers and programs over variables.
+ *
+ * @module
+ */
+export * from "@tessera/nn";

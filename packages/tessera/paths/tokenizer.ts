@@ -1,0 +1,6 @@
+/**
+ * Tokenizers and chat templates.
+ *
+ * @module
+ */
+export * from "@tessera/tokenizer";

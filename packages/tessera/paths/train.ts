@@ -1,0 +1,6 @@
+/**
+ * Training: data, losses, optimizers, schedules and the trainer.
+ *
+ * @module
+ */
+export * from "@tessera/train";

@@ -1,0 +1,6 @@
+/**
+ * Image files as pixels; boxes and outlines.
+ *
+ * @module
+ */
+export * from "@tessera/vision";
