@@ -1,6 +1,7 @@
 /** Gemma 3 with images against Transformers: small random checkpoints, made by `test/oracle/make_gemma3_vision.py`. */
 import assert from "node:assert/strict";
-import { CausalLM, ModelParallel, openBackend, pictureTensor } from "tessera";
+import { pictureTensor } from "@tessera/train";
+import { CausalLM, ModelParallel, openBackend } from "tessera";
 import { assertGemma3Vision, readGemma3Golden } from "../support/gemma3_goldens.ts";
 import { meshOf } from "../support/meshes.ts";
 import { golden, largestDifference, withFolder } from "../support/models.ts";

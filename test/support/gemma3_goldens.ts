@@ -1,6 +1,9 @@
 /** Goldens of Gemma 3 with images: small random checkpoints with the logits, the loss and the greedy tokens of Transformers. */
 import assert from "node:assert/strict";
-import { type Backend, CausalLM, type Distribution, type HostTensor, openSafetensors, pictureTensor } from "tessera";
+import type { HostTensor } from "@tessera/core";
+import { openSafetensors } from "@tessera/files";
+import { pictureTensor } from "@tessera/train";
+import { type Backend, CausalLM, type Distribution } from "tessera";
 import { largestDifference } from "./models.ts";
 
 /** How many of some numbers are one. */
