@@ -50,3 +50,15 @@ Deno.test("fused() lays each layer out by its own axes", () => {
     Object.fromEntries(["query", "key", "value"].map((name) => [`block_\\d+/attention/${name}/kernel`, rule])),
   );
 });
+
+Deno.test("ignore() names the tensors of a module of the scope, and of no other", () => {
+  const scope = new ModelScope(dtypePolicy("float32"));
+  scope.layers("block", "model.layers", 2, (block, i) => {
+    if (i === 1) block.ignore("self_attn.k_proj");
+  });
+  const isIgnored = (name: string) => scope.declared.ignored.some((pattern) => pattern.test(name));
+  assert(isIgnored("model.layers.1.self_attn.k_proj.weight"));
+  for (const name of ["model.layers.0.self_attn.k_proj.weight", "model.layers.1.self_attn.k_proj2.weight"]) {
+    assert(!isIgnored(name), name);
+  }
+});

@@ -177,7 +177,7 @@ const fileSchema = z.looseObject({
   enable_moe_block: z.boolean().nullish(),
   use_bidirectional_attention: z.enum(["vision", "all"]).nullish(),
 });
-type File = z.output<typeof fileSchema>;
+type FileFields = z.output<typeof fileSchema>;
 type FileRope = z.output<typeof ropeSchema>;
 
 const publishedRope = {
@@ -214,7 +214,7 @@ export function readGemma4(hf: HfConfig, fields: Readonly<Record<string, unknown
 
 /** Heads may differ by kind of layer; Transformers 5.23 writes them layer by layer. */
 function readHeads(
-  file: File,
+  file: FileFields,
   fields: Readonly<Record<string, unknown>>,
   kinds: readonly LayerType[],
   path: string,
