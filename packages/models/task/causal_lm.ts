@@ -4,47 +4,31 @@
  * A task exists without values, so `summary()` needs no weights; `fromPreset` gives it those of a checkpoint.
  */
 import type { HostTensor, Tensor } from "@tessera/core";
-import { layersOf, moduleOf, type SaveOptions, saveWeights, tableName } from "@tessera/convert";
+import type { SaveOptions } from "@tessera/convert";
 import { type Folder, folderOf } from "@tessera/files";
 import { parseHandle } from "@tessera/hub";
-import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
-import {
-  enableLora,
-  loadAdapter,
-  loraAdapters,
-  type LoraOptions,
-  mergeLora,
-  saveAdapter,
-  unloadLora,
-} from "@tessera/lora";
-import { type Distribution, distribution } from "@tessera/mesh";
-import {
-  disposeValues,
-  type EinsumDense,
-  formatShardings,
-  formatSummary,
-  initialize,
-  type Variable,
-} from "@tessera/nn";
+import { loadAdapter, type LoraOptions, mergeLora, saveAdapter, unloadLora } from "@tessera/lora";
+import { disposeValues, type EinsumDense, formatSummary, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
 import {
   adamW,
   type CompileSettings,
-  createDataset,
   type Dataset,
-  encodeExamples,
   type Evaluation,
   Evaluator,
   type FitOptions,
   type ForwardBatch,
-  loadExamples,
   type TrainableModel,
-  trainableVariables,
   Trainer,
   type TrainingHistory,
 } from "@tessera/train";
-import type { TextConfig } from "../architecture/text_config.ts";
 import type { Backbone, ImageInputs } from "../architecture/backbone.ts";
+import type { TextConfig } from "../architecture/text_config.ts";
+import { generationDefaults } from "../generation/generation_defaults.ts";
+import { TextGenerator } from "../generation/text_generation.ts";
+import { folderOfRepository } from "../presets/repository_folder.ts";
+import { addAdapters, describeAdapters, moduleNames } from "./adapters.ts";
 import type {
   CausalLMParts,
   ChatGenerateOptions,
@@ -53,16 +37,13 @@ import type {
   GenerateOptions,
   HubOptions,
 } from "./causal_lm_options.ts";
-import { checkTokens, imagesOfRows } from "../generation/check_inputs.ts";
-import { distribute } from "./distribute.ts";
+import { type DataSource, encodeDataset } from "./encode_dataset.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
-import { generationDefaults } from "../generation/generation_defaults.ts";
-import { copyTextFiles, writeConfig } from "./preset_files.ts";
-import { folderOfRepository } from "../presets/repository_folder.ts";
 import type { PresetSource } from "./open_preset.ts";
-import { type EncodedPrompts, encodePrompts, imageEncoding, type Prompt } from "./prompts.ts";
-import { type ScoreInputs, type ScoreMode, Scorer, tokenTensor } from "./scoring.ts";
-import { TextGenerator } from "../generation/text_generation.ts";
+import { Placement } from "./placement.ts";
+import { type EncodedPrompts, encodePrompts, type Prompt } from "./prompts.ts";
+import { savePreset } from "./save_preset.ts";
+import { checkedTexts, type ScoreInputs, type ScoreMode, Scorer } from "./scoring.ts";
 
 /** A causal language model: generates, scores, and is fine-tuned. */
 export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
@@ -77,10 +58,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   readonly #parts: CausalLMParts;
   readonly #generator: TextGenerator;
   readonly #scorer: Scorer;
+  readonly #placement: Placement;
   #trainer: Trainer | null = null;
   #evaluator: Evaluator | null = null;
-  /** The end of the moves before this one. */
-  #moved: Promise<void> = Promise.resolve();
 
   /** Makes a task from its parts; variables may still be without values. */
   constructor(parts: CausalLMParts & { readonly model: { readonly backbone: B } }) {
@@ -94,6 +74,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const { tokenizer, model: { endOfTurn } } = parts;
     this.#generator = new TextGenerator({ name, backbone, backend, text, tokenizer, defaults, endOfTurn });
     const logits = (hidden: Tensor) => backbone.logits(hidden);
+    this.#placement = new Placement(this, backend, parts.distribution);
     this.#scorer = new Scorer({ hidden: (inputs) => hiddenStates(this.backbone, inputs), logits }, backend);
   }
 
@@ -133,10 +114,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /** What tells checkpoints of its training apart, beside its variables: what it computes in, and its adapters. */
   get identity(): Readonly<Record<string, unknown>> {
-    const adapters = loraAdapters(this).map(({ layer, adapter: { layout, rank, alpha } }) =>
-      [layer.path, `${layout}, rank ${rank}, alpha ${alpha}`] as const
-    );
-    return { compute: this.backbone.compute, adapters: Object.fromEntries(adapters) };
+    return { compute: this.backbone.compute, adapters: describeAdapters(this) };
   }
 
   /** The longest text, in tokens. */
@@ -182,20 +160,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when no distribution is set.
    */
   printSharding(options: { readonly layer?: string } = {}): string {
-    const wanted = this.#wantedDistribution();
-    if (wanted === null) {
-      throw new Error(
-        `Cannot print how "${this.name}" is sharded: no distribution is set; call setDistribution() first`,
-      );
-    }
-    const { layer } = options;
-    const isShown = ({ path }: Variable) => layer === undefined || path.startsWith(`${layer}/`);
-    const optimizer = this.#trainer?.settings.optimizer;
-    // Adapters may have come after `compile`.
-    optimizer?.prepare(trainableVariables(this));
-    const slots = optimizer?.variables ?? [];
-    const isSlotShown = ({ follows }: Variable) => layer === undefined || follows !== null && isShown(follows.variable);
-    return formatShardings([...this.variables.filter(isShown), ...slots.filter(isSlotShown)], wanted);
+    return this.#placement.print(options.layer ?? null, this.#trainer?.settings.optimizer ?? null);
   }
 
   /**
@@ -205,15 +170,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when the targets match no layer, or when there are adapters already.
    */
   enableLora(options: LoraOptions & { readonly seed?: number }): void {
-    enableLora(this, options);
-    // A model that has no values yet gets those of its adapters together with its own.
-    const loaded = loraAdapters(this).filter(({ layer }) => layer.kernel.value !== null);
-    try {
-      initialize(loaded.flatMap(({ adapter }) => adapter.variables), this.backend, { seed: options.seed ?? 0 });
-    } catch (error) {
-      unloadLora(this);
-      throw error;
-    }
+    addAdapters(this, this.backend, options);
     this.#dropPrograms();
   }
 
@@ -233,7 +190,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /** Saves the adapters as a PEFT adapter folder. Throws when there are none, or when their layout is Keras's. */
   async saveAdapter(folder: string | Folder): Promise<void> {
     const { preset, baseModel = preset?.path } = this.#parts;
-    await saveAdapter(folder, this, this.#moduleNames(), baseModel === undefined ? {} : { baseModel });
+    await saveAdapter(folder, this, moduleNames(this.#parts.model), baseModel === undefined ? {} : { baseModel });
   }
 
   /**
@@ -244,7 +201,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     const handle = typeof from === "string" ? parseHandle(from) : null;
     const folder = handle === null ? from : await folderOfRepository(handle, [], { ...options, part: "adapter" });
     await this.#distribute();
-    await loadAdapter(folder, this, this.#moduleNames(), this.backend);
+    await loadAdapter(folder, this, moduleNames(this.#parts.model), this.backend);
     this.#dropPrograms();
   }
 
@@ -254,17 +211,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when there are adapters, which a checkpoint does not hold: merge them or save them as an adapter.
    */
   async saveToPreset(to: string | Folder, options: SaveOptions = {}): Promise<void> {
-    const folder = folderOf(to);
-    if (loraAdapters(this).length > 0) {
-      throw new Error(
-        `Cannot save "${this.name}" to "${folder.path}": it has LoRA adapters; call mergeLora() first, or saveAdapter() to save them alone`,
-      );
-    }
-    const { model, preset } = this.#parts;
-    const config = model.toHf(options.dtype ?? this.backbone.variableDType);
-    await saveWeights(folder, model.rows, this.variables, options);
-    await writeConfig(folder, config, model.floatFields);
-    if (preset !== undefined) await copyTextFiles(preset, folder);
+    await savePreset(folderOf(to), this, this.#parts, options);
   }
 
   /** Says how the model is to be trained, by AdamW unless given, and forgets how it was before. */
@@ -275,20 +222,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /** Reads and encodes records, or a JSONL file of them, and sorts them into batches. */
-  async dataset(source: Parameters<typeof loadExamples>[0], options: DataOptions = {}): Promise<Dataset> {
-    const { maxLength = this.contextLength, overflow, chat, ...rest } = options;
-    if (maxLength > this.contextLength) {
-      throw new RangeError(
-        `Cannot encode examples of ${maxLength} tokens for "${this.name}": its context holds ${this.contextLength}; lower maxLength`,
-      );
-    }
-    const encoded = await encodeExamples(await loadExamples(source), this.tokenizer, {
-      maxLength,
-      ...(overflow === undefined ? {} : { overflow }),
-      ...(chat === undefined ? {} : { chat }),
-      ...(this.images === undefined ? {} : { images: imageEncoding(this.images) }),
-    });
-    return createDataset(encoded.examples, { padId: this.tokenizer.padId ?? 0, maxLength, ...rest });
+  async dataset(source: DataSource, options: DataOptions = {}): Promise<Dataset> {
+    return await encodeDataset(this, source, options);
   }
 
   /**
@@ -383,20 +318,10 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {TypeError} when there are pictures and the model takes none, or they are of another size.
    */
   async score(inputs: ScoreInputs & { readonly mode?: ScoreMode }): Promise<HostTensor<"float32">> {
-    const { tokenIds, mode = "logits" } = inputs;
-    const tokens = "data" in tokenIds ? tokenIds : tokenTensor(tokenIds);
-    const time = tokens.shape[1]!;
-    if (time > this.contextLength) {
-      throw new RangeError(`Cannot score ${time} tokens with "${this.name}": its context holds ${this.contextLength}`);
-    }
-    checkTokens(tokens.data, this);
-    const rows = Array.from(
-      { length: tokens.shape[0]! },
-      (_, row) => tokens.data.subarray(row * time, (row + 1) * time),
-    );
-    const images = imagesOfRows(inputs.images, rows, this);
+    const { mode = "logits" } = inputs;
+    const texts = checkedTexts(inputs, this);
     await this.#distribute();
-    return await this.#scorer.score({ ...inputs, tokenIds: tokens, ...(images === undefined ? {} : { images }) }, mode);
+    return await this.#scorer.score(texts, mode);
   }
 
   /** Frees weights, slots, caches and programs at the end of a block: `using lm = await CausalLM.fromPreset(…)`. */
@@ -418,18 +343,9 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     disposeValues(this.variables);
   }
 
-  #wantedDistribution(): Distribution | null {
-    const { distribution: given } = this.#parts;
-    return given === undefined ? distribution() : given;
-  }
-
   /** Puts the model where the distribution wants it, because that may have been set after the model was loaded. */
   async #distribute(): Promise<void> {
-    const result = this.#moved.then(async () => {
-      if (await distribute(this, this.backend, this.#wantedDistribution())) this.#dropPrograms();
-    });
-    this.#moved = result.catch(() => {});
-    await result;
+    if (await this.#placement.move()) this.#dropPrograms();
   }
 
   #compiled(what: string): Trainer {
@@ -439,15 +355,6 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
       );
     }
     return this.#trainer;
-  }
-
-  #moduleNames() {
-    const { rows, names, leftOut } = this.#parts.model;
-    return {
-      hasOthers: leftOut !== null,
-      moduleOf: (path: string) => moduleOf(rows, path),
-      layersOf: (module: string) => layersOf(rows, tableName(module, names)),
-    };
   }
 
   /** Programs were compiled for the variables of before; the next call compiles new ones. */

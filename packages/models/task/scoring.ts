@@ -2,6 +2,8 @@
 import { concat, crossEntropy, type HostTensor, hostTensor, type Tensor, type TensorType } from "@tessera/core";
 import { traceProgram } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import type { Backbone } from "../architecture/backbone.ts";
+import { checkTokens, imagesOfRows } from "../generation/check_inputs.ts";
 import { ProgramStore } from "../generation/program_store.ts";
 
 /** What is computed for each token. */
@@ -37,6 +39,27 @@ export interface Scored {
   hidden(inputs: ScoredBatch): Tensor;
   /** The logits of hidden states, [batch, time, vocabulary]. */
   logits(hidden: Tensor): Tensor;
+}
+
+/**
+ * Texts that a model is to score, as it takes them.
+ *
+ * @throws {RangeError} when a row is longer than the context, or a token is not in the vocabulary.
+ * @throws what `imagesOfRows` throws.
+ */
+export function checkedTexts(
+  inputs: ScoreInputs,
+  lm: { readonly name: string; readonly backbone: Backbone; readonly contextLength: number },
+): ScoreInputs & { readonly tokenIds: HostTensor<"int32"> } {
+  const tokenIds = "data" in inputs.tokenIds ? inputs.tokenIds : tokenTensor(inputs.tokenIds);
+  const [batch, time] = tokenIds.shape as [number, number];
+  if (time > lm.contextLength) {
+    throw new RangeError(`Cannot score ${time} tokens with "${lm.name}": its context holds ${lm.contextLength}`);
+  }
+  checkTokens(tokenIds.data, lm);
+  const rows = Array.from({ length: batch }, (_, row) => tokenIds.data.subarray(row * time, (row + 1) * time));
+  const images = imagesOfRows(inputs.images, rows, lm);
+  return { ...inputs, tokenIds, ...(images === undefined ? {} : { images }) };
 }
 
 /** How many positions' logits exist at once while losses are computed. */
