@@ -21,6 +21,8 @@ export interface TrainingDemand {
   readonly batchSize: number;
   /** The tokens of a row. */
   readonly length: number;
+  /** Whether each row has an image; as the model's images stand unless given. */
+  readonly hasImages?: boolean;
 }
 
 /** The fewest tokens of a row that are proposed. */
@@ -28,10 +30,11 @@ const shortest = 16;
 
 /** The first tensor of a step that a device cannot take, with a batch of some rows and tokens; `null` when it fits. */
 async function excessWith(training: TrainingDemand, batchSize: number, length: number): Promise<Excess | null> {
-  const { model, optimizer, backend, distribution } = training;
+  const { model, optimizer, backend, distribution, hasImages } = training;
   const replicas = distribution?.numModelReplicas ?? 1;
   const rows = Math.ceil(batchSize / replicas) * replicas;
-  return await excessOf(traceTrainStep(model, optimizer, rows, length, replicas), backend, distribution);
+  const step = traceTrainStep(model, optimizer, rows, length, replicas, hasImages);
+  return await excessOf(step, backend, distribution);
 }
 
 /**

@@ -85,7 +85,8 @@ export class Evaluator {
     let [loss, tokens, correct, done] = [0, 0, 0, 0];
     for (const batch of batches(dataset)) {
       const inputs = inputsOf(batch, rowMultiple(this.#model.variables));
-      const program = await this.#program(...inputs.tokenIds.shape as [number, number]);
+      const [rows, time] = inputs.tokenIds.shape as [number, number];
+      const program = await this.#program(rows, time, inputs.images !== undefined);
       const sums = await numbers(await program.run(inputs));
       loss += sums.loss!;
       tokens += sums.tokens!;
@@ -101,9 +102,10 @@ export class Evaluator {
     disposePrograms(this.#programs);
   }
 
-  #program(rows: number, time: number): Promise<Program> {
-    const key = `${rows}x${time}`;
-    const known = this.#programs.get(key) ?? compileProgram(traceEvaluate(this.#model, rows, time), this.#backend);
+  #program(rows: number, time: number, hasImages: boolean): Promise<Program> {
+    const key = `${rows}x${time} ${hasImages}`;
+    const known = this.#programs.get(key) ??
+      compileProgram(traceEvaluate(this.#model, rows, time, hasImages), this.#backend);
     this.#programs.set(key, known);
     return known;
   }

@@ -20,6 +20,8 @@ export type { ChatExample, Example, PromptExample, TextExample } from "./data/ex
 export { loadExamples, readExamples } from "./data/jsonl.ts";
 export { encodeExamples } from "./data/encode.ts";
 export type { EncodedExample, EncodedExamples, EncodeOptions, ImageEncoding } from "./data/encode.ts";
+export { layOutImages } from "./data/image_layout.ts";
+export type { ImagePlace, ImageStretch, ImageTokens } from "./data/image_layout.ts";
 export { batches, createDataset, pictureTensor } from "./data/batches.ts";
 export type { Batch, BatchShape, Dataset, DatasetOptions, DatasetStatistics, EpochOptions } from "./data/batches.ts";
 export { chooseBuckets } from "./data/buckets.ts";

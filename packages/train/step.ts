@@ -9,16 +9,13 @@ import { type DType, full, gradients, type HostTensor, type Tensor, type TensorT
 import { assign, putZeros, rowMultiple, type TracedProgram, traceProgram, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { evaluationSums, languageModelLoss, type LossInputs, perToken } from "./losses.ts";
+import type { ImageTokens } from "./data/image_layout.ts";
 import type { Optimizer, StepScalars } from "./optimizer.ts";
 
-/** The pictures that a model takes, one per row. */
-export interface ModelImages {
-  /** The side of a picture, in pixels. */
+/** The images that a model takes, at most one per row. */
+export interface ModelImages extends ImageTokens {
+  /** The side of an image, in pixels. */
   readonly size: number;
-  /** The number of tokens that stand for a picture, at the beginning of its row. */
-  readonly tokens: number;
-  /** The token that stands for a part of a picture; it may lie beyond the vocabulary. */
-  readonly tokenId: number;
 }
 
 /** What a model is given of a batch, within a program that is being traced. */
@@ -29,7 +26,7 @@ export interface ForwardBatch {
   readonly paddingMask: Tensor;
   /** Which tokens count in the loss, float32 [batch, time]: the prompt ends where the first one stands. */
   readonly lossMask?: Tensor;
-  /** The pictures, values from -1 to 1, float32 [batch, size, size, 3], where the model takes any. */
+  /** The images, values from -1 to 1, float32 [batch, size, size, 3], where the batch has any. */
   readonly images?: Tensor;
 }
 
@@ -46,7 +43,7 @@ export interface TrainableModel {
    * scales of adapters; nothing when left out.
    */
   readonly identity?: Readonly<Record<string, unknown>>;
-  /** The picture that comes with each row; none when left out. */
+  /** The images that it takes; none when left out. */
   readonly images?: ModelImages | undefined;
   /** The final hidden states [batch, time, hidden] of tokens [batch, time]. */
   hidden(batch: ForwardBatch): Tensor;
@@ -57,10 +54,15 @@ export interface TrainableModel {
 const scalar: TensorType = { shape: [], dtype: "float32" };
 const scalarInputs = { learningRate: scalar, momentumCorrection: scalar, velocityCorrection: scalar };
 
-function batchTypes({ images }: TrainableModel, batch: number, time: number) {
+/** Whether batches have images where nothing is said of them: where images stand before texts, each row has one. */
+function takesImages({ images }: TrainableModel): boolean {
+  return images?.place === "start";
+}
+
+function batchTypes({ images }: TrainableModel, batch: number, time: number, hasImages: boolean) {
   const type = <D extends DType>(dtype: D) => ({ shape: [batch, time], dtype });
   const types = { tokenIds: type("int32"), lossMask: type("float32"), paddingMask: type("bool") };
-  if (images === undefined) return types;
+  if (images === undefined || !hasImages) return types;
   const { size } = images;
   return { ...types, images: { shape: [batch, size, size, 3], dtype: "float32" as const } };
 }
@@ -115,8 +117,9 @@ export function traceTrainStep(
   batch: number,
   time: number,
   replicas?: number,
+  hasImages: boolean = takesImages(model),
 ): TracedProgram {
-  return traceProgram("train_step", { ...batchTypes(model, batch, time), ...scalarInputs }, (inputs) => {
+  return traceProgram("train_step", { ...batchTypes(model, batch, time, hasImages), ...scalarInputs }, (inputs) => {
     const sums = languageModelLoss(lossInputs(model, inputs, replicas));
     const loss = perToken(sums.loss, sums.tokens);
     const variables = trainableVariables(model);
@@ -155,8 +158,9 @@ export function traceAccumulate(
   accumulators: ReadonlyMap<Variable, Variable>,
   batch: number,
   time: number,
+  hasImages: boolean = takesImages(model),
 ): TracedProgram {
-  return traceProgram("accumulate", batchTypes(model, batch, time), (inputs) => {
+  return traceProgram("accumulate", batchTypes(model, batch, time, hasImages), (inputs) => {
     const sums = languageModelLoss(lossInputs(model, inputs));
     const variables = [...accumulators.keys()];
     const found = gradients(sums.loss, variables.map((variable) => variable.raw()));
@@ -179,8 +183,13 @@ export function traceApply(optimizer: Optimizer, accumulators: ReadonlyMap<Varia
 }
 
 /** A batch's loss without an update. Outputs: the summed loss, the tokens that count, and those predicted right. */
-export function traceEvaluate(model: TrainableModel, batch: number, time: number): TracedProgram {
-  return traceProgram("evaluate", batchTypes(model, batch, time), (inputs) => {
+export function traceEvaluate(
+  model: TrainableModel,
+  batch: number,
+  time: number,
+  hasImages: boolean = takesImages(model),
+): TracedProgram {
+  return traceProgram("evaluate", batchTypes(model, batch, time, hasImages), (inputs) => {
     return { ...evaluationSums(lossInputs(model, inputs)) };
   });
 }

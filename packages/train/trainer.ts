@@ -214,11 +214,12 @@ export class Trainer {
   }
 
   /** Refuses batches that the devices cannot take, before any of them is trained on. */
-  async #checkFits({ statistics: { shapes } }: Dataset): Promise<void> {
+  async #checkFits({ examples, statistics: { shapes } }: Dataset): Promise<void> {
     const { batch, time } = shapes.reduce((most, shape) =>
       shape.batch * shape.time > most.batch * most.time ? shape : most
     );
-    const key = `${batch}x${time} ${trainableVariables(this.#model).length}`;
+    const hasImages = examples[0]!.image !== undefined;
+    const key = `${batch}x${time} ${hasImages} ${trainableVariables(this.#model).length}`;
     if (this.#fitting.has(key)) return;
     await checkCapacity({
       model: this.#model,
@@ -227,6 +228,7 @@ export class Trainer {
       distribution: distributionOf(this.#model.variables),
       batchSize: batch,
       length: time,
+      hasImages,
     });
     this.#fitting.add(key);
   }
@@ -291,9 +293,10 @@ export class Trainer {
   async #update(batch: Batch): Promise<Update> {
     const inputs = this.#inputs(batch);
     const [rows, time] = inputs.tokenIds.shape as [number, number];
+    const hasImages = batch.images !== undefined;
     const program = await this.#program(
-      `train ${rows}x${time}`,
-      () => traceTrainStep(this.#model, this.settings.optimizer, rows, time),
+      `train ${rows}x${time} ${hasImages}`,
+      () => traceTrainStep(this.#model, this.settings.optimizer, rows, time, undefined, hasImages),
     );
     const found = await numbers(await program.run({ ...inputs, ...this.#scalars() }));
     return { loss: found.loss!, counted: found.tokens!, gradientNorm: found.gradientNorm! };
@@ -304,9 +307,10 @@ export class Trainer {
     for (const batch of group) {
       const inputs = this.#inputs(batch);
       const [rows, time] = inputs.tokenIds.shape as [number, number];
+      const hasImages = batch.images !== undefined;
       const program = await this.#program(
-        `accumulate ${rows}x${time}`,
-        () => traceAccumulate(this.#model, this.#accumulators, rows, time),
+        `accumulate ${rows}x${time} ${hasImages}`,
+        () => traceAccumulate(this.#model, this.#accumulators, rows, time, hasImages),
       );
       const sums = await numbers(await program.run(inputs));
       loss += sums.loss!;

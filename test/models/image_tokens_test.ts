@@ -28,7 +28,7 @@ for (const [what, row, says] of cases) {
     await assert.rejects(lm.generateTokens([row], { images }), error);
     const example = { tokenIds: Int32Array.from(row), lossMask: new Uint8Array(row.length).fill(1), image: pixels };
     const dataset = createDataset([{ ...example, at: "line 3" }], { batchSize: 1, buckets: [64] });
-    const ofExample = { name: "RangeError", message: /^Cannot use line 3 with .* picture \(127\)/ };
+    const ofExample = { name: "RangeError", message: /^Cannot use line 3 with .* image \(127\)/ };
     await assert.rejects(lm.evaluate(dataset), ofExample);
     lm.compile({ optimizer: adamW({ learningRate: 1e-3 }) });
     await assert.rejects(lm.fit(dataset), ofExample);

@@ -115,7 +115,7 @@ Deno.test("pictures and models that do not fit each other are errors before work
     const lm = await CausalLM.fromPreset(folder, { backend });
     await assert.rejects(lm.generate("caption en"), {
       name: "TypeError",
-      message: 'Cannot ask "pali_gemma_causal_lm" prompt 0 without a picture: give { image, prompt }',
+      message: 'Cannot ask "pali_gemma_causal_lm" prompt 0 without one image: give { image, prompt }',
     });
     await assert.rejects(lm.generate({ image: `${folder}/none.png`, prompt: "ocr" }), /there is no such file/);
     await assert.rejects(

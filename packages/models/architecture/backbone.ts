@@ -13,6 +13,7 @@ import {
   type Variable,
 } from "@tessera/nn";
 import { type LayoutAxisOptions, layoutMapOf } from "./layout.ts";
+import type { ImageTokens } from "@tessera/train";
 import { type Declarations, ModelScope } from "./model_scope.ts";
 
 /** How the weights of a backbone are stored, and what it computes in. */
@@ -56,19 +57,13 @@ export interface DecoderInputs {
   } | null;
 }
 
-/** The images that an architecture takes. */
-export interface ImageInputs {
+/**
+ * The images that an architecture takes. Where they stand before texts, each row's prompt is read with a prefix mask; where they
+ * stand anywhere, the tokens of each see each other.
+ */
+export interface ImageInputs extends ImageTokens {
   /** The side of an image, in pixels. */
   readonly size: number;
-  /** The tokens that stand for one image. */
-  readonly tokens: number;
-  /** The token that stands for a part of an image; it may lie beyond the vocabulary. */
-  readonly tokenId: number;
-  /**
-   * Where images stand: at the start of each row, whose prompt is then read with a prefix mask, or anywhere in a text, between a
-   * token that begins an image and one that ends it.
-   */
-  readonly place: "start" | { readonly begin: number; readonly end: number };
 }
 
 /** The projections that make one layer's keys and values, [batch, time, keyHeads, headDim] each. */

@@ -1,26 +1,29 @@
-/** Prompts as people write them, text alone or with a picture, and as tokens. */
+/** Prompts as people write them, text alone or with images, and as tokens. */
 import type { HostTensor } from "@tessera/core";
 import type { Tokenizer } from "@tessera/tokenizer";
-import { type ImageEncoding, pictureTensor } from "@tessera/train";
+import { type ImageEncoding, layOutImages, pictureTensor } from "@tessera/train";
 import { type ImageSource, readPicture, squarePixels } from "@tessera/vision";
 import type { ImageInputs } from "../architecture/backbone.ts";
 
-/** A prompt that begins with a picture, such as `{ image: "cat.jpg", prompt: "caption en" }`. */
+/** A prompt with an image, such as `{ image: "cat.jpg", prompt: "caption en" }`, or with several. */
 export interface ImagePrompt {
-  /** The picture: the path of a PNG, a JPEG or a WebP, the file, or its bytes. */
-  readonly image: ImageSource;
-  /** What is asked of it, such as `caption en`, `answer en what is this?`, `ocr` or `detect cat ; dog`. */
+  /** The image: the path of a PNG, a JPEG or a WebP, the file, or its bytes; several where the model takes them. */
+  readonly image: ImageSource | readonly ImageSource[];
+  /**
+   * What is asked of it, such as `caption en` or `detect cat ; dog`. A model that takes images anywhere has them before the text, or
+   * where the text has the token that begins one, such as `<start_of_image>`.
+   */
   readonly prompt: string;
 }
 
 /** What a model continues. */
 export type Prompt = string | ImagePrompt;
 
-/** Prompts as tokens, and the pictures that they begin with. */
+/** Prompts as tokens, and their images. */
 export interface EncodedPrompts {
   /** The tokens of each prompt. */
   readonly prompts: readonly (readonly number[])[];
-  /** The pictures, values from -1 to 1, [prompts, size, size, 3]; none for a model that takes text only. */
+  /** The images, each prompt's after those before, values from -1 to 1, [images, size, size, 3]; none where prompts have none. */
   readonly images?: HostTensor<"float32">;
 }
 
@@ -34,48 +37,64 @@ export interface PromptParts {
   readonly images: ImageInputs | undefined;
 }
 
-/** What stands between a prompt about a picture and the answer, in PaliGemma's format. */
+/** What stands between a prompt about an image and the answer, in PaliGemma's format. */
 const separator = "\n";
 
-/** The pixels that a model sees of a picture, RGB [size, size, 3]. */
+/** The pixels that a model sees of an image, RGB [size, size, 3]. */
 async function pixelsOf(image: ImageSource, { size }: ImageInputs): Promise<Uint8Array> {
   return squarePixels(await readPicture(image), size);
 }
 
-/** How a model's pictures become tokens and pixels, for training. */
+/** How a model's images become tokens and pixels, for training. */
 export function imageEncoding(images: ImageInputs): ImageEncoding {
-  const { tokens, tokenId } = images;
-  return { tokenId, tokens, separator, read: (image) => pixelsOf(image, images) };
+  const { tokens, tokenId, place } = images;
+  return { tokenId, tokens, place, separator, read: (image) => pixelsOf(image, images) };
 }
 
 /**
- * Prompts as tokens, laid out as PaliGemma's processor does where there are pictures: those of the picture, the one that begins a
- * text, the prompt, a line break.
+ * Prompts as tokens, laid out as the model's processor does: PaliGemma's has the tokens of the image, the one that begins a text,
+ * the prompt, a line break; Gemma 3's has those of images anywhere in the text, between line breaks.
  *
- * @throws {TypeError} when a prompt has a picture and the model takes none, or the other way round.
- * @throws {Error} when a picture cannot be read.
+ * @throws {TypeError} when a prompt has an image and the model takes none, or has none and the model needs one.
+ * @throws {RangeError} when a prompt marks another number of images than it has.
+ * @throws {Error} when an image cannot be read.
  */
 export async function encodePrompts(list: readonly Prompt[], parts: PromptParts): Promise<EncodedPrompts> {
   const { name, tokenizer, images } = parts;
-  // With a picture the reference begins the text itself, whatever its tokenizer does.
-  const startId = images === undefined ? tokenizer.startId : tokenizer.bosId;
-  const start = startId === null ? [] : [startId];
-  const wrong = list.findIndex((prompt) => (typeof prompt === "string") === (images !== undefined));
+  const needs = images?.place === "start";
+  const wrong = list.findIndex((prompt) =>
+    typeof prompt === "string" ? needs : images === undefined || needs && sourcesOf(prompt).length !== 1
+  );
   if (wrong >= 0) {
     throw new TypeError(
       images === undefined
-        ? `Cannot show "${name}" the picture of prompt ${wrong}: it takes text only`
-        : `Cannot ask "${name}" prompt ${wrong} without a picture: give { image, prompt }`,
+        ? `Cannot show "${name}" the image of prompt ${wrong}: it takes text only`
+        : `Cannot ask "${name}" prompt ${wrong} without one image: give { image, prompt }`,
     );
   }
-  if (images === undefined) {
-    return { prompts: list.map((prompt) => [...start, ...tokenizer.encode(prompt as string)]) };
+  const prompts = list.map((prompt) => encodePrompt(prompt, tokenizer, images));
+  const sources = list.flatMap(sourcesOf);
+  const pixels = await Promise.all(sources.map((source) => pixelsOf(source, images!)));
+  return { prompts, ...(pixels.length === 0 ? {} : { images: pictureTensor(pixels) }) };
+}
+
+function sourcesOf(prompt: Prompt): readonly ImageSource[] {
+  if (typeof prompt === "string") return [];
+  return Array.isArray(prompt.image) ? prompt.image as readonly ImageSource[] : [prompt.image as ImageSource];
+}
+
+function encodePrompt(prompt: Prompt, tokenizer: Tokenizer, images: ImageInputs | undefined): number[] {
+  const text = typeof prompt === "string" ? prompt : prompt.prompt;
+  const begin = (id: number | null) => id === null ? [] : [id];
+  if (images === undefined) return [...begin(tokenizer.startId), ...tokenizer.encode(text)];
+  if (images.place !== "start") {
+    const stretches = layOutImages(text, sourcesOf(prompt).length, images, tokenizer);
+    return [
+      ...begin(tokenizer.startId),
+      ...stretches.flatMap((stretch) => "ids" in stretch ? stretch.ids : tokenizer.encode(stretch.text)),
+    ];
   }
-  const pictures = list as readonly ImagePrompt[];
-  const picture = new Array<number>(images.tokens).fill(images.tokenId);
-  const pixels = await Promise.all(pictures.map(({ image }) => pixelsOf(image, images)));
-  return {
-    prompts: pictures.map(({ prompt }) => [...picture, ...start, ...tokenizer.encode(prompt + separator)]),
-    ...(pixels.length === 0 ? {} : { images: pictureTensor(pixels) }),
-  };
+  // With an image the reference begins the text itself, whatever its tokenizer does.
+  const image = new Array<number>(images.tokens).fill(images.tokenId);
+  return [...image, ...begin(tokenizer.bosId), ...tokenizer.encode(text + separator)];
 }

@@ -8,6 +8,7 @@
 import type { Tokenizer } from "@tessera/tokenizer";
 import { type ChatSegment, chatSegments, controlTokens } from "./chat.ts";
 import type { Example } from "./example.ts";
+import { type ImageTokens, layOutImages } from "./image_layout.ts";
 import { createPacer } from "./pace.ts";
 
 /** An example as token ids. */
@@ -22,15 +23,11 @@ export interface EncodedExample {
   readonly at: string;
 }
 
-/** How pictures become tokens and pixels. */
-export interface ImageEncoding {
-  /** The token that stands for a part of a picture. */
-  readonly tokenId: number;
-  /** How many of them stand for a picture. */
-  readonly tokens: number;
-  /** What stands between a picture's prompt and the response. */
+/** How images become tokens and pixels. */
+export interface ImageEncoding extends ImageTokens {
+  /** What stands between the prompt and the response where images stand before texts. */
   readonly separator: string;
-  /** The pixels that the model sees of a picture, RGB `[size, size, 3]`, given a path or the bytes of a file. */
+  /** The pixels that the model sees of an image, RGB `[size, size, 3]`, given a path or the bytes of a file. */
   readonly read: (image: string | Uint8Array) => Promise<Uint8Array>;
 }
 
@@ -42,7 +39,7 @@ export interface EncodeOptions {
   readonly overflow?: "error" | "truncate";
   /** Puts prompts and responses into the model's chat template as a user's and an assistant's turn. */
   readonly chat?: boolean;
-  /** How pictures are read, for a model that takes one with each prompt; none when absent. */
+  /** How images are read, for a model that takes them; none when absent. */
   readonly images?: ImageEncoding;
 }
 
@@ -130,11 +127,37 @@ function pictureParts(example: Example, tokenizer: Tokenizer, images: ImageEncod
   ];
 }
 
-function partsOf(example: Example, tokenizer: Tokenizer, { chat = false, images }: EncodeOptions): Part[] {
-  if (images !== undefined) return pictureParts(example, tokenizer, images);
+/** A prompt with its image, if it has one, where the prompt marks it or before the prompt. */
+function markedParts(example: Example, tokenizer: Tokenizer, options: EncodeOptions, images: ImageEncoding): Part[] {
+  if (example.kind !== "prompt" || example.image === undefined) return textParts(example, tokenizer, options);
+  const { begin } = images.place as Exclude<ImageEncoding["place"], "start">;
+  const marker = tokenizer.idToToken(begin) ?? "";
+  const prompt = marker !== "" && example.prompt.includes(marker) ? example.prompt : marker + example.prompt;
+  const all = textParts({ ...example, prompt }, tokenizer, options);
+  const at = all.findIndex(({ text, counts }) => counts === "none" && (text ?? "").includes(marker));
+  try {
+    const laidOut = layOutImages(all[at]?.text ?? "", 1, images, tokenizer);
+    return [
+      ...all.slice(0, at),
+      ...laidOut.map((part) => ({ ...part, counts: "none" as const })),
+      ...all.slice(at + 1),
+    ];
+  } catch (cause) {
+    throw new TypeError(`Cannot encode ${example.at}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function partsOf(example: Example, tokenizer: Tokenizer, options: EncodeOptions): Part[] {
+  const { images } = options;
+  if (images?.place === "start") return pictureParts(example, tokenizer, images);
+  if (images !== undefined) return markedParts(example, tokenizer, options, images);
   if (example.kind === "prompt" && example.image !== undefined) {
     throw new TypeError(`Cannot encode ${example.at}: it has an "image", and the model takes none`);
   }
+  return textParts(example, tokenizer, options);
+}
+
+function textParts(example: Example, tokenizer: Tokenizer, { chat = false }: EncodeOptions): Part[] {
   if (!chat || example.kind !== "prompt") {
     return (parts[example.kind] as (example: Example, tokenizer: Tokenizer) => Part[])(example, tokenizer);
   }
