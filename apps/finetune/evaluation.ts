@@ -66,7 +66,7 @@ async function answerAll(lm: CausalLM, questions: readonly Question[], options: 
         maxNewTokens: evaluation.maxNewTokens,
         ...picturesOf(batch),
         signal,
-        onToken: (done, total) => bar.update(start + Math.floor(batch.length * done / (total + 1))),
+        onProgress: ({ done, total }) => bar.update(start + Math.floor(batch.length * done / (total + 1))),
       });
       signal.throwIfAborted();
       answers.push(...tokens.map((ids) => lm.tokenizer.decode(ids, { skipSpecialTokens: true })));
@@ -88,9 +88,9 @@ async function measureLoss(
   const bar = console.progress(`${label}: loss`, prepared.dataset.statistics.batches, "batches");
   try {
     return await lm.evaluate(prepared.dataset, {
-      onBatch: (done) => {
-        bar.update(done);
-        signal.throwIfAborted();
+      signal,
+      onProgress: ({ phase, done }) => {
+        if (phase === "evaluate") bar.update(done);
       },
     });
   } finally {

@@ -68,7 +68,7 @@ async function run(args: Arguments): Promise<number> {
     runJob(job, { console: terminal, signal, overwrite: has("overwrite"), planOnly: has("plan") })
   );
   if (has("quiet") && result.record) terminal.announce(result.output);
-  if (has("quiet") && result.resume !== null) terminal.announce(`Go on with: ${result.resume}`);
+  if (has("quiet") && result.resume !== null) terminal.announce(`Resume with: ${result.resume}`);
   if (has("json")) console.log(JSON.stringify(summarize(result)));
   return result.record?.training.interrupted || result.resume !== null ? exitCodes.ended : exitCodes.done;
 }

@@ -89,9 +89,10 @@ async function loadModel(
       seed: config.training.seed,
       reporter: downloadsOn(console, signal),
       signal,
-      onProgress: (loaded, total) => {
+      onProgress: ({ phase, done, total }) => {
+        if (phase !== "load") return;
         bar ??= console.progress("Loading", total, "tensors");
-        bar.update(loaded);
+        bar.update(done);
       },
     });
   } finally {

@@ -100,5 +100,5 @@ export function printResults(
 
 /** Prints the command that goes on with a run, where it is not over. */
 export function printResume(command: string | null, { print, styles }: CommandConsole): void {
-  if (command !== null) print(`\nGo on with: ${styles.bold(command)}`);
+  if (command !== null) print(`\nResume with: ${styles.bold(command)}`);
 }

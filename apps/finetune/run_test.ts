@@ -137,7 +137,7 @@ Deno.test("runJob() that was ended by hand goes on as if it had not been, in the
     ]);
     const again = endAfter(3);
     assert.deepEqual((await resume(output, again)).record!.training.resumedAfter, [1]);
-    assert.match((again.console as ReturnType<typeof recordingConsole>).lines.join("\n"), /Go on with: deno task/);
+    assert.match((again.console as ReturnType<typeof recordingConsole>).lines.join("\n"), /Resume with: deno task/);
 
     const console = recordingConsole();
     const rest = await resume(output, { console }, ["--keep", "1"]);
@@ -161,12 +161,12 @@ Deno.test("runJob() whose training fails says how to go on, and leaves its folde
     const output = join(folder, "runs", "trial");
     await assert.rejects(run(folder, { checkpoint: { everySteps: 2 } }, { console }), {
       name: "LostError",
-      message: `The GPU was lost\nGo on with: ${resumeCommand(output)}`,
+      message: `The GPU was lost\nResume with: ${resumeCommand(output)}`,
     });
     assert.deepEqual(namesIn(output), ["checkpoints"]);
     const printed = recordingConsole();
     const other = await run(folder, {}, { console: printed });
-    assert.ok(printed.lines.includes(`An earlier run was stopped; what goes on with it: ${resumeCommand(output)}`));
+    assert.ok(printed.lines.includes(`An earlier run was stopped; resume it with: ${resumeCommand(output)}`));
     assert.equal(other.output, join(folder, "runs", "trial-2"), "another run takes another folder");
     assert.deepEqual(measured(await resume(output)), measured(other));
     await assert.rejects(run(folder, { checkpoint: null }, { console }), { message: "The GPU was lost" });

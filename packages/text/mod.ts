@@ -20,3 +20,4 @@ export type { Progress, ProgressFields, ProgressOptions, ProgressState, Progress
 export { formatTable } from "./table.ts";
 export type { Column, TableOptions } from "./table.ts";
 export { displayWidth, fitText } from "./width.ts";
+export type { WorkListener, WorkPhase, WorkProgress } from "./work.ts";

@@ -1,4 +1,5 @@
 /** Evaluation over data sets, and how batches enter programs. */
+import type { WorkListener } from "@tessera/text";
 import { type DType, type HostTensor, hostZeros, toFloat32 } from "@tessera/core";
 import { compileProgram, type Program, rowMultiple } from "@tessera/nn";
 import type { Backend, DeviceBuffer } from "@tessera/runtime";
@@ -18,8 +19,10 @@ export interface Evaluation {
 
 /** How a data set is evaluated. */
 export interface EvaluateOptions {
-  /** Called after each batch with the number done and the number in all. */
-  readonly onBatch?: (done: number, total: number) => void;
+  /** Told of each program that is compiled and each batch that is done. */
+  readonly onProgress?: WorkListener;
+  /** Ends it before the next batch: the call throws the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** The inputs of a program that a batch gives, filled up with empty rows, which count for nothing, to a multiple of `rows`. */
@@ -63,6 +66,15 @@ export function disposePrograms(programs: Map<string, Promise<Program>>): void {
   programs.clear();
 }
 
+/** Compiles a program, of which a listener is told before and after. */
+export async function compiling(make: () => Promise<Program>, onProgress: WorkListener | undefined): Promise<Program> {
+  const tell = (done: number) => onProgress?.({ phase: "compile", done, total: 1, unit: "programs" });
+  tell(0);
+  const program = await make();
+  tell(1);
+  return program;
+}
+
 /** Evaluates one model. Programs are compiled when a batch shape is first seen, and kept. */
 export class Evaluator {
   readonly #model: TrainableModel;
@@ -81,17 +93,20 @@ export class Evaluator {
    * @throws {RangeError} when the data has tokens that the model lacks.
    */
   async evaluate(dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+    const { onProgress, signal } = options;
+    signal?.throwIfAborted();
     await checkTokens(this.#model, dataset);
     let [loss, tokens, correct, done] = [0, 0, 0, 0];
     for (const batch of batches(dataset)) {
+      signal?.throwIfAborted();
       const inputs = inputsOf(batch, rowMultiple(this.#model.variables));
       const [rows, time] = inputs.tokenIds.shape as [number, number];
-      const program = await this.#program(rows, time, inputs.images !== undefined);
+      const program = await this.#program([rows, time], inputs.images !== undefined, onProgress);
       const sums = await numbers(await program.run(inputs));
       loss += sums.loss!;
       tokens += sums.tokens!;
       correct += sums.correct!;
-      options.onBatch?.(++done, dataset.statistics.batches);
+      onProgress?.({ phase: "evaluate", done: ++done, total: dataset.statistics.batches, unit: "batches" });
     }
     const count = Math.max(tokens, 1);
     return { loss: loss / count, accuracy: correct / count, tokens };
@@ -102,10 +117,14 @@ export class Evaluator {
     disposePrograms(this.#programs);
   }
 
-  #program(rows: number, time: number, hasImages: boolean): Promise<Program> {
+  #program(
+    [rows, time]: readonly [number, number],
+    hasImages: boolean,
+    onProgress: WorkListener | undefined,
+  ): Promise<Program> {
     const key = `${rows}x${time} ${hasImages}`;
-    const known = this.#programs.get(key) ??
-      compileProgram(traceEvaluate(this.#model, rows, time, hasImages), this.#backend);
+    const make = () => compileProgram(traceEvaluate(this.#model, rows, time, hasImages), this.#backend);
+    const known = this.#programs.get(key) ?? compiling(make, onProgress);
     this.#programs.set(key, known);
     return known;
   }

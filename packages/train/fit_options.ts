@@ -1,4 +1,5 @@
 /** How a model is trained, for how long and on what. */
+import type { WorkListener } from "@tessera/text";
 import type { CheckpointOptions } from "./checkpoints/checkpointer.ts";
 import type { Dataset } from "./data/batches.ts";
 import type { EpochReport, StepReport } from "./history.ts";
@@ -28,6 +29,8 @@ export interface FitOptions {
   readonly onStep?: (report: StepReport) => void | Promise<void>;
   /** Called after each epoch. */
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+  /** Told of each program that is compiled and each update; `onStep` says more of an update. */
+  readonly onProgress?: WorkListener;
   /** Ends training after the update under way. */
   readonly signal?: AbortSignal;
 }

@@ -1,4 +1,5 @@
 /** Training and evaluation over data sets: what `compile`, `fit` and `evaluate` of a model do. */
+import type { WorkListener } from "@tessera/text";
 import { bytesOf } from "@tessera/core";
 import type { Distribution } from "@tessera/mesh";
 import {
@@ -17,7 +18,15 @@ import { checkTokens } from "./check.ts";
 import { checkCapacity } from "./capacity.ts";
 import { type Checkpointer, type CheckpointOptions, openCheckpoints } from "./checkpoints/checkpointer.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
-import { disposePrograms, type EvaluateOptions, type Evaluation, Evaluator, inputsOf, numbers } from "./evaluator.ts";
+import {
+  compiling,
+  disposePrograms,
+  type EvaluateOptions,
+  type Evaluation,
+  Evaluator,
+  inputsOf,
+  numbers,
+} from "./evaluator.ts";
 import type { CompileSettings, FitOptions } from "./fit_options.ts";
 import type { EpochReport, Progress, StepReport, TrainingHistory } from "./history.ts";
 import {
@@ -61,6 +70,8 @@ export class Trainer {
   readonly #fitting = new Set<string>();
   #accumulators = new Map<Variable, Variable>();
   #updates = 0;
+  /** Who is told of the work of the `fit` under way. */
+  #listener: WorkListener | undefined;
 
   /**
    * Prepares to train a model; nothing is compiled yet.
@@ -94,7 +105,8 @@ export class Trainer {
    * on from, or when the loss is not a number, naming the update.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<TrainingHistory> {
-    const { epochs = 1, seed, signal, checkpoint } = options;
+    const { epochs = 1, seed, signal, checkpoint, onProgress } = options;
+    this.#listener = onProgress;
     for (const [name, value] of [["epochs", epochs], ["maxSteps", options.maxSteps ?? 1]] as const) {
       if (Number.isInteger(value) && value >= 1) continue;
       throw new RangeError(
@@ -140,6 +152,7 @@ export class Trainer {
           gradientNorm,
         };
         history.steps.push(report);
+        onProgress?.({ phase: "train", done: report.step, total: steps, unit: "steps" });
         await options.onStep?.(report);
         await checkpoints?.saveWhenDue(progress);
         if (done()) break;
@@ -148,7 +161,7 @@ export class Trainer {
       if (done()) await checkpoints?.save(progress);
       const validation = options.validation === undefined || signal?.aborted
         ? {}
-        : { validation: await this.evaluate(options.validation) };
+        : { validation: await this.evaluate(options.validation, onProgress === undefined ? {} : { onProgress }) };
       const report: EpochReport = { epoch, loss: progress.lossSum / Math.max(progress.tokenSum, 1), ...validation };
       history.epochs.push(report);
       await options.onEpoch?.(report);
@@ -265,7 +278,7 @@ export class Trainer {
   }
 
   #program(key: string, trace: () => TracedProgram): Promise<Program> {
-    const known = this.#programs.get(key) ?? compileProgram(trace(), this.#backend);
+    const known = this.#programs.get(key) ?? compiling(() => compileProgram(trace(), this.#backend), this.#listener);
     this.#programs.set(key, known);
     return known;
   }

@@ -79,7 +79,11 @@ Deno.test("evaluate() gives the mean over all tokens, whatever the batches, and 
     for (const [batchSize, buckets, batches] of [[1, [2, 3, 5], 5], [5, [8], 1], [2, [5], 3]] as const) {
       const seen: number[][] = [];
       const dataset = createDataset(data.examples, { batchSize, buckets });
-      results.push(await trainer.evaluate(dataset, { onBatch: (done, total) => void seen.push([done, total]) }));
+      results.push(
+        await trainer.evaluate(dataset, {
+          onProgress: ({ phase, done, total }) => void (phase === "evaluate" && seen.push([done, total])),
+        }),
+      );
       assert.deepEqual(seen, Array.from({ length: batches }, (_, i) => [i + 1, batches]));
     }
     for (const { loss, accuracy, tokens } of results) {

@@ -181,7 +181,7 @@ fails(
 );
 
 Deno.test("fromPreset() does not take an architecture for another whose name is alike", async () => {
-  for (const type of ["mllama", "gemma3", "llama4", "mixtral", "mistral3", "ministral3"]) {
+  for (const type of ["mllama", "gemma3n", "llama4", "mixtral", "mistral3", "ministral3"]) {
     await withCheckpoint(backend, async (folder) => {
       await changeConfig(folder, (config) => config.model_type = type);
       await assert.rejects(CausalLM.fromPreset(folder, { backend }), (error: Error) => {

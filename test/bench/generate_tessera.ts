@@ -29,8 +29,8 @@ const prompt = promptOf(length, lm.vocabularySize);
 async function generate(tokens: number): Promise<number[]> {
   const begin = performance.now();
   const times: number[] = [];
-  const onToken = () => void times.push((performance.now() - begin) / 1000);
-  await lm.generateTokens([prompt], { maxNewTokens: tokens, sampler: "greedy", stopTokenIds: [], onToken });
+  const onProgress = () => void times.push((performance.now() - begin) / 1000);
+  await lm.generateTokens([prompt], { maxNewTokens: tokens, sampler: "greedy", stopTokenIds: [], onProgress });
   return times;
 }
 

@@ -124,19 +124,19 @@ withModel("a stop token ends its row only, and is left out", async (lm) => {
 withModel("generation ends when all rows have stopped", async (lm) => {
   const [free] = await lm.generateTokens([[5, 6, 7]], { maxNewTokens: 10 });
   let steps = 0;
-  const onToken = () => void steps++;
-  await lm.generateTokens([[5, 6, 7]], { maxNewTokens: 10, stopTokenIds: [free![2]!], onToken });
+  const onProgress = () => void steps++;
+  await lm.generateTokens([[5, 6, 7]], { maxNewTokens: 10, stopTokenIds: [free![2]!], onProgress });
   assert.equal(steps, free!.indexOf(free![2]!) + 1);
 });
 
 withModel("a signal ends generation after the token under way", async (lm) => {
   const controller = new AbortController();
   const seen: number[][] = [];
-  const onToken = (done: number, total: number) => {
+  const onProgress = ({ done, total }: { readonly done: number; readonly total: number }) => {
     seen.push([done, total]);
     if (done === 3) controller.abort();
   };
-  const [tokens] = await lm.generateTokens([[5, 6, 7]], { maxNewTokens: 10, signal: controller.signal, onToken });
+  const [tokens] = await lm.generateTokens([[5, 6, 7]], { maxNewTokens: 10, signal: controller.signal, onProgress });
   assert.equal(tokens!.length, 3);
   assert.deepEqual(seen, [[1, 10], [2, 10], [3, 10]]);
   assert.equal((await lm.generateTokens([[5, 6, 7]], { maxNewTokens: 10 }))[0]!.length, 10);
@@ -164,8 +164,8 @@ Deno.test("a cache lives as long as its call, however many programs are kept", a
   const counts: number[] = [];
   let expected: number[] | undefined;
   for (const rows of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1]) {
-    const onToken = () => void counts.push(live.size);
-    const answers = await lm.generateTokens(new Array(rows).fill([5, 6, 7]), { maxNewTokens: 3, onToken });
+    const onProgress = () => void counts.push(live.size);
+    const answers = await lm.generateTokens(new Array(rows).fill([5, 6, 7]), { maxNewTokens: 3, onProgress });
     expected ??= answers[0];
     assert.deepEqual(answers, new Array(rows).fill(expected));
     assert.equal(live.size, 0);

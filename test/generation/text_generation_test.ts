@@ -135,7 +135,7 @@ withTexts("a signal cancels before there is work, and otherwise after the token 
   const [some] = await lm.generateTokens([[2, 300]], {
     ...free,
     signal: controller.signal,
-    onToken: (n) => void onToken(n),
+    onProgress: ({ done }) => void onToken(done),
   });
   assert.deepEqual(some, whole[0]!.slice(0, 3));
 

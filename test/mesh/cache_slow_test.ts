@@ -33,8 +33,12 @@ for (const [name, { make, distribute }] of Object.entries(makers)) {
         const distribution = distribute(meshOf(many, batch, model));
         const sharded = await CausalLM.fromPreset(folder, { backend: many, distribution });
         const held: number[] = [];
-        const onToken = () => void held.push(live.size);
-        assert.deepEqual(await sharded.generateTokens(prompts, { ...options, onToken }), wanted, `${batch}×${model}`);
+        const onProgress = () => void held.push(live.size);
+        assert.deepEqual(
+          await sharded.generateTokens(prompts, { ...options, onProgress }),
+          wanted,
+          `${batch}×${model}`,
+        );
         // Nothing of the shorter cache is left over, nor anything of a step; the first compiled the program of the others.
         assert.equal(new Set(held.slice(1)).size, 1, `${held} buffers are held while tokens are generated`);
         sharded.dispose();

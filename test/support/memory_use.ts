@@ -64,11 +64,11 @@ const scenarios: Readonly<Record<string, (folder: string) => Promise<CausalLM>>>
     const lm = await CausalLM.fromPreset(folder, { backend });
     const before = keptBytes();
     const at = [30, 130, 400];
-    const onToken = (done: number) => {
+    const onProgress = ({ done }: { readonly done: number }) => {
       if (at.includes(done)) used[`token ${done}`] = keptBytes() - before;
     };
     // Logits are read for every token; the cache is as long as it begins, and then longer.
-    await lm.generateTokens(rows, { maxNewTokens: at.at(-1)!, temperature: 1, stopTokenIds: [], onToken });
+    await lm.generateTokens(rows, { maxNewTokens: at.at(-1)!, temperature: 1, stopTokenIds: [], onProgress });
     return lm;
   },
   async widen(folder) {

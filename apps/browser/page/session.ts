@@ -159,10 +159,8 @@ export class Session {
     this.#lm = await CausalLM.fromPreset(folder, {
       backend: this.#backend,
       dtype,
-      onProgress: (done, total) => {
-        signal?.throwIfAborted();
-        onProgress?.(done, total);
-      },
+      ...(signal === undefined ? {} : { signal }),
+      onProgress: ({ done, total }) => onProgress?.(done, total),
     });
   }
 

@@ -34,6 +34,10 @@ export interface TextGeneratorParts {
   readonly endOfTurn: readonly string[];
 }
 
+function tell({ onProgress }: GenerateOptions, done: number, total: number): void {
+  onProgress?.({ phase: "generate", done, total, unit: "tokens" });
+}
+
 /** Generates text with one model. */
 export class TextGenerator {
   readonly #parts: TextGeneratorParts;
@@ -77,7 +81,7 @@ export class TextGenerator {
   async generateTokens(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]> {
     const request = this.#request(prompts, options);
     if (prompts.length === 0) return [];
-    return await this.#generator.generate(request, ({ done, total }) => options.onToken?.(done, total));
+    return await this.#generator.generate(request, ({ done, total }) => tell(options, done, total));
   }
 
   /** The text that follows each prompt, or the prompt and what follows it. */
@@ -104,7 +108,7 @@ export class TextGenerator {
         const tokens = done ? value[0]!.slice(settled) : value.tokens.filter((token) => token !== null);
         settled += tokens.length;
         const piece = tokens.map((token) => text.push(token)).join("") + (done ? text.end() : "");
-        if (!done) options.onToken?.(value.done, value.total);
+        if (!done) tell(options, value.done, value.total);
         if (piece !== "") yield piece;
         if (done) return;
       }

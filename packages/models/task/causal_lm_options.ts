@@ -1,4 +1,5 @@
 /** What the causal language model task takes: how it is made, how it loads, encodes and generates. */
+import type { WorkListener } from "@tessera/text";
 import type { HostTensor } from "@tessera/core";
 import type { Folder } from "@tessera/files";
 import type { DownloadReporter } from "@tessera/hub";
@@ -13,7 +14,9 @@ import type { SamplingOptions } from "../generation/sampling.ts";
 
 /** How what is not on this machine is downloaded from the Hugging Face Hub. */
 export interface HubOptions {
-  /** Who is told of downloads; standard error unless given, nobody when `null`. */
+  /** Told of the bytes that are downloaded and the tensors that are loaded. */
+  readonly onProgress?: WorkListener;
+  /** Who is told of downloads in full; `onProgress` unless given, else standard error, nobody when `null`. */
   readonly reporter?: DownloadReporter | null;
   /** Ends the work: at once between files, and after the tensor under way; a download is resumed by the next one. */
   readonly signal?: AbortSignal;
@@ -37,8 +40,6 @@ export interface LoadOptions extends HubOptions {
   readonly loadWeights?: boolean;
   /** The seed of weights that no checkpoint gives; 0 unless given. */
   readonly seed?: number;
-  /** Called after each tensor with the number loaded so far and the number in all. */
-  readonly onProgress?: (loaded: number, total: number) => void;
   /** Called with what a user should know of the checkpoint, such as towers that are left out; `console.warn` unless given. */
   readonly onWarning?: (message: string) => void;
 }
@@ -85,8 +86,8 @@ export interface GenerateOptions extends SamplingOptions {
    * read, it ends after the token under way and gives what there is so far.
    */
   readonly signal?: AbortSignal;
-  /** Called after each token with the number of tokens so far and the most that there can be. */
-  readonly onToken?: (done: number, total: number) => void;
+  /** Told after each token of the number of tokens so far and the most that there can be. */
+  readonly onProgress?: WorkListener;
 }
 
 /** How a chat is answered. */

@@ -2,10 +2,11 @@
  * Opening a model: found or downloaded, read and checked, all but its weights. What is opened can be described, planned and
  * adapted; `load` gives it its weights, on a backend and on a mesh.
  */
+import type { WorkListener } from "@tessera/text";
 import { defaultBackend } from "@tessera/backends";
 import { loadWeights } from "@tessera/convert";
-import { type Folder, folderOf, openCheckpoint } from "@tessera/files";
-import type { DownloadOptions } from "@tessera/hub";
+import { type Folder, folderOf, isFolder, openCheckpoint } from "@tessera/files";
+import type { DownloadOptions, DownloadReporter } from "@tessera/hub";
 import { distribution as currentDistribution } from "@tessera/mesh";
 import { disposeValues, initialize, quantizeVariables } from "@tessera/nn";
 import type { Tokenizer } from "@tessera/tokenizer";
@@ -116,7 +117,7 @@ export class OpenedPreset {
             names,
             where,
             ...(signal === undefined ? {} : { signal }),
-            ...(onProgress === undefined ? {} : { onProgress }),
+            onProgress: (done, total) => onProgress?.({ phase: "load", done, total, unit: "tensors" }),
           });
         } finally {
           checkpoint.close();
@@ -167,7 +168,7 @@ export class OpenedPreset {
   }
 }
 
-function hubOptions({ reporter, signal }: HubOptions): DownloadOptions {
+function hubOptions({ onProgress, reporter = reporterOf(onProgress), signal }: HubOptions): DownloadOptions {
   return { ...(reporter === undefined ? {} : { reporter }), ...(signal === undefined ? {} : { signal }) };
 }
 
@@ -181,6 +182,13 @@ export async function fromPreset(source: PresetSource, options: FromPresetOption
 /** Whether a preset's dimensions are built in and its files are not on this machine. */
 async function isDescribed(source: PresetSource): Promise<boolean> {
   return typeof source === "string" && isBuiltIn(source) && (await findPreset(source)).folder === null;
+}
+
+/** Tells a listener of downloads. */
+function reporterOf(onProgress: WorkListener | undefined): DownloadReporter | undefined {
+  if (onProgress === undefined) return undefined;
+  const progress = (done: number, total: number) => onProgress({ phase: "download", done, total, unit: "bytes" });
+  return { begin: () => {}, progress, end: () => {} };
 }
 
 /** What describes a preset whose dimensions are built in and whose files are not here. */
@@ -208,6 +216,12 @@ export async function openPreset(source: PresetSource, options: OpenOptions = {}
   const folder = typeof source === "string"
     ? folderOf(await folderOfPreset(source, { ...hubOptions(options), part }))
     : source;
+  if (typeof source === "string" && !(await isFolder(folder.path))) {
+    throw new Error(
+      `Cannot open "${source}": there is no such folder; expected the name of a preset, a handle such as ` +
+        "hf://google/gemma-2-9b, or a folder with config.json, tokenizer.json and safetensors files",
+    );
+  }
   const config = await readHfConfig(folder);
   const opened: Opened = {
     folder,

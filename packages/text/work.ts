@@ -1,0 +1,19 @@
+/** The one channel by which work that takes a while says how far it is. */
+
+/** What is being done. */
+export type WorkPhase = "download" | "load" | "compile" | "train" | "evaluate" | "generate";
+
+/** How far some work is. */
+export interface WorkProgress {
+  /** What is being done. */
+  readonly phase: WorkPhase;
+  /** How much of it is done. */
+  readonly done: number;
+  /** How much there is to do, at most. */
+  readonly total: number;
+  /** What is counted. */
+  readonly unit: "bytes" | "tensors" | "programs" | "steps" | "batches" | "tokens";
+}
+
+/** Is told of work as it goes on. */
+export type WorkListener = (progress: WorkProgress) => void;
