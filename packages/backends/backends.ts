@@ -2,7 +2,7 @@
 import type { Backend } from "@tessera/runtime";
 import type { CudaPresence } from "@tessera/backend-onnx";
 import { environmentVariable } from "@tessera/files";
-import { nearestName } from "@tessera/text";
+import { checkOptions, nearestName, type OptionNames } from "@tessera/text";
 import { findCuda, openCuda, openOnnx, processorBackend } from "./native.ts";
 
 /** How a backend is opened. */
@@ -15,6 +15,8 @@ export interface BackendOptions {
    */
   readonly deviceCount?: number;
 }
+
+const optionNames: OptionNames<BackendOptions> = { threads: true, deviceCount: true };
 
 /** The options of backends that have no threads of their own to set. */
 function devicesOf({ deviceCount = 1 }: BackendOptions): { readonly deviceCount: number } {
@@ -96,10 +98,12 @@ function knownName(name: string, task: string): BackendName | "auto" {
  * `TESSERA_BACKEND` names, else `cpu`.
  *
  * @throws {RangeError} when there is no backend of that name.
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {Error} when it cannot run here, with what to do about it.
  */
 export async function openBackend(asked?: BackendName | "auto", options: BackendOptions = {}): Promise<Backend> {
   const known = asked === undefined ? nameInEnvironment() : knownName(asked, `Cannot open backend "${asked}"`);
+  checkOptions(`open backend "${known}"`, options, optionNames);
   return await backends[known === "auto" ? (await chooseBackend()).name : known](options);
 }
 

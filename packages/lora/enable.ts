@@ -1,5 +1,5 @@
 /** Attaching adapters to layers, and taking them off again. */
-import { formatCount, nearestName } from "@tessera/text";
+import { checkOptions, formatCount, nearestName, type OptionNames } from "@tessera/text";
 import { disposeValues, type EinsumDense, type Variable } from "@tessera/nn";
 import { keras, type LoraAdapter, type LoraLayout, peft } from "./layouts.ts";
 
@@ -28,6 +28,9 @@ export interface LoraOptions {
   readonly layout?: LoraLayout;
 }
 
+/** The names of `LoraOptions`. */
+export const loraOptionNames: OptionNames<LoraOptions> = { rank: true, targets: true, alpha: true, layout: true };
+
 const layouts = ["keras", "peft"] as const satisfies readonly LoraLayout[];
 const defaultTargets: readonly LoraTarget[] = ["query", "value"];
 
@@ -44,11 +47,13 @@ export function loraAdapters(model: Adaptable): Adapted[] {
 /**
  * Freezes a model and attaches a trainable low-rank adapter to each targeted layer.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when the rank or alpha is out of range, or there is no such layout.
  * @throws {SyntaxError} when a target is not a regular expression.
  * @throws {Error} when the targets match no layer, or when the model has adapters already.
  */
 export function enableLora(model: Adaptable, options: LoraOptions): void {
+  checkOptions("enable LoRA", options, loraOptionNames);
   const { rank, layout = "peft" } = options;
   const alpha = options.alpha ?? rank;
   if (!Number.isInteger(rank) || rank < 1) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { enableLora, isLoraAdapter, loraAdapters, unloadLora } from "./enable.ts";
+export { enableLora, isLoraAdapter, loraAdapters, loraOptionNames, unloadLora } from "./enable.ts";
 export type { Adaptable, LoraOptions, LoraTarget } from "./enable.ts";
 export { keras, peft } from "./layouts.ts";
 export type { LoraAdapter, LoraLayout } from "./layouts.ts";

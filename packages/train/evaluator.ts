@@ -3,6 +3,7 @@ import type { WorkListener } from "@tessera/text";
 import { type DType, type HostTensor, hostZeros, toFloat32 } from "@tessera/core";
 import { compileProgram, type Program, rowMultiple } from "@tessera/nn";
 import type { Backend, DeviceBuffer } from "@tessera/runtime";
+import { checkOptions, type OptionNames } from "@tessera/text";
 import { checkTokens } from "./check.ts";
 import { type Batch, batches, type Dataset } from "./data/batches.ts";
 import { traceEvaluate, type TrainableModel } from "./step.ts";
@@ -24,6 +25,9 @@ export interface EvaluateOptions {
   /** Ends it before the next batch: the call throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
+
+/** The names of `EvaluateOptions`. */
+export const evaluateOptionNames: OptionNames<EvaluateOptions> = { onProgress: true, signal: true };
 
 /** The inputs of a program that a batch gives, filled up with empty rows, which count for nothing, to a multiple of `rows`. */
 export function inputsOf(
@@ -90,9 +94,11 @@ export class Evaluator {
   /**
    * The loss and accuracy over a data set.
    *
+   * @throws {TypeError} when an option has an unknown name.
    * @throws {RangeError} when the data has tokens that the model lacks.
    */
   async evaluate(dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+    checkOptions(`evaluate "${this.#model.name}"`, options, evaluateOptionNames);
     const { onProgress, signal } = options;
     signal?.throwIfAborted();
     await checkTokens(this.#model, dataset);

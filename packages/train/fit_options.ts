@@ -1,5 +1,5 @@
 /** How a model is trained, for how long and on what. */
-import type { WorkListener } from "@tessera/text";
+import type { OptionNames, WorkListener } from "@tessera/text";
 import type { CheckpointOptions } from "./checkpoints/checkpointer.ts";
 import type { Dataset } from "./data/batches.ts";
 import type { EpochReport, StepReport } from "./history.ts";
@@ -12,6 +12,9 @@ export interface CompileSettings {
   /** The number of batches per update; 1 unless given. */
   readonly gradientAccumulationSteps?: number;
 }
+
+/** The names of `CompileSettings`. */
+export const compileSettingNames: OptionNames<CompileSettings> = { optimizer: true, gradientAccumulationSteps: true };
 
 /** How long and on what to train. */
 export interface FitOptions {
@@ -34,3 +37,16 @@ export interface FitOptions {
   /** Ends training after the update under way. */
   readonly signal?: AbortSignal;
 }
+
+/** The names of `FitOptions`. */
+export const fitOptionNames: OptionNames<FitOptions> = {
+  epochs: true,
+  maxSteps: true,
+  seed: true,
+  checkpoint: true,
+  validation: true,
+  onProgress: true,
+  onStep: true,
+  onEpoch: true,
+  signal: true,
+};

@@ -7,6 +7,7 @@
 import { adamWUpdate, fromFloat32, type Tensor, toFloat32 } from "@tessera/core";
 import { assign, disposeValues, putValue, putZeros, Variable, whereOf, zeros } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { checkOptions, type OptionNames } from "@tessera/text";
 import { defaults } from "./defaults.ts";
 import { createPacer } from "./data/pace.ts";
 import { checkSchedule, learningRateAt, type Schedule } from "./schedules.ts";
@@ -49,6 +50,16 @@ export interface AdamWOptions {
   readonly excludeFromWeightDecay?: readonly (string | RegExp)[];
 }
 
+const optionNames: OptionNames<AdamWOptions> = {
+  learningRate: true,
+  weightDecay: true,
+  beta1: true,
+  beta2: true,
+  epsilon: true,
+  globalClipNorm: true,
+  excludeFromWeightDecay: true,
+};
+
 /** An optimizer: options, the slots it keeps, and its update as ops. */
 export interface Optimizer {
   /** The name that its variables' paths begin with. */
@@ -83,9 +94,11 @@ function checkRange(name: string, value: number, ok: boolean, expected: string):
 /**
  * AdamW.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when an option is out of range.
  */
 export function adamW(options: AdamWOptions = {}): Optimizer {
+  checkOptions("make AdamW", options, optionNames);
   const {
     weightDecay = defaults.weightDecay,
     beta1 = defaults.beta1,

@@ -14,6 +14,7 @@ import {
   whereOf,
 } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { checkOptions } from "@tessera/text";
 import { checkTokens } from "./check.ts";
 import { checkCapacity } from "./capacity.ts";
 import { type Checkpointer, type CheckpointOptions, openCheckpoints } from "./checkpoints/checkpointer.ts";
@@ -27,7 +28,7 @@ import {
   inputsOf,
   numbers,
 } from "./evaluator.ts";
-import type { CompileSettings, FitOptions } from "./fit_options.ts";
+import { compileSettingNames, type CompileSettings, fitOptionNames, type FitOptions } from "./fit_options.ts";
 import type { EpochReport, Progress, StepReport, TrainingHistory } from "./history.ts";
 import {
   hostScalar,
@@ -76,9 +77,16 @@ export class Trainer {
   /**
    * Prepares to train a model; nothing is compiled yet.
    *
+   * @throws {TypeError} when a setting has an unknown name, or there is no optimizer.
    * @throws {RangeError} when the number of accumulation steps is out of range.
    */
   constructor(model: TrainableModel, backend: Backend, settings: CompileSettings) {
+    checkOptions(`compile "${model.name}"`, settings, compileSettingNames);
+    if (typeof settings.optimizer?.update !== "function") {
+      throw new TypeError(
+        `Cannot compile "${model.name}": "optimizer" is ${settings.optimizer}, expected an optimizer such as adamW()`,
+      );
+    }
     const every = settings.gradientAccumulationSteps ?? 1;
     if (!Number.isInteger(every) || every < 1) {
       throw new RangeError(
@@ -99,12 +107,14 @@ export class Trainer {
   /**
    * Trains on a data set.
    *
+   * @throws {TypeError} when an option has an unknown name.
    * @throws {RangeError} when the number of epochs or of steps is out of range, when the data has tokens that the model lacks, or
    * when a batch is larger than the devices can take, with one that fits.
    * @throws {Error} when nothing is trainable, when a variable has no value, when there is a checkpoint that the training cannot go
    * on from, or when the loss is not a number, naming the update.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<TrainingHistory> {
+    checkOptions(`train "${this.#model.name}"`, options, fitOptionNames);
     const { epochs = 1, seed, signal, checkpoint, onProgress } = options;
     this.#listener = onProgress;
     for (const [name, value] of [["epochs", epochs], ["maxSteps", options.maxSteps ?? 1]] as const) {

@@ -129,9 +129,9 @@ Deno.test("a distribution that is set after a model was made, or loaded, or trai
 Deno.test("adapters that are enabled before a distribution is set, or after, lie with their kernels", async () => {
   const distribution = published(meshOf(backend, 2, 2));
   const before = await CausalLM.fromPreset(folder, { backend });
-  before.enableLora({ rank: 2 });
+  before.enableLora({ rank: 2, layout: "keras" });
   const after = await withDistribution(distribution, () => CausalLM.fromPreset(folder, { backend }));
-  after.enableLora({ rank: 2 });
+  after.enableLora({ rank: 2, layout: "keras" });
   const layer = "decoder_block_0/attention/query";
   const expected = [
     /query\/kernel +\(4, 32, 12\) +PartitionSpec\('model', 'batch', None\)/,

@@ -6,10 +6,10 @@
  */
 import { dirname } from "node:path";
 import { statfs } from "node:fs/promises";
-import { formatBytes, HubError, listNames } from "@tessera/text";
+import { checkOptions, formatBytes, HubError, listNames } from "@tessera/text";
 import { blobPath, downloadBlob, incompletePath, sizeOfFile } from "./blob_download.ts";
 import { environmentVariable, fileOf, folderOf, indexName, isFolder, readIndex, writeText } from "@tessera/files";
-import type { Download, DownloadOptions } from "./download_options.ts";
+import { type Download, downloadOptionNames, type DownloadOptions } from "./download_options.ts";
 import { type HubAccess, readHubAccess } from "../hub_access.ts";
 import { cachedSnapshot, isCommit, repositoryFolder } from "./hub_cache.ts";
 import { formatHandle, parseHandle, type RepositoryHandle } from "../hub_handle.ts";
@@ -24,6 +24,7 @@ const lanes = 4;
  * gives the folder of the snapshot. A branch's newest commit is asked for; what the cache has of it serves where the hub
  * cannot be asked.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when it is no handle.
  * @throws {Error} when the repository lacks what is needed, the hub refuses or cannot be reached, the disk is full, or a file
  * is not what it should be; what is complete and what can be gone on with stays.
@@ -34,6 +35,7 @@ export async function downloadRepository(
 ): Promise<string> {
   const { part = "model", environment = environmentVariable, signal = new AbortController().signal } = options;
   const wanted = typeof handle === "string" ? parseRequired(handle) : handle;
+  checkOptions(`download "${formatHandle(wanted)}"`, options, downloadOptionNames);
   const { repository, revision } = wanted;
   const access = await readHubAccess(environment, options.wait);
   const cached = await cachedSnapshot(wanted, part, environment);

@@ -1,5 +1,5 @@
 /** How a repository is downloaded, and how that is shown. */
-import { formatBytes, listNames, type Progress, progress, standardErrorStream } from "@tessera/text";
+import { formatBytes, listNames, type OptionNames, type Progress, progress, standardErrorStream } from "@tessera/text";
 import type { EnvironmentReader, Wait } from "../hub_access.ts";
 import type { RepositoryFile } from "../hub_listing.ts";
 import type { RepositoryPart } from "./repository_files.ts";
@@ -49,6 +49,16 @@ export interface DownloadOptions {
   /** Waits between tries; by the clock unless given. */
   readonly wait?: Wait;
 }
+
+/** The names of `DownloadOptions`. */
+export const downloadOptionNames: OptionNames<DownloadOptions> = {
+  part: true,
+  check: true,
+  reporter: true,
+  signal: true,
+  environment: true,
+  wait: true,
+};
 
 /** Where a download is shown: a line of text, then, unless it is small, a bar. */
 export interface DownloadDisplay {

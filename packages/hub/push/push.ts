@@ -5,6 +5,7 @@
  * one commit puts all of it in its place.
  */
 import { type Folder, folderOf } from "@tessera/files";
+import { checkOptions, type OptionNames } from "@tessera/text";
 import { requestHub } from "../hub_access.ts";
 import { parseHandle } from "../hub_handle.ts";
 import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";
@@ -24,6 +25,16 @@ export interface PushOptions extends PushAccess {
   /** Who is told of it; standard error unless given, nobody when `null`. */
   readonly reporter?: PushReporter | null;
 }
+
+const optionNames: OptionNames<PushOptions> = {
+  visibility: true,
+  baseModel: true,
+  card: true,
+  reporter: true,
+  signal: true,
+  environment: true,
+  wait: true,
+};
 
 /** What a push came to. */
 export interface Pushed {
@@ -46,11 +57,13 @@ export interface Pushed {
  *
  * The token is that of `HF_TOKEN`, or the one that Hugging Face's own tools keep; `HF_ENDPOINT` names another hub.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when it is no handle.
  * @throws {Error} when the folder is not complete, the token may not write there, or the hub cannot be reached or refuses; the
  * repository is then as it was.
  */
 export async function pushToHub(handle: string, from: string | Folder, options: PushOptions = {}): Promise<Pushed> {
+  checkOptions(`push to "${handle}"`, options, optionNames);
   const { visibility = "private", reporter = defaultReporter(), signal } = options;
   const whenever = signal === undefined ? {} : { signal };
   const content = await readPushedFolder(

@@ -11,6 +11,7 @@
  *            └──────────┴──────────┘
  * ```
  */
+import { checkOptions, type OptionNames } from "@tessera/text";
 import type { Sharding } from "../sharding/sharding.ts";
 import { deviceLabel, type DrawableMesh, kindOfAll, shardingGrid } from "./sharding_grid.ts";
 import type { TensorLayout } from "../layout/tensor_layout.ts";
@@ -22,6 +23,8 @@ export interface VisualizeOptions {
   /** Whether boxes are coloured; as standard output allows unless given. */
   readonly color?: boolean;
 }
+
+const optionNames: OptionNames<VisualizeOptions> = { width: true, color: true };
 
 /** A box of the drawing: its text, and the number of its block, which gives the colour. */
 interface Cell {
@@ -46,6 +49,7 @@ export function visualizeSharding(
   mesh: DrawableMesh,
   options: VisualizeOptions = {},
 ): string {
+  checkOptions("draw a sharding", options, optionNames);
   const { width = globalThis.process?.stdout?.columns ?? 80, color = allowsColor() } = options;
   const { rows, columns, holders, title, held, notes } = shardingGrid(shape, layout, mesh);
   const side = rows === null ? [] : [`axis ${rows.axis}: ${rows.length}`, rows.over].filter((line) => line !== "");

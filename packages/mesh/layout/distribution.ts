@@ -5,6 +5,7 @@
  * is made. Data parallelism splits the batch over all devices and copies every variable; model parallelism splits the
  * batch over one axis of the mesh and each variable as a layout map says.
  */
+import { checkOptions, type OptionNames } from "@tessera/text";
 import type { LayoutVariable } from "./axis_roles.ts";
 import { DeviceMesh, type DeviceRef, formatAxes, noAxis } from "./device_mesh.ts";
 import { fitLayout, type IndivisibleOptions } from "./fit_layout.ts";
@@ -37,6 +38,8 @@ export type DataParallelOptions<Axis extends string> =
   | { readonly mesh: DeviceMesh<Axis>; readonly batchDimName?: BatchDimName<NoInfer<Axis>> }
   | { readonly devices: readonly (string | DeviceRef)[] };
 
+const dataParallelNames = { mesh: true, batchDimName: true, devices: true } as const;
+
 /** Copies of the model on every device, each with its share of the batch. */
 export class DataParallel<Axis extends string = "batch"> implements Distribution<Axis> {
   /** The devices. */
@@ -51,6 +54,7 @@ export class DataParallel<Axis extends string = "batch"> implements Distribution
    * @throws {TypeError} when an axis is named twice.
    */
   constructor(options: DataParallelOptions<Axis>) {
+    checkOptions("make data parallelism", options, dataParallelNames);
     if ("mesh" in options) {
       this.mesh = options.mesh;
       this.batchAxes = checkBatchAxes(options.mesh, options.batchDimName ?? options.mesh.axisNames);
@@ -94,6 +98,13 @@ export interface ModelParallelOptions<Axis extends string> extends IndivisibleOp
   readonly batchDimName?: BatchDimName<NoInfer<Axis>>;
 }
 
+const modelParallelNames: OptionNames<ModelParallelOptions<string>> = {
+  layoutMap: true,
+  batchDimName: true,
+  kvHeads: true,
+  indivisible: true,
+};
+
 /** Variables split over the mesh as a layout map says; what it does not name is copied. */
 export class ModelParallel<Axis extends string = string> implements Distribution<Axis> {
   /** The layouts of variables and activations. */
@@ -108,7 +119,9 @@ export class ModelParallel<Axis extends string = string> implements Distribution
    * @throws {RangeError} when the mesh lacks an axis of `batchDimName`.
    * @throws {TypeError} when an axis is named twice.
    */
-  constructor({ layoutMap, batchDimName, ...fit }: ModelParallelOptions<Axis>) {
+  constructor(options: ModelParallelOptions<Axis>) {
+    checkOptions("make model parallelism", options, modelParallelNames);
+    const { layoutMap, batchDimName, ...fit } = options;
     this.layoutMap = layoutMap;
     this.batchAxes = checkBatchAxes(layoutMap.mesh, batchDimName ?? layoutMap.mesh.axisNames.slice(0, 1));
     this.#fit = fit;

@@ -45,8 +45,11 @@ Deno.test("ModelParallel checks the batch axis when it is made", () => {
 });
 
 Deno.test("ModelParallel rejects options that it does not know", () => {
-  // @ts-expect-error no such option
-  new ModelParallel({ layoutMap, batch_dim_name: "batch" });
+  assert.throws(
+    // @ts-expect-error no such option
+    () => new ModelParallel({ layoutMap, batch_dim_name: "batch" }),
+    { message: 'Cannot make model parallelism: "batch_dim_name" is not an option; did you mean "batchDimName"?' },
+  );
 });
 
 Deno.test("ModelParallel replicates key/value heads that do not divide where it is told so", () => {

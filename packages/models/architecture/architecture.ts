@@ -4,8 +4,9 @@
  */
 import type { NameRule, TensorRow } from "@tessera/convert";
 import type { DeviceMesh, LayoutMap } from "@tessera/mesh";
+import { type OptionNames, pickOptions } from "@tessera/text";
 import { z } from "zod";
-import { Backbone, type BackboneOptions, type Decoder } from "./backbone.ts";
+import { Backbone, backboneOptionNames, type BackboneOptions, type Decoder } from "./backbone.ts";
 import type { ConfigOf, FieldTable } from "./fields.ts";
 import { type HfConfig, torchDtypeOf } from "./hf_config.ts";
 import { jointRules, type LayoutAxisOptions, layoutMapOf, type LayoutRules } from "./layout.ts";
@@ -126,6 +127,9 @@ export interface BuildOptions extends BackboneOptions {
   readonly text?: Partial<TextConfig>;
 }
 
+/** The names of `BuildOptions`. */
+export const buildOptionNames: OptionNames<BuildOptions> = { ...backboneOptionNames, text: true };
+
 /** A backbone of one architecture, which `instanceof` tells from others. */
 export interface BackboneOf<Config> extends Backbone<Config> {}
 
@@ -227,7 +231,7 @@ export function defineArchitecture<
     readConfig,
     writeConfig,
     build(config, options = {}) {
-      const backbone = new OwnBackbone(config, options);
+      const backbone = new OwnBackbone(config, pickOptions<BackboneOptions>(options, backboneOptionNames));
       const { rows, copies, ignored } = backbone.declared;
       const leftOut = spec.leftOut?.(config) ?? null;
       const said = { ...spec.text(config), ...options.text };

@@ -12,6 +12,7 @@ import {
   quantizeVariables,
   type Variable,
 } from "@tessera/nn";
+import type { OptionNames } from "@tessera/text";
 import { type LayoutAxisOptions, layoutMapOf } from "./layout.ts";
 import type { ImageTokens } from "@tessera/train";
 import { type Declarations, ModelScope } from "./model_scope.ts";
@@ -23,6 +24,9 @@ export interface BackboneOptions {
   /** Stores dense kernels and token embeddings in 8 or 4 bits, frozen; as `dtype` says unless given. */
   readonly quantize?: QuantizationName;
 }
+
+/** The names of `BackboneOptions`. */
+export const backboneOptionNames: OptionNames<BackboneOptions> = { dtype: true, quantize: true };
 
 /** One layer's part of a key/value cache: two variables [batch, length, keyHeads, headDim]. */
 export interface CacheLayer {

@@ -1,5 +1,6 @@
 /** The published layout map of an architecture, from where its variables were declared to lie. */
 import { type DeviceMesh, LayoutMap } from "@tessera/mesh";
+import { checkOptions, type OptionNames } from "@tessera/text";
 import type { AxisRole, LayoutRule } from "./model_scope.ts";
 
 /** What the axes of a mesh are called. */
@@ -10,12 +11,15 @@ export interface LayoutAxisOptions<Axis extends string> {
   readonly batchAxis?: Axis;
 }
 
+const optionNames: OptionNames<LayoutAxisOptions<string>> = { modelAxis: true, batchAxis: true };
+
 /** Rules by regular expressions for paths, and whether every model has what a rule is for. */
 export type LayoutRules = ReadonlyMap<string, LayoutRule>;
 
 /**
  * The layouts of variables on a mesh; what has no rule, such as the scales of norms, is replicated.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when the mesh lacks one of the two axes.
  */
 export function layoutMapOf<Axis extends string>(
@@ -24,6 +28,7 @@ export function layoutMapOf<Axis extends string>(
   mesh: DeviceMesh<Axis>,
   options: LayoutAxisOptions<NoInfer<Axis>> = {},
 ): LayoutMap<Axis> {
+  checkOptions(`lay ${title} out`, options, optionNames);
   const { modelAxis = "model", batchAxis = "batch" } = options;
   const axisOf = (option: string, name: string): Axis => {
     if (mesh.hasAxis(name)) return name;

@@ -1,9 +1,11 @@
 /** Text generation: what users ask for, checked, and what comes out, as text. */
+import { checkOptions } from "@tessera/text";
 import { type ChatMessage, textStream, type Tokenizer } from "@tessera/tokenizer";
 import type { Backend } from "@tessera/runtime";
 import type { TextConfig } from "../architecture/text_config.ts";
 import type { Backbone } from "../architecture/backbone.ts";
 import type { ChatGenerateOptions, GenerateOptions } from "../task/causal_lm_options.ts";
+import { chatOptionNames } from "../task/option_names.ts";
 import { checkTokens, imagesOfRows } from "./check_inputs.ts";
 import { TokenGenerator } from "./generate.ts";
 import type { GenerationDefaults } from "./generation_defaults.ts";
@@ -63,10 +65,12 @@ export class TextGenerator {
   /**
    * The tokens of a conversation by the checkpoint's own template, up to where the model's turn begins.
    *
+   * @throws {TypeError} when an option has an unknown name.
    * @throws {RangeError} when there are no messages.
    * @throws {Error} when the checkpoint has no template, or its template refuses the messages.
    */
   encodeChat(messages: readonly ChatMessage[] | string, options: ChatGenerateOptions): number[] {
+    checkOptions("chat", options, chatOptionNames);
     const list = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
     if (list.length === 0) throw new RangeError("Cannot chat: there are no messages; give at least one");
     const { tools, templateVariables } = options;

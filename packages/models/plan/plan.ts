@@ -17,6 +17,7 @@ import {
 } from "@tessera/nn";
 import { memoryOn } from "@tessera/backends";
 import { cutSteps, type MemoryOfRun, memoryOfSteps, type Steps } from "@tessera/runtime";
+import { checkOptions, type OptionNames } from "@tessera/text";
 import { accumulatorsOf, type Optimizer, traceTrainStep } from "@tessera/train";
 import type { Backbone } from "../architecture/backbone.ts";
 import { cacheVariables, variablesOfCache } from "../generation/cache.ts";
@@ -47,6 +48,17 @@ export interface PlanOptions {
   /** The most bytes that a run of a graph allocates; as ONNX Runtime plans it on such hardware unless given. */
   readonly memoryOf?: MemoryOfRun;
 }
+
+const trainingNames: OptionNames<Training> = {
+  backbone: true,
+  optimizer: true,
+  batchSize: true,
+  length: true,
+  gradientAccumulationSteps: true,
+};
+
+/** The names of `PlanOptions`. */
+export const planOptionNames: OptionNames<PlanOptions> = { distribution: true, hardware: true, memoryOf: true };
 
 /** Memory of one device, in bytes. */
 export interface DeviceMemory {
@@ -119,9 +131,12 @@ export function traceTraining(training: Training, multiple: number): TracedTrain
 /**
  * Works out what training takes.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when a variable cannot be split as its layout says.
  */
 export function planTraining(training: Training, options: PlanOptions): TrainingPlan {
+  checkOptions("plan training", training, trainingNames);
+  checkOptions("plan training", options, planOptionNames);
   return planTraced(traceTraining(training, options.distribution?.numModelReplicas ?? 1), options);
 }
 

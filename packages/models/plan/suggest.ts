@@ -1,5 +1,6 @@
 /** Which mesh to use: every way to lay a number of devices out, planned and ranked. */
 import { virtualDevices } from "@tessera/mesh";
+import { checkOptions, type OptionNames } from "@tessera/text";
 import { distributionFor, type LayoutChoice, type MeshAxes } from "./distributions.ts";
 import {
   type PlanOptions,
@@ -34,6 +35,8 @@ export interface SuggestOptions extends Omit<PlanOptions, "distribution"> {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+const optionNames: OptionNames<SuggestOptions> = { hardware: true, memoryOf: true, onProgress: true };
+
 /** The meshes of two axes that a number of devices can form, each with the published layout map, and the model copied to all. */
 export function candidatesFor(devices: number): Candidate[] {
   const sizes = Array.from({ length: devices }, (_, i) => i + 1).filter((size) => devices % size === 0);
@@ -44,12 +47,15 @@ export function candidatesFor(devices: number): Candidate[] {
 /**
  * Plans training for every mesh of some devices, the best first: what fits before what does not, then the fastest, then the
  * smallest. What cannot be laid out so comes last, with the reason.
+ *
+ * @throws {TypeError} when an option has an unknown name.
  */
 export async function suggestMeshes(
   training: Training,
   devices: number,
   options: SuggestOptions,
 ): Promise<Suggestion[]> {
+  checkOptions("suggest meshes", options, optionNames);
   const candidates = candidatesFor(devices);
   const ids = virtualDevices(devices);
   const traced = new Map<string, TracedTraining>();

@@ -1,7 +1,7 @@
 /** All presets, and how one is found by its name. */
 import { parseHandle, type RepositoryHandle } from "@tessera/hub";
-import { nearestName } from "@tessera/text";
-import type { BuildOptions, BuiltModel } from "../architecture/architecture.ts";
+import { checkOptions, nearestName } from "@tessera/text";
+import { buildOptionNames, type BuildOptions, type BuiltModel } from "../architecture/architecture.ts";
 import { architectures, type PresetName } from "../registry.ts";
 
 /** A published model under KerasHub's name, or its repository's. */
@@ -81,10 +81,13 @@ export function presetHint(name: string): string {
  * The model of a preset, without values and without any file: for summaries and plans.
  *
  * @throws {RangeError} when there is no preset of that name.
+ * @throws {TypeError} when an option has an unknown name.
  */
 export function buildPreset(
   name: PresetName | (string & NonNullable<unknown>),
   options: BuildOptions = {},
 ): BuiltModel {
-  return presetOf(name).build(options);
+  const preset = presetOf(name);
+  checkOptions(`build "${name}"`, options, buildOptionNames);
+  return preset.build(options);
 }

@@ -10,15 +10,19 @@ import {
 } from "@tessera/lora";
 import { initialize } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { checkOptions } from "@tessera/text";
 import type { BuiltModel } from "../architecture/architecture.ts";
+import { taskLoraOptionNames } from "./option_names.ts";
 
 /** Attaches adapters; those of layers that have values get theirs, and where that fails there are none. */
 export function addAdapters(
   model: Adaptable,
   backend: Backend,
-  { seed = 0, ...options }: LoraOptions & { readonly seed?: number },
+  options: LoraOptions & { readonly seed?: number },
 ): void {
-  enableLora(model, options);
+  checkOptions("enable LoRA", options, taskLoraOptionNames);
+  const { seed = 0, ...adapters } = options;
+  enableLora(model, adapters);
   // A model that has no values yet gets those of its adapters together with its own.
   const loaded = loraAdapters(model).filter(({ layer }) => layer.kernel.value !== null);
   try {

@@ -10,6 +10,7 @@ import { parseHandle } from "@tessera/hub";
 import { loadAdapter, type LoraOptions, mergeLora, saveAdapter, unloadLora } from "@tessera/lora";
 import { disposeValues, type EinsumDense, formatSummary, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { checkOptions } from "@tessera/text";
 import type { ChatMessage, Tokenizer } from "@tessera/tokenizer";
 import {
   adamW,
@@ -39,6 +40,7 @@ import type {
 } from "./causal_lm_options.ts";
 import { type DataSource, encodeDataset } from "./encode_dataset.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
+import { generateOptionNames, hubOptionNames } from "./option_names.ts";
 import type { PresetSource } from "./open_preset.ts";
 import { Placement } from "./placement.ts";
 import { type EncodedPrompts, encodePrompts, type Prompt } from "./prompts.ts";
@@ -151,6 +153,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /** The table of variables and parameter counts. */
   summary(options: { readonly width?: number } = {}): string {
+    checkOptions(`summarize "${this.name}"`, options, { width: true });
     return formatSummary(this.name, this.variables, options);
   }
 
@@ -160,12 +163,14 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when no distribution is set.
    */
   printSharding(options: { readonly layer?: string } = {}): string {
+    checkOptions(`print how "${this.name}" is sharded`, options, { layer: true });
     return this.#placement.print(options.layer ?? null, this.#trainer?.settings.optimizer ?? null);
   }
 
   /**
    * Freezes the model and attaches a trainable low-rank adapter to each targeted layer.
    *
+   * @throws {TypeError} when an option has an unknown name.
    * @throws {RangeError} when the rank or alpha is out of range.
    * @throws {Error} when the targets match no layer, or when there are adapters already.
    */
@@ -198,6 +203,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * which is downloaded where it is not on this machine. Throws when it does not fit the model.
    */
   async loadAdapter(from: string | Folder, options: HubOptions = {}): Promise<void> {
+    checkOptions("load an adapter", options, hubOptionNames);
     const handle = typeof from === "string" ? parseHandle(from) : null;
     const folder = handle === null ? from : await folderOfRepository(handle, [], { ...options, part: "adapter" });
     await this.#distribute();
@@ -248,11 +254,13 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /**
    * Continues prompts: one text for one prompt, a list for a list. A model that takes pictures takes `{ image, prompt }`.
    *
-   * @throws {RangeError} when a prompt leaves no room in the context, or an option is unknown or out of range.
+   * @throws {TypeError} when an option has an unknown name.
+   * @throws {RangeError} when a prompt leaves no room in the context, or an option is out of range.
    */
   async generate(prompt: Prompt, options?: GenerateOptions): Promise<string>;
   async generate(prompts: readonly Prompt[], options?: GenerateOptions): Promise<string[]>;
   async generate(prompts: Prompt | readonly Prompt[], options: GenerateOptions = {}): Promise<string | string[]> {
+    checkOptions("generate", options, generateOptionNames);
     const isList = Array.isArray(prompts);
     const encoded = await encodePrompts(isList ? prompts as readonly Prompt[] : [prompts as Prompt], this);
     await this.#distribute();
@@ -263,9 +271,11 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /**
    * Continues prompts given as tokens; gives the new tokens only, without the one that ended them, but with those of a stop string.
    *
-   * @throws {RangeError} when a prompt is empty or leaves no room in the context, or an option is unknown or out of range.
+   * @throws {TypeError} when an option has an unknown name.
+   * @throws {RangeError} when a prompt is empty or leaves no room in the context, or an option is out of range.
    */
   async generateTokens(prompts: readonly (readonly number[])[], options: GenerateOptions = {}): Promise<number[][]> {
+    checkOptions("generate", options, generateOptionNames);
     await this.#distribute();
     return await this.#generator.generateTokens(prompts, options);
   }
@@ -277,6 +287,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws what `generate` throws, when the first piece is asked for.
    */
   async *stream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<string, void> {
+    checkOptions("generate", options, generateOptionNames);
     const encoded = await encodePrompts([prompt], this);
     await this.#distribute();
     yield* this.#generator.stream(encoded.prompts[0]!, { ...options, ...imagesOf(encoded) });

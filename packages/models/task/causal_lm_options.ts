@@ -99,4 +99,4 @@ export interface ChatGenerateOptions extends Omit<GenerateOptions, "keepPrompt">
 }
 
 /** How records become a data set. */
-export type DataOptions = Partial<EncodeOptions> & DatasetOptions;
+export type DataOptions = Partial<Omit<EncodeOptions, "images">> & DatasetOptions;

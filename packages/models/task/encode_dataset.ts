@@ -1,8 +1,10 @@
 /** Records as a data set, encoded as a model reads them. */
+import { checkOptions } from "@tessera/text";
 import type { Tokenizer } from "@tessera/tokenizer";
 import { createDataset, type Dataset, encodeExamples, loadExamples } from "@tessera/train";
 import type { ImageInputs } from "../architecture/backbone.ts";
 import type { DataOptions } from "./causal_lm_options.ts";
+import { dataOptionNames } from "./option_names.ts";
 import { imageEncoding } from "./prompts.ts";
 
 /** Records, or the path of a JSONL file of them. */
@@ -19,6 +21,7 @@ interface Reader {
 /** What `CausalLM.dataset` does, which documents it. */
 export async function encodeDataset(lm: Reader, source: DataSource, options: DataOptions): Promise<Dataset> {
   const { name, contextLength, tokenizer, images } = lm;
+  checkOptions(`make a data set for "${name}"`, options, dataOptionNames);
   const { maxLength = contextLength, overflow, chat, ...rest } = options;
   if (maxLength > contextLength) {
     throw new RangeError(

@@ -9,6 +9,7 @@ import { type Folder, folderOf, isFolder, openCheckpoint } from "@tessera/files"
 import type { DownloadOptions, DownloadReporter } from "@tessera/hub";
 import { distribution as currentDistribution } from "@tessera/mesh";
 import { disposeValues, initialize, quantizeVariables } from "@tessera/nn";
+import { checkOptions, pickOptions } from "@tessera/text";
 import type { Tokenizer } from "@tessera/tokenizer";
 import type { BuildOptions, BuiltModel } from "../architecture/architecture.ts";
 import type { Backbone } from "../architecture/backbone.ts";
@@ -17,12 +18,13 @@ import type { TextConfig } from "../architecture/text_config.ts";
 import { readGenerationConfig } from "../generation/generation_config.ts";
 import { type GenerationDefaults, generationDefaults } from "../generation/generation_defaults.ts";
 import { findPreset, folderOfPreset } from "../presets/find_folder.ts";
-import { buildPreset, handleOf, isBuiltIn } from "../presets/presets.ts";
+import { handleOf, isBuiltIn, presetOf } from "../presets/presets.ts";
 import { buildModel, type PresetName } from "../registry.ts";
 import { CausalLM } from "./causal_lm.ts";
 import type { CausalLMParts, FromPresetOptions, HubOptions, LoadOptions, OpenOptions } from "./causal_lm_options.ts";
 import { checkDistribution, checkWeights } from "./distribute.ts";
 import { warnOfLeftOut } from "./left_out.ts";
+import { fromPresetOptionNames, loadOptionNames, openOptionNames } from "./option_names.ts";
 import { tokenizerOf } from "./preset_files.ts";
 
 /** A preset's name, a handle such as `hf://google/gemma-2-9b`, or a folder, which a browser has of picked files. */
@@ -53,7 +55,7 @@ export class OpenedPreset {
     this.#source = source;
     this.#opened = opened;
     this.#options = options;
-    this.name = typeof source === "string" ? source : source.path;
+    this.name = nameOf(source);
     this.model = opened.build(options);
   }
 
@@ -86,11 +88,13 @@ export class OpenedPreset {
    * Gives the model its weights, which are downloaded where they are not on this machine. What the first load gives is the model
    * that was opened, with adapters that it was given meanwhile; each later one makes another.
    *
+   * @throws {TypeError} when an option has an unknown name.
    * @throws {RangeError} when the backend's devices cannot take a weight, or the distribution does not divide one.
    * @throws {Error} when the weights cannot be downloaded, a file is missing or damaged, or config and weights do not fit together.
    * Nothing stays loaded.
    */
   async load(options: LoadOptions = {}): Promise<CausalLM> {
+    checkOptions(`load "${this.name}"`, options, loadOptionNames);
     const { seed = 0, loadWeights: wantsWeights = true, quantize, signal } = options;
     signal?.throwIfAborted();
     const backend = options.backend ?? await defaultBackend();
@@ -174,9 +178,14 @@ function hubOptions({ onProgress, reporter = reporterOf(onProgress), signal }: H
 
 /** Opens a preset and loads it: what `CausalLM.fromPreset` does, which documents it. */
 export async function fromPreset(source: PresetSource, options: FromPresetOptions): Promise<CausalLM> {
+  checkOptions(`load "${nameOf(source)}"`, options, fromPresetOptionNames);
   const part = options.loadWeights === false && await isDescribed(source) ? "config" : "text";
-  const opened = await openPreset(source, { ...options, part });
-  return await opened.load(options);
+  const opened = await openPreset(source, { ...pickOptions<OpenOptions>(options, openOptionNames), part });
+  return await opened.load(pickOptions<LoadOptions>(options, loadOptionNames));
+}
+
+function nameOf(source: PresetSource): string {
+  return typeof source === "string" ? source : source.path;
 }
 
 /** Whether a preset's dimensions are built in and its files are not on this machine. */
@@ -193,7 +202,7 @@ function reporterOf(onProgress: WorkListener | undefined): DownloadReporter | un
 
 /** What describes a preset whose dimensions are built in and whose files are not here. */
 function describePreset(name: string): Opened {
-  const build = (options: BuildOptions) => buildPreset(name, options);
+  const build = (options: BuildOptions) => presetOf(name).build(options);
   return { folder: null, tokenizer: null, generation: generationDefaults(null), build };
 }
 
@@ -204,10 +213,11 @@ function describePreset(name: string): Opened {
  * With `part: "config"` it has no tokenizer, and presets are described without any file.
  *
  * @throws {RangeError} when it is neither the name of a preset nor a folder.
- * @throws {TypeError} when its architecture is not known, or its config asks for what is not computed.
+ * @throws {TypeError} when its architecture is not known, its config asks for what is not computed, or an option has an unknown name.
  * @throws {Error} when a file is missing or damaged, or cannot be downloaded.
  */
 export async function openPreset(source: PresetSource, options: OpenOptions = {}): Promise<OpenedPreset> {
+  checkOptions(`open "${nameOf(source)}"`, options, openOptionNames);
   const { part = "text" } = options;
   options.signal?.throwIfAborted();
   if (part === "config" && typeof source === "string" && await isDescribed(source)) {

@@ -2,9 +2,11 @@
 import { concat, crossEntropy, type HostTensor, hostTensor, type Tensor, type TensorType } from "@tessera/core";
 import { traceProgram } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { checkOptions } from "@tessera/text";
 import type { Backbone } from "../architecture/backbone.ts";
 import { checkTokens, imagesOfRows } from "../generation/check_inputs.ts";
 import { ProgramStore } from "../generation/program_store.ts";
+import { scoreInputNames } from "./option_names.ts";
 
 /** What is computed for each token. */
 export type ScoreMode = "logits" | "loss";
@@ -44,6 +46,7 @@ export interface Scored {
 /**
  * Texts that a model is to score, as it takes them.
  *
+ * @throws {TypeError} when an input has an unknown name.
  * @throws {RangeError} when a row is longer than the context, or a token is not in the vocabulary.
  * @throws what `imagesOfRows` throws.
  */
@@ -51,6 +54,7 @@ export function checkedTexts(
   inputs: ScoreInputs,
   lm: { readonly name: string; readonly backbone: Backbone; readonly contextLength: number },
 ): ScoreInputs & { readonly tokenIds: HostTensor<"int32"> } {
+  checkOptions(`score with "${lm.name}"`, inputs, scoreInputNames);
   const tokenIds = "data" in inputs.tokenIds ? inputs.tokenIds : tokenTensor(inputs.tokenIds);
   const [batch, time] = tokenIds.shape as [number, number];
   if (time > lm.contextLength) {

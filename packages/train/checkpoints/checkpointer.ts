@@ -3,6 +3,7 @@ import { formatType, sameType } from "@tessera/core";
 import { type Folder, folderOf, hostTypeOf, type TensorSource, type TensorStore } from "@tessera/files";
 import { putBlocks, type Variable, whereOf } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
+import { checkOptions, type OptionNames } from "@tessera/text";
 import { createPacer } from "../data/pace.ts";
 import type { Progress } from "../history.ts";
 import {
@@ -29,6 +30,14 @@ export interface CheckpointOptions {
   /** Go on from the last checkpoint in the folder, from the beginning where there is none; false unless given. */
   readonly resume?: boolean;
 }
+
+const optionNames: OptionNames<CheckpointOptions> = {
+  folder: true,
+  everySteps: true,
+  everyMinutes: true,
+  keep: true,
+  resume: true,
+};
 
 /** The training that is saved. */
 export interface SavedTraining extends Run {
@@ -65,7 +74,9 @@ export async function lastCheckpoint(folder: string | Folder): Promise<TrainingC
   return { step, steps: history.steps.at(-1)?.steps ?? step, history };
 }
 
-function checkOptions(name: string, { everySteps, everyMinutes, keep }: CheckpointOptions): void {
+function checkFigures(name: string, options: CheckpointOptions): void {
+  checkOptions(`save "${name}" while it trains`, options, optionNames);
+  const { everySteps, everyMinutes, keep } = options;
   const rules = [
     ["everySteps", everySteps, Number.isInteger(everySteps) && everySteps! >= 1, "a whole number of at least 1"],
     ["everyMinutes", everyMinutes, everyMinutes! > 0, "a positive number"],
@@ -80,13 +91,14 @@ function checkOptions(name: string, { everySteps, everyMinutes, keep }: Checkpoi
 /**
  * Prepares to save a training, and gives its variables the values of the last checkpoint where it is to be resumed.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when an option is out of range.
  * @throws {Error} when the folder has checkpoints and the training is not to go on from them, or when the last of them is
  * damaged or of another training, saying what differs. Nothing has changed then.
  */
 export async function openCheckpoints(options: CheckpointOptions, training: SavedTraining): Promise<Checkpointer> {
   const { name } = training.model;
-  checkOptions(name, options);
+  checkFigures(name, options);
   const folder = folderOf(options.folder);
   const { everySteps, everyMinutes = everySteps === undefined ? 5 : Infinity, keep = 2 } = options;
   const run = await describeRun(training);

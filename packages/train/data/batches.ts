@@ -6,6 +6,7 @@
  * number of the epoch alone: a run that was killed goes on where it was by skipping the batches that it had seen.
  */
 
+import { checkOptions, type OptionNames } from "@tessera/text";
 import { defaults } from "../defaults.ts";
 import { foldIn, type HostTensor, hostTensor, randomKey } from "@tessera/core";
 import { type BucketOptions, chooseBuckets } from "./buckets.ts";
@@ -100,13 +101,25 @@ function checkBuckets(buckets: readonly number[], examples: readonly EncodedExam
   }
 }
 
+/** The names of `DatasetOptions`. */
+export const datasetOptionNames: OptionNames<DatasetOptions> = {
+  batchSize: true,
+  padId: true,
+  buckets: true,
+  maxBuckets: true,
+  targetPadding: true,
+  maxLength: true,
+};
+
 /**
  * Sorts examples into buckets of few lengths.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when there are no examples, the batch size is not a positive whole number, or the lengths given
  * are not ascending or too short.
  */
 export function createDataset(examples: readonly EncodedExample[], options: DatasetOptions): Dataset {
+  checkOptions("make batches", options, datasetOptionNames);
   const { batchSize = defaults.batchSize, padId = 0 } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new RangeError(`Cannot make batches of ${batchSize} examples: expected a whole number of at least 1`);
@@ -151,6 +164,8 @@ export function createDataset(examples: readonly EncodedExample[], options: Data
 function countTargets({ lossMask }: EncodedExample): number {
   return lossMask.reduce((sum, counts) => sum + counts, 0);
 }
+
+const epochOptionNames: OptionNames<EpochOptions> = { seed: true, epoch: true, skip: true };
 
 /** The order of an epoch and where in it to begin. */
 export interface EpochOptions {
@@ -223,9 +238,11 @@ export function pictureTensor(pictures: readonly Uint8Array[], rows: number = pi
 /**
  * The batches of one epoch, in which every example occurs once.
  *
+ * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when the seed, the epoch or the number of batches to skip is not a whole number of at least 0.
  */
 export function* batches(dataset: Dataset, options: EpochOptions = {}): Generator<Batch> {
+  checkOptions("make batches", options, epochOptionNames);
   const { seed = 0, epoch = 0, skip = 0 } = options;
   for (const [name, value] of Object.entries({ seed, epoch, skip })) {
     if (!Number.isSafeInteger(value) || value < 0) {

@@ -5,6 +5,7 @@
  * given the encoded prompt and writes on from there. Long work gives other tasks a turn every few milliseconds.
  */
 
+import { checkOptions, type OptionNames } from "@tessera/text";
 import type { Tokenizer } from "@tessera/tokenizer";
 import { type ChatSegment, chatSegments, controlTokens } from "./chat.ts";
 import type { Example } from "./example.ts";
@@ -42,6 +43,13 @@ export interface EncodeOptions {
   /** How images are read, for a model that takes them; none when absent. */
   readonly images?: ImageEncoding;
 }
+
+const optionNames: OptionNames<EncodeOptions> = {
+  maxLength: true,
+  overflow: true,
+  chat: true,
+  images: true,
+};
 
 /** Examples as tokens, and what became of those that were too long. */
 export interface EncodedExamples {
@@ -238,13 +246,15 @@ function describeOverflow(ids: readonly number[], mask: readonly number[], maxLe
  * conversation the assistant's turns count, each with the token that ends it. A picture goes before its prompt.
  *
  * @throws {RangeError} when an example is too long and `overflow` is `"error"`, or when nothing to learn is left of any.
- * @throws {TypeError} when a conversation meets a tokenizer without a chat template, or a template that rejects it.
+ * @throws {TypeError} when an option has an unknown name, or a conversation meets a tokenizer without a chat template, or a
+ * template that rejects it.
  */
 export async function encodeExamples(
   examples: Iterable<Example> | AsyncIterable<Example>,
   tokenizer: Tokenizer,
   options: EncodeOptions,
 ): Promise<EncodedExamples> {
+  checkOptions("encode examples", options, optionNames);
   const { maxLength, overflow = "error" } = options;
   if (!Number.isInteger(maxLength) || maxLength < 2) {
     throw new RangeError(`Cannot encode examples: maxLength is ${maxLength}; expected a whole number of at least 2`);
