@@ -1,4 +1,4 @@
-import { defineConfig } from "./config.ts";
+import { defineConfig } from "./job/config.ts";
 
 /** The same job as in `example.config.json`, in a language that can compute: three trials of it would be a loop away. */
 export default defineConfig({

@@ -8,10 +8,10 @@
  * @module
  */
 import { openConsole, UsageError } from "@tessera/cli";
-import { type Arguments, parseArguments } from "./command_line.ts";
-import { formatHelp } from "./help.ts";
-import { readJob } from "./job.ts";
-import { runJob, type RunResult } from "./run.ts";
+import { type Arguments, parseArguments } from "./job/command_line.ts";
+import { formatHelp } from "./job/help.ts";
+import { readJob } from "./job/job.ts";
+import { runJob, type RunResult } from "./run/run.ts";
 
 const exitCodes = { done: 0, failed: 1, misused: 2, ended: 130 } as const;
 

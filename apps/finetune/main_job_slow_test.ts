@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { withGpu } from "@tessera/backend-webgpu/testing";
 import { openConsole } from "@tessera/cli";
-import { parseArguments } from "./command_line.ts";
-import { readJob } from "./job.ts";
-import type { RunRecord } from "./record.ts";
-import { runJob } from "./run.ts";
+import { parseArguments } from "./job/command_line.ts";
+import { readJob } from "./job/job.ts";
+import type { RunRecord } from "./run/record.ts";
+import { runJob } from "./run/run.ts";
 
 /** How many of the thousand steps are made; by then the answers are JSON, and a third to a half of them are right. */
 const steps = 60;

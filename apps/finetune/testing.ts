@@ -3,9 +3,9 @@ import { type CommandConsole, makeStyles } from "@tessera/cli";
 import type { Progress } from "@tessera/text";
 import { CausalLM, openBackend } from "tessera";
 import { join } from "node:path";
-import { type ConfigInput, configSchema } from "./config.ts";
-import { runJob, type RunOptions, type RunResult } from "./run.ts";
-import { tinyFolder } from "./tiny_config.ts";
+import { type ConfigInput, configSchema } from "./job/config.ts";
+import { runJob, type RunOptions, type RunResult } from "./run/run.ts";
+import { tinyFolder } from "./job/tiny_config.ts";
 
 /** A console that keeps what is printed. */
 export function recordingConsole(

@@ -6,7 +6,7 @@ import { finetuning } from "@tessera/tiny";
 
 /** The path of something in the folder of the tiny model, from where the program runs. */
 export function tinyPath(path: string): string {
-  return relative(Deno.cwd(), fileURLToPath(new URL(`../../packages/tiny/${path}`, import.meta.url)));
+  return relative(Deno.cwd(), fileURLToPath(new URL(`../../../packages/tiny/${path}`, import.meta.url)));
 }
 
 /** The folder of the tiny model. */

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { serveUploadHub, type UploadHub, type UploadHubOptions } from "@tessera/hub/testing";
 import { CausalLM, openBackend } from "tessera";
 import { join } from "node:path";
-import { parseArguments } from "./command_line.ts";
-import type { ConfigInput } from "./config.ts";
-import { readJob } from "./job.ts";
+import { parseArguments } from "../job/command_line.ts";
+import type { ConfigInput } from "../job/config.ts";
+import { readJob } from "../job/job.ts";
 import { runJob, type RunOptions } from "./run.ts";
-import { namesIn, recordingConsole, run, withWorkplace } from "./testing.ts";
+import { namesIn, recordingConsole, run, withWorkplace } from "../testing.ts";
 
 /** Runs a test with a hub, which the environment names for as long. */
 async function withHub(

@@ -3,9 +3,9 @@ import type { CommandConsole } from "@tessera/cli";
 import { pictureTensor } from "@tessera/train";
 import { detectionOverlaps } from "@tessera/vision";
 import type { CausalLM, Evaluation, GenerateOptions } from "tessera";
-import type { Config } from "./config.ts";
+import type { Config } from "../job/config.ts";
 import type { Prepared, Question } from "./data.ts";
-import type { Score } from "./record.ts";
+import type { Score } from "../run/record.ts";
 
 /** A score, and the answers that it counts, in the order of the questions. */
 export interface Scored {

@@ -5,9 +5,9 @@ import { checkJson, parseJson } from "@tessera/files";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, configSchema } from "./config.ts";
-import { readFinishedRun, readStoppedRun, type StoppedRun } from "./begun_run.ts";
+import { readFinishedRun, readStoppedRun, type StoppedRun } from "../run/begun_run.ts";
 import type { Arguments } from "./command_line.ts";
-import type { RunRecord } from "./record.ts";
+import type { RunRecord } from "../run/record.ts";
 import { tinyConfig, tinyFolder } from "./tiny_config.ts";
 
 /** A job to run. */

@@ -6,8 +6,8 @@ import { schemaText } from "./make_schema.ts";
 const least = { preset: "model", data: { train: "train.jsonl" } };
 
 Deno.test("schema.json is what make_schema.ts writes", async () => {
-  const committed = await Deno.readTextFile(new URL("./schema.json", import.meta.url));
-  assert.equal(committed, schemaText(), "run: deno run -A apps/finetune/make_schema.ts");
+  const committed = await Deno.readTextFile(new URL("../schema.json", import.meta.url));
+  assert.equal(committed, schemaText(), "run: deno run -A apps/finetune/job/make_schema.ts");
 });
 
 Deno.test("configSchema fills in every default", () => {

@@ -1,7 +1,7 @@
 /** Facts about the process and the machine. */
 import process from "node:process";
-import manifest from "./deno.json" with { type: "json" };
-import type { Config } from "./config.ts";
+import manifest from "../deno.json" with { type: "json" };
+import type { Config } from "../job/config.ts";
 import type { Environment } from "./record.ts";
 
 /** Tessera's version. */

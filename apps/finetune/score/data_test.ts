@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type Example, parseExample } from "@tessera/train";
 import { loadTokenizer } from "tessera";
-import { configSchema } from "./config.ts";
+import { configSchema } from "../job/config.ts";
 import { prepareExamples, splitExamples } from "./data.ts";
-import { tinyFolder } from "./tiny_config.ts";
+import { tinyFolder } from "../job/tiny_config.ts";
 
 const tokenizer = await loadTokenizer(tinyFolder);
 

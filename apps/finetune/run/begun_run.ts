@@ -8,8 +8,8 @@ import type { TrainingCheckpoint } from "@tessera/train";
 import { type CheckpointOptions, lastCheckpoint } from "tessera";
 import { join } from "node:path";
 import { z } from "zod";
-import { type Config, configSchema } from "./config.ts";
-import type { Scored } from "./evaluation.ts";
+import { type Config, configSchema } from "../job/config.ts";
+import type { Scored } from "../score/evaluation.ts";
 import type { RunRecord } from "./record.ts";
 import { outputNames, runFolder } from "./output_folder.ts";
 

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { CausalLM, openBackend } from "tessera";
 import { join } from "node:path";
 import { resumeCommand } from "./begun_run.ts";
-import { configSchema } from "./config.ts";
-import { parseArguments } from "./command_line.ts";
-import { readJob } from "./job.ts";
-import { main } from "./main.ts";
+import { configSchema } from "../job/config.ts";
+import { parseArguments } from "../job/command_line.ts";
+import { readJob } from "../job/job.ts";
+import { main } from "../main.ts";
 import { runJob, type RunOptions, type RunResult } from "./run.ts";
-import { namesIn, recordingConsole, run, withWorkplace } from "./testing.ts";
+import { namesIn, recordingConsole, run, withWorkplace } from "../testing.ts";
 
 Deno.test("runJob() trains, scores before and after, and writes everything", () =>
   withWorkplace(async (folder) => {

@@ -14,9 +14,9 @@ import {
   type Optimizer,
   virtualDevices,
 } from "tessera";
-import type { Config } from "./config.ts";
-import { type Prepared, prepareExamples, type Question, readExamplesOf } from "./data.ts";
-import { chooseQuestions } from "./evaluation.ts";
+import type { Config } from "../job/config.ts";
+import { type Prepared, prepareExamples, type Question, readExamplesOf } from "../score/data.ts";
+import { chooseQuestions } from "../score/evaluation.ts";
 import { makePlan, optimizerOptions, stepsOf } from "./plan.ts";
 import type { Plan } from "./record.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { filesOf, type HubServer, withHub } from "@tessera/hub/testing";
-import { main } from "./main.ts";
-import { tinyFolder } from "./tiny_config.ts";
+import { main } from "../main.ts";
+import { tinyFolder } from "../job/tiny_config.ts";
 
 const weightsOf = ({ requests }: HubServer) => requests.filter(({ server }) => server === "cdn");
 

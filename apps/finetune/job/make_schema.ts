@@ -7,4 +7,4 @@ export function schemaText(): string {
   return JSON.stringify(jsonSchemaOf(configSchema), null, 2) + "\n";
 }
 
-if (import.meta.main) await Deno.writeTextFile(new URL("./schema.json", import.meta.url), schemaText());
+if (import.meta.main) await Deno.writeTextFile(new URL("../schema.json", import.meta.url), schemaText());

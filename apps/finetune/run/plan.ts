@@ -14,8 +14,8 @@ import {
   type Schedule,
 } from "tessera";
 import { basename, resolve } from "node:path";
-import type { Config } from "./config.ts";
-import type { Prepared, Question } from "./data.ts";
+import type { Config } from "../job/config.ts";
+import type { Prepared, Question } from "../score/data.ts";
 import type { DataFacts, MeshFacts, Plan } from "./record.ts";
 
 /** The parts of a job that a plan follows from. */

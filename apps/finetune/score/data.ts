@@ -3,8 +3,8 @@ import { randomKey, uniform } from "@tessera/core";
 import { imageEncoding, type ImageInputs } from "@tessera/models";
 import { type EncodedExample, encodeExamples, type Example, loadExamples } from "@tessera/train";
 import { createDataset, type Dataset, type Tokenizer } from "tessera";
-import type { Config } from "./config.ts";
-import type { DataFacts } from "./record.ts";
+import type { Config } from "../job/config.ts";
+import type { DataFacts } from "../run/record.ts";
 
 /** Examples and where they come from. */
 export interface Examples {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { listFlags, makeStyles } from "@tessera/cli";
 import { displayWidth } from "@tessera/text";
 import { formatAnswer } from "./answers.ts";
-import { commandLine } from "./command_line.ts";
-import { formatHelp } from "./help.ts";
+import { commandLine } from "../job/command_line.ts";
+import { formatHelp } from "../job/help.ts";
 
 const plain = makeStyles(false);
 

@@ -2,7 +2,7 @@
 import type { CardSection } from "@tessera/hub";
 import { formatCount, formatDuration, formatNumber } from "@tessera/text";
 import { basename } from "node:path";
-import { scoreRows } from "./outcome.ts";
+import { scoreRows } from "../score/outcome.ts";
 import type { DataFacts, RunRecord } from "./record.ts";
 
 /** The sections of a model card: what was measured on held-out examples, and how the model was trained. */

@@ -6,9 +6,9 @@ import { presets, pushToHub } from "tessera";
 import { join } from "node:path";
 import { resumeCommand } from "./begun_run.ts";
 import { cardSections } from "./card.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "../job/config.ts";
 import { outputNames } from "./output_folder.ts";
-import { printResume } from "./outcome.ts";
+import { printResume } from "../score/outcome.ts";
 import type { RunRecord, SavedFiles } from "./record.ts";
 import type { RunOptions, RunResult } from "./run.ts";
 

@@ -1,11 +1,11 @@
 /** What a person reads about the outcome of a run: scores, answers, and where the results are. */
 import { type CommandConsole, formatFacts } from "@tessera/cli";
 import { formatBytes, formatCount, formatDuration, formatNumber } from "@tessera/text";
-import type { Config } from "./config.ts";
+import type { Config } from "../job/config.ts";
 import type { Question } from "./data.ts";
 import type { Scored } from "./evaluation.ts";
-import { outputNames } from "./output_folder.ts";
-import type { RunRecord, SavedFiles, Score } from "./record.ts";
+import { outputNames } from "../run/output_folder.ts";
+import type { RunRecord, SavedFiles, Score } from "../run/record.ts";
 import { formatAnswer } from "./answers.ts";
 
 /** One measure of a model, at several times. */

@@ -22,7 +22,7 @@ const titles: Readonly<Record<string, string>> = {
 };
 
 /** The path of the schema, from where the program runs. */
-const schemaPath = relative(Deno.cwd(), fileURLToPath(new URL("./schema.json", import.meta.url)));
+const schemaPath = relative(Deno.cwd(), fileURLToPath(new URL("../schema.json", import.meta.url)));
 
 /** Writes the help text for a terminal of some width. */
 export function formatHelp(width: number, styles: Styles): string {

@@ -2,8 +2,8 @@
 import { formatCount } from "@tessera/text";
 import type { CausalLM, CheckpointOptions, Evaluation, TrainingHistory } from "tessera";
 import { keepRun, resumeCommandOf, type StoppedRun } from "./begun_run.ts";
-import { type Scored, scoreModel, type ScoreOptions } from "./evaluation.ts";
-import { printAnswers, printScores } from "./outcome.ts";
+import { type Scored, scoreModel, type ScoreOptions } from "../score/evaluation.ts";
+import { printAnswers, printScores } from "../score/outcome.ts";
 import type { PreparedJob } from "./prepare.ts";
 import type { HeldOutPoint, RunRecord, TrainingFacts } from "./record.ts";
 

@@ -1,6 +1,6 @@
 /** What a run measured and made: the contents of `metrics.json`, from which the report is written. */
 import type { RunRecord as ReportedRun } from "@tessera/report";
-import type { Config } from "./config.ts";
+import type { Config } from "../job/config.ts";
 
 export type {
   DataFacts,

@@ -86,7 +86,7 @@ Deno.test("readJob() reads TypeScript", async () => {
 
 Deno.test("the examples are jobs", async () => {
   for (const name of ["example.config.json", "example.config.ts"]) {
-    const { config } = await jobOf("--config", join(import.meta.dirname!, name));
+    const { config } = await jobOf("--config", join(import.meta.dirname!, "..", name));
     assert.ok(isTiny(config), name);
     assert.equal(config.lora?.alpha, 32);
   }
