@@ -27,7 +27,7 @@ export interface Tally {
   readonly ignored: number;
 }
 
-/** Sums the closing lines of all `deno test` runs in a log without colours. */
+/** Sums the closing lines of all `deno test` runs in a log without colors. */
 export function tally(log: string): Tally {
   const total = { passed: 0, failed: 0, ignored: 0 };
   for (const line of log.split("\n")) {
@@ -83,16 +83,16 @@ async function relay(from: ReadableStream<Uint8Array>, to: typeof Deno.stdout): 
   return log;
 }
 
-/** Runs one script of every member; returns what they printed, without colours, and whether turbo succeeded. */
+/** Runs one script of every member; returns what they printed, without colors, and whether turbo succeeded. */
 async function runScript(script: string, flags: readonly string[]): Promise<{ log: string; success: boolean }> {
-  const colours = Deno.stdout.isTerminal() && !Deno.noColor;
+  const colors = Deno.stdout.isTerminal() && !Deno.noColor;
   const turbo = new Deno.Command(Deno.build.os === "windows" ? "turbo.cmd" : "turbo", {
     args: ["run", script, "--continue", ...turboFlags[script] ?? [], ...flags],
     env: {
       DENO_NO_UPDATE_CHECK: "1",
       DO_NOT_TRACK: "1",
       npm_config_loglevel: "silent",
-      ...(colours ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" }),
+      ...(colors ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" }),
     },
     stdin: "null",
     stdout: "piped",

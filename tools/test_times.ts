@@ -21,7 +21,7 @@ export function parseDuration(text: string): number {
   return [...text.matchAll(/(\d+)(\D+)/g)].reduce((ms, [, count, unit]) => ms + Number(count) * units[unit!]!, 0);
 }
 
-/** Reads the times of all tests in a log without colours, in its order. */
+/** Reads the times of all tests in a log without colors, in its order. */
 export function readTimes(log: string): TestTime[] {
   return log.split("\n").flatMap((line) => {
     const [, member, name, duration] = testLine.exec(line.trimEnd()) ?? [];

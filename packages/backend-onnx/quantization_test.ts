@@ -21,7 +21,7 @@ interface Case {
   readonly spec: string;
   readonly x: readonly number[];
   readonly weight: readonly number[];
-  /** How many neighbours share a scale. */
+  /** How many neighbors share a scale. */
   readonly run: number;
   readonly roundInput: boolean;
 }
@@ -103,7 +103,7 @@ const cases: readonly [name: string, one: Case, resident: string, other: string]
 ];
 
 for (const [name, one, ...ops] of cases) {
-  Deno.test(`a quantised product, ${name}, is ${ops.join(" or ")} and near the exact one`, async () => {
+  Deno.test(`a quantized product, ${name}, is ${ops.join(" or ")} and near the exact one`, async () => {
     for (const [op, isResident] of [[ops[0], true], [ops[1], false]] as const) {
       assert.ok(opsOf(one, isResident ? [1, 2] : []).includes(op), `${op} is missing`);
       const error = errorOf(await runOn(one, isResident));

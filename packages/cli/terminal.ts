@@ -1,7 +1,7 @@
-/** What a person reads in a terminal: sections and facts, as wide as the terminal and coloured where it can be. */
+/** What a person reads in a terminal: sections and facts, as wide as the terminal and colored where it can be. */
 import { displayWidth } from "@tessera/text";
 
-/** Ways to set text apart, which do nothing where colours are not wanted. */
+/** Ways to set text apart, which do nothing where colors are not wanted. */
 export interface Styles {
   /** Headings. */
   bold(text: string): string;
@@ -14,8 +14,8 @@ export interface Styles {
 }
 
 /** Makes the ways to set text apart. */
-export function makeStyles(isColoured: boolean): Styles {
-  const paint = (on: number, off: number) => (text: string) => isColoured ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+export function makeStyles(isColored: boolean): Styles {
+  const paint = (on: number, off: number) => (text: string) => isColored ? `\x1b[${on}m${text}\x1b[${off}m` : text;
   return { bold: paint(1, 22), dim: paint(2, 22), good: paint(32, 39), bad: paint(31, 39) };
 }
 
@@ -38,7 +38,7 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** A text in one line, in which nothing moves the cursor or changes colours. */
+/** A text in one line, in which nothing moves the cursor or changes colors. */
 export function oneLine(text: string): string {
   return text.replaceAll(/\r\n|[\n\r\u2028\u2029]/g, "⏎").replaceAll("\t", " ").replaceAll(
     /\p{Cc}|\p{Bidi_Control}/gu,

@@ -24,7 +24,7 @@ export interface SaveOptions {
 /**
  * Writes the values of variables into a folder as safetensors; variables that are parts of one tensor are joined.
  *
- * @throws {TypeError} when a variable has no value, or is quantised, before anything is written.
+ * @throws {TypeError} when a variable has no value, or is quantized, before anything is written.
  * @throws {Error} when the parts of a tensor leave rows out or overlap: a defect of the architecture.
  */
 export async function saveWeights(
@@ -82,7 +82,7 @@ function inOrder(tensor: string, parts: readonly Pairing[]): Pairing[] {
 
 function valueOf(variable: Variable): DeviceBuffer {
   if (variable.value === null) {
-    throw new TypeError(`Cannot save ${variable}: it has no value; load or initialise it first`);
+    throw new TypeError(`Cannot save ${variable}: it has no value; load or initialize it first`);
   }
   if (variable.quantization !== null) {
     throw new TypeError(

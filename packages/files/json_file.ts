@@ -10,7 +10,7 @@ import { type FileEntry, fileOf } from "./files.ts";
  *
  * @throws {Error} when the file cannot be read.
  * @throws {SyntaxError} when it is not JSON; the message has the line.
- * @throws {TypeError} when a field is missing, misspelt or of the wrong kind; the message has them all.
+ * @throws {TypeError} when a field is missing, misspelled or of the wrong kind; the message has them all.
  */
 export async function readJson<S extends z.ZodType>(file: string | FileEntry, schema: S): Promise<z.output<S>> {
   const { path } = fileOf(file);
@@ -58,16 +58,16 @@ export function parseJson(path: string, text: string): unknown {
 /**
  * A value that came from `path`, checked against a schema; unknown fields that look like a missing one are errors too.
  *
- * @throws {TypeError} when a field is missing, misspelt or of the wrong kind; the message has them all.
+ * @throws {TypeError} when a field is missing, misspelled or of the wrong kind; the message has them all.
  */
 export function checkJson<S extends z.ZodType>(path: string, value: unknown, schema: S): z.output<S> {
   const result = schema.safeParse(value);
-  const misspelt = misspellings(value, schema);
-  const complaints = misspelt.map(({ found, known }) => `"${found}" is not a known field, did you mean "${known}"?`);
-  const excused = new Set(misspelt.map(({ known }) => known));
+  const misspelled = misspellings(value, schema);
+  const complaints = misspelled.map(({ found, known }) => `"${found}" is not a known field, did you mean "${known}"?`);
+  const excused = new Set(misspelled.map(({ known }) => known));
   for (const issue of result.error?.issues ?? []) {
     if (issue.code === "unrecognized_keys") {
-      const unexplained = issue.keys.filter((key) => !misspelt.some(({ found }) => found === field(issue.path, key)));
+      const unexplained = issue.keys.filter((key) => !misspelled.some(({ found }) => found === field(issue.path, key)));
       const known = Object.keys(fieldsAt(schema, issue.path) ?? {});
       complaints.push(
         ...unexplained.map((key) => `"${field(issue.path, key)}" is not a known field${didYouMean(key, known)}`),

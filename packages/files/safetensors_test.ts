@@ -4,7 +4,7 @@ import { bfloat16Bits, type HostTensor, hostTensor, sizeOf } from "@tessera/core
 import { type AxisRange, openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import { safetensorsBytes, withFolder } from "./testing.ts";
 
-/** Every behaviour holds for memory maps and for positioned reads. */
+/** Every behavior holds for memory maps and for positioned reads. */
 const ways = [{ name: "mapped", map: true }, { name: "read", map: false }];
 
 const canMap = Deno.build.os === "linux" || Deno.build.os === "darwin";
@@ -123,7 +123,7 @@ for (const { name, map } of ways) {
     );
   });
 
-  Deno.test(`release() leaves tensors to be read again, and their neighbours as they are, ${name}`, async () => {
+  Deno.test(`release() leaves tensors to be read again, and their neighbors as they are, ${name}`, async () => {
     const count = 100_000;
     const values = Float32Array.from({ length: 2 * count }, (_, i) => i);
     const header = {

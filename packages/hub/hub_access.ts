@@ -249,8 +249,8 @@ async function explainRefusal(access: HubAccess, response: Response, repository:
   }
   if (problem === "GatedRepo") {
     const reason = tokenSource === null
-      ? `"${repository}" is gated; accept its licence at ${page}, then set HF_TOKEN to ${ownToken}`
-      : `"${repository}" is gated, and the account of the token of ${tokenSource} has no access to it; accept its licence at ${page}`;
+      ? `"${repository}" is gated; accept its license at ${page}, then set HF_TOKEN to ${ownToken}`
+      : `"${repository}" is gated, and the account of the token of ${tokenSource} has no access to it; accept its license at ${page}`;
     return refuse("gated", reason);
   }
   if (problem === "RevisionNotFound") {

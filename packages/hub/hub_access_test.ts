@@ -130,7 +130,7 @@ Deno.test("requestHub() says what a refusal means and what would help", async ()
     await fails(
       "me/gated",
       "main/config.json",
-      `"me/gated" is gated; accept its licence at ${endpoint}/me/gated, then set ` +
+      `"me/gated" is gated; accept its license at ${endpoint}/me/gated, then set ` +
         `HF_TOKEN to a token from ${settings}`,
     );
     await fails(

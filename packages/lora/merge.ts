@@ -8,7 +8,7 @@ import { type Adaptable, loraAdapters, unloadLora } from "./enable.ts";
  * with them, up to rounding to the kernels' dtype.
  *
  * @throws {Error} when the model has no adapters.
- * @throws {TypeError} when a kernel or a factor has no value, or a kernel is quantised.
+ * @throws {TypeError} when a kernel or a factor has no value, or a kernel is quantized.
  */
 export async function mergeLora(model: Adaptable, backend: Backend): Promise<void> {
   const adapters = loraAdapters(model);
@@ -19,7 +19,7 @@ export async function mergeLora(model: Adaptable, backend: Backend): Promise<voi
   for (const variable of adapters.flatMap(({ layer, adapter }) => [layer.kernel, ...adapter.variables])) {
     if (variable.value === null) {
       throw new TypeError(
-        `Cannot merge LoRA into "${model.name}": ${variable} has no value; load or initialise it first`,
+        `Cannot merge LoRA into "${model.name}": ${variable} has no value; load or initialize it first`,
       );
     }
   }

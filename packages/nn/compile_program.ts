@@ -69,7 +69,7 @@ export function donations({ batch, variables, outputs, updated }: TracedProgram)
 }
 
 /**
- * Inputs that nothing ever changes, which a backend may lay out anew for its kernels: codes and scales of quantised variables. Those
+ * Inputs that nothing ever changes, which a backend may lay out anew for its kernels: codes and scales of quantized variables. Those
  * without a value on one device are taken as they come.
  */
 function residentsOf({ batch, variables }: TracedProgram, device: Device): Map<number, DeviceBuffer> {
@@ -124,7 +124,7 @@ async function runProgram(
   const valueless = variables.find(({ value }) => value === null);
   if (valueless !== undefined) {
     throw new TypeError(
-      `Cannot run "${graph.name}": variable "${valueless.path}" has no value; load or initialise it first`,
+      `Cannot run "${graph.name}": variable "${valueless.path}" has no value; load or initialize it first`,
     );
   }
   const temporary: DeviceBuffer[] = [];

@@ -93,7 +93,7 @@ export function applyDense(layer: EinsumDense, x: Tensor): Tensor {
   return activation(layer.path, layer.bias === null ? adapted : adapted.add(layer.bias.read(x.dtype)));
 }
 
-/** The einsum of a tensor and a variable in its logical axes, in the dtype of the tensor; of codes and scales where it is quantised. */
+/** The einsum of a tensor and a variable in its logical axes, in the dtype of the tensor; of codes and scales where it is quantized. */
 export function contract(equation: string, x: Tensor, variable: Variable): Tensor {
   const scheme = variable.quantization;
   if (scheme === null) return einsum(equation, x, variable.read(x.dtype));

@@ -6,7 +6,7 @@ import { setQuantized } from "./quantization.ts";
 import type { Variable } from "./variable.ts";
 
 /**
- * Initialises variables that have no value yet, each from the seed and its own path. Unless it is said where, they come to
+ * Initializes variables that have no value yet, each from the seed and its own path. Unless it is said where, they come to
  * lie as the distribution that is set says, and those that follow a variable as that one does.
  *
  * @throws {RangeError} when the seed is not a whole number of at least 0.
@@ -19,14 +19,14 @@ export function initialize(
 ): void {
   const { seed } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new RangeError(`Cannot initialise variables: the seed must be a whole number of at least 0, found ${seed}`);
+    throw new RangeError(`Cannot initialize variables: the seed must be a whole number of at least 0, found ${seed}`);
   }
   const key = randomKey(seed);
   for (const variable of variables) {
     if (variable.value !== null) continue;
     const { storedShape: shape, dtype } = variable;
     if (!isFloat(dtype)) {
-      throw new TypeError(`Cannot initialise ${variable}: only floating-point variables have initialisers`);
+      throw new TypeError(`Cannot initialize ${variable}: only floating-point variables have initializers`);
     }
     const elements = variable.initializer(shape, foldIn(key, variable.path));
     const where = options.where ?? whereOf(variable);

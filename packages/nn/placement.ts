@@ -21,7 +21,7 @@ import type { Follows, Variable } from "./variable.ts";
  * The layout of a variable, by its logical axes.
  *
  * @throws {TypeError} when several keys of the layout map match its path.
- * @throws {RangeError} when it cannot be split so, or a device would get a part of a quantised variable's block.
+ * @throws {RangeError} when it cannot be split so, or a device would get a part of a quantized variable's block.
  */
 export function layoutOf<Axis extends string>(
   variable: Variable,

@@ -77,7 +77,7 @@ Deno.test("run() names an input that is missing, unknown or of another type, and
   });
   await assert.rejects(program.run({ x: vector(1, 2) }), {
     name: "TypeError",
-    message: 'Cannot run "scale": variable "norm/scale" has no value; load or initialise it first',
+    message: 'Cannot run "scale": variable "norm/scale" has no value; load or initialize it first',
   });
   empty.value = backend.zeros(empty.stored);
   await assert.rejects(program.run({ x: vector(1, 2, 3) }), {
@@ -161,12 +161,12 @@ Deno.test("initialize() rejects a seed that is none, and integers", () => {
   const made = new Variable("ids", { shape: [2], dtype: "int32", initializer: zeros() });
   assert.throws(() => initialize([made], backend, { seed: 1 }), {
     name: "TypeError",
-    message: /Cannot initialise ids int32/,
+    message: /Cannot initialize ids int32/,
   });
   for (const seed of [-1, 0.5, NaN]) assert.throws(() => initialize([], backend, { seed }), { name: "RangeError" });
 });
 
-Deno.test("initialisers keep to their bounds and deviations", () => {
+Deno.test("initializers keep to their bounds and deviations", () => {
   const draw = (initializer: ReturnType<typeof zeros>) => [...initializer([100, 100], [1, 2])];
   const deviation = (values: number[]) =>
     Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);

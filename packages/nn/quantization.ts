@@ -28,7 +28,7 @@ export interface VariableQuantization {
   readonly bits: QuantizationBits;
   /** The scales, with the variable's axes; an axis that shares them is shorter. */
   readonly scale: Variable;
-  /** How many stored neighbours share a scale. */
+  /** How many stored neighbors share a scale. */
   readonly run: number;
 }
 
@@ -38,7 +38,7 @@ const mostPerBlock = 32;
 /** The bits of each scheme. */
 const bitsOf: Readonly<Record<QuantizationName, QuantizationBits>> = { int8: 8, int4: 4 };
 
-/** How many neighbours on the last stored axis share a scale in 4 bits; `null` when they do not pair up. */
+/** How many neighbors on the last stored axis share a scale in 4 bits; `null` when they do not pair up. */
 function blockOf(length: number): number | null {
   if (length % 2 !== 0) return null;
   for (let block = Math.min(mostPerBlock, length); block > 0; block -= 2) {
@@ -52,7 +52,7 @@ function schemeFor(variable: Variable, asked: QuantizationName): VariableQuantiz
   const { order, shape, summed, fewestBits } = variable;
   const name = bitsOf[asked] < fewestBits ? "int8" : asked;
   if (summed.length === 0 || !isFloat(variable.dtype)) return null;
-  // A scale belongs to neighbours in memory, so what is summed over must be stored last.
+  // A scale belongs to neighbors in memory, so what is summed over must be stored last.
   if (!order.slice(-summed.length).every((axis) => summed.includes(axis))) return null;
   const last = order.at(-1)!;
   const block = name === "int8" ? null : blockOf(shape[last]!);
@@ -130,9 +130,9 @@ function schemeOf(variable: Variable): VariableQuantization {
 }
 
 /**
- * Gives a quantised variable its value, at once: floating-point elements in the stored axis order.
+ * Gives a quantized variable its value, at once: floating-point elements in the stored axis order.
  *
- * @throws {TypeError} when the variable is not quantised.
+ * @throws {TypeError} when the variable is not quantized.
  */
 export function setQuantized(variable: Variable, elements: HostTensor, backend: Backend, where?: Where): void {
   const rounding = quantizing(schemeOf(variable), elements);
@@ -142,9 +142,9 @@ export function setQuantized(variable: Variable, elements: HostTensor, backend: 
 }
 
 /**
- * Gives a quantised variable its value, letting the event loop run in between: floating-point elements in the stored axis order.
+ * Gives a quantized variable its value, letting the event loop run in between: floating-point elements in the stored axis order.
  *
- * @throws {TypeError} when the variable is not quantised.
+ * @throws {TypeError} when the variable is not quantized.
  */
 export async function loadQuantized(
   variable: Variable,

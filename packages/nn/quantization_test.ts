@@ -62,7 +62,7 @@ Deno.test("quantizeVariables() in int4 stores in int8 what needs more bits", () 
   assert.deepEqual([name, bits, scale.shape], ["int8", 8, [6, 1]]);
 });
 
-Deno.test("a quantised variable is never trainable, and cannot be quantised once it has a value", () => {
+Deno.test("a quantized variable is never trainable, and cannot be quantized once it has a value", () => {
   const variable = table([1]);
   initialize([variable], backend, { seed: 1 });
   assert.throws(() => quantizeVariables([variable], "int8"), { name: "TypeError", message: /has a value already/ });

@@ -1,5 +1,5 @@
 /**
- * Variables: a path, a shape and a dtype, and, once loaded or initialised, a value on a device.
+ * Variables: a path, a shape and a dtype, and, once loaded or initialized, a value on a device.
  *
  * A variable's *logical* shape is the one that people and layout maps speak of, Keras's. Its *stored* array has the same
  * axes in the order that the checkpoint has them, so that loading copies nothing and matrix products read the weight as it
@@ -36,9 +36,9 @@ export interface VariableSpec {
   readonly initializer: Initializer;
   /** Whether training changes it; true unless given. */
   readonly trainable?: boolean;
-  /** The logical axes that its layer sums over, where the variable may be quantised; none, so that it may not, unless given. */
+  /** The logical axes that its layer sums over, where the variable may be quantized; none, so that it may not, unless given. */
   readonly summed?: readonly number[];
-  /** The fewest bits that it may be stored in, where it may be quantised; 4 unless given. */
+  /** The fewest bits that it may be stored in, where it may be quantized; 4 unless given. */
   readonly fewestBits?: QuantizationBits;
   /** What each logical axis counts, in the plural, such as `["hidden units", "heads", "head units"]`; as its path says unless given. */
   readonly axes?: readonly string[];
@@ -73,11 +73,11 @@ export class Variable {
   readonly axes?: readonly string[];
   /** The variable whose layout it shares on a mesh; `null` for none. */
   readonly follows: Follows | null;
-  /** The logical axes that its layer sums over; none when it may not be quantised. */
+  /** The logical axes that its layer sums over; none when it may not be quantized. */
   readonly summed: readonly number[];
-  /** The fewest bits that it may be stored in, where it may be quantised. */
+  /** The fewest bits that it may be stored in, where it may be quantized. */
   readonly fewestBits: QuantizationBits;
-  /** The value, in the stored axis order; `null` before it is loaded or initialised. */
+  /** The value, in the stored axis order; `null` before it is loaded or initialized. */
   value: DeviceBuffer | null = null;
   readonly #float: TensorType;
   #quantization: VariableQuantization | null = null;
@@ -97,7 +97,7 @@ export class Variable {
     this.#trainable = spec.trainable ?? true;
   }
 
-  /** The type of the stored array: of the codes where it is quantised. */
+  /** The type of the stored array: of the codes where it is quantized. */
   get stored(): TensorType {
     const { shape } = this.#float;
     const scheme = this.#quantization;
@@ -109,7 +109,7 @@ export class Variable {
     return this.#float.shape;
   }
 
-  /** The dtype of the elements; of those that were rounded where it is quantised. */
+  /** The dtype of the elements; of those that were rounded where it is quantized. */
   get dtype(): DType {
     return this.#float.dtype;
   }
@@ -124,7 +124,7 @@ export class Variable {
     return bytesOf(this.stored) + (this.#quantization === null ? 0 : this.#quantization.scale.bytes);
   }
 
-  /** Whether training changes it; never where it is quantised, whatever was asked for. */
+  /** Whether training changes it; never where it is quantized, whatever was asked for. */
   get trainable(): boolean {
     return this.#trainable && this.#quantization === null;
   }

@@ -20,7 +20,7 @@ export function linePath(points: readonly Point[], x: Scale, y: Scale): string {
 }
 
 /**
- * Values smoothed by an exponential mean without its bias towards the start, over about `window` values.
+ * Values smoothed by an exponential mean without its bias toward the start, over about `window` values.
  */
 export function smooth(values: readonly number[], window: number): number[] {
   const keep = Math.max(0, 1 - 2 / (window + 1));

@@ -1,10 +1,10 @@
-/** Axes: where values stand and which of them are labelled. */
+/** Axes: where values stand and which of them are labeled. */
 
 /** An axis from values to places between 0 and 1. */
 export interface Scale {
   /** Where a value stands: 0 at the low end, 1 at the high end. */
   at(value: number): number;
-  /** The values that are labelled, ascending. */
+  /** The values that are labeled, ascending. */
   readonly ticks: readonly number[];
   /** Whether equal distances are equal ratios. */
   readonly isLogarithmic: boolean;
@@ -36,7 +36,7 @@ export function linearScale(
   return { at: (value) => (value - from) / (to - from || 1), ticks, isLogarithmic: false };
 }
 
-/** Makes an axis in equal ratios over positive values, labelled at 1, 2 and 5 times powers of ten. */
+/** Makes an axis in equal ratios over positive values, labeled at 1, 2 and 5 times powers of ten. */
 export function logScale(low: number, high: number): Scale {
   const [from, to] = [Math.log10(low), Math.log10(high > low ? high : low * 10)];
   // The more decades, the fewer labels in each.

@@ -3,7 +3,7 @@
  *
  * Every letter of a spec belongs to one of four groups: *batch* (in all three sides), *contracted* (in both operands),
  * *left* (first operand and result) or *right* (second operand and result). A matrix product takes operands whose groups
- * are contiguous, in one of a few orders: `batch left contracted` and its relatives. Reading neighbouring axes as one is
+ * are contiguous, in one of a few orders: `batch left contracted` and its relatives. Reading neighboring axes as one is
  * free, so the plan searches the orders of letters within each group, and the two orders of the operands, for the choice
  * that physically transposes the fewest elements. A weight stored in any order that keeps its groups together, such as
  * [heads, headDim, hidden] in "btd,nhd->btnh", is never transposed.

@@ -1,6 +1,6 @@
-/** The fewest insertions, deletions, replacements and swaps of neighbours that turn one word into another. */
+/** The fewest insertions, deletions, replacements and swaps of neighbors that turn one word into another. */
 export function editDistance(a: string, b: string): number {
-  // Optimal string alignment: the usual table of prefixes, of which three rows are enough to see swapped neighbours.
+  // Optimal string alignment: the usual table of prefixes, of which three rows are enough to see swapped neighbors.
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
@@ -20,7 +20,7 @@ export function editDistance(a: string, b: string): number {
 }
 
 /**
- * The candidate that a misspelt name most likely means, ignoring case; `null` when none is close. Two fifths of the letters may be
+ * The candidate that a misspelled name most likely means, ignoring case; `null` when none is close. Two fifths of the letters may be
  * wrong unless `maxEdits` says otherwise: enough for typos, too little to turn one word into another.
  */
 export function nearestName(

@@ -1,7 +1,7 @@
 /**
  * Text from tokens as they come, without breaking characters.
  *
- * A token may hold a part of a character only, and what a token reads as can depend on its neighbours: a run of byte tokens is
+ * A token may hold a part of a character only, and what a token reads as can depend on its neighbors: a run of byte tokens is
  * either one piece of UTF-8 or none, and some decoders strip the space before the first word. So tokens are kept back until
  * nothing that follows can change what they read as, and are then read behind the tokens before them.
  */

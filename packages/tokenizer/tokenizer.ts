@@ -50,7 +50,7 @@ export interface Tokenizer {
   readonly eosId: number | null;
   /** The token that fills a batch, or null where the checkpoint names none. */
   readonly padId: number | null;
-  /** The ids of a text; a special token that is spelt out in the text becomes its id. */
+  /** The ids of a text; a special token that is spelled out in the text becomes its id. */
   encode(text: string, options?: EncodeOptions): number[];
   /**
    * The text of some ids.

@@ -116,7 +116,7 @@ Deno.test("loadTokenizer() finds tokens that a fine-tune added, special or not",
   assert.equal(tokenizer.vocabularySize, 411);
 });
 
-Deno.test("encode() takes the tokens of CodeGemma's fill-in-the-middle as they are spelt in a text", async () => {
+Deno.test("encode() takes the tokens of CodeGemma's fill-in-the-middle as they are spelled in a text", async () => {
   const tokens = ["<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|file_separator|>"];
   const json = await readJsonFile("gemma/tokenizer.json");
   const vocabulary = (json.model as { vocab: Record<string, number> }).vocab;

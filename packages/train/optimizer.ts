@@ -202,7 +202,7 @@ function makeSlots(variable: Variable): Slots {
 
 async function fillSlots(variable: Variable, { momentum, velocity, master }: Slots, backend: Backend): Promise<void> {
   const { value } = variable;
-  if (value === null) throw new TypeError(`Cannot train ${variable}: it has no value; load or initialise it first`);
+  if (value === null) throw new TypeError(`Cannot train ${variable}: it has no value; load or initialize it first`);
   const where = whereOf(variable);
   for (const slot of [momentum, velocity]) {
     if (slot.value === null) putZeros(slot, backend, where);

@@ -17,7 +17,7 @@ function bufferOf(bytes: Uint8Array): ArrayBuffer {
 export const codecs: Readonly<Record<ImageFormat, Codec>> = {
   async png(bytes, { bitDepth, channels }) {
     const { decode } = await import("@jsquash/png/decode.js");
-    // Grey in sixteen bits is cut to eight by its reader, not scaled: see decode.ts.
+    // Gray in sixteen bits is cut to eight by its reader, not scaled: see decode.ts.
     return bitDepth === 16 && channels === 1
       ? await decode(bufferOf(bytes), { bitDepth: 16 })
       : await decode(bufferOf(bytes));

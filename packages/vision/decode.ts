@@ -1,4 +1,4 @@
-/** Image files as RGB pixels, the way that Pillow reads them: turned upright, grey spread over three channels, alpha dropped. */
+/** Image files as RGB pixels, the way that Pillow reads them: turned upright, gray spread over three channels, alpha dropped. */
 import { codecs } from "./codecs.ts";
 import { type ImageHeader, readImageHeader } from "./header.ts";
 import { turnUpright } from "./orientation.ts";
@@ -33,7 +33,7 @@ export async function decodeImage(bytes: Uint8Array): Promise<Picture> {
   }
   if (format === "jpeg" && channels !== 1 && channels !== 3) {
     throw new TypeError(
-      `The JPEG file has ${channels} channels (CMYK); expected grey or colour; convert it to RGB first`,
+      `The JPEG file has ${channels} channels (CMYK); expected gray or color; convert it to RGB first`,
     );
   }
   const rgba = await decodePixels(header, bytes);
@@ -55,7 +55,7 @@ async function decodePixels(header: ImageHeader, bytes: Uint8Array): Promise<Uin
     );
   }
   if (!(data instanceof Uint16Array)) return data as Uint8ClampedArray;
-  // Sixteen bits of grey: Pillow cuts values above 255 rather than scaling them, and the processor with it.
+  // Sixteen bits of gray: Pillow cuts values above 255 rather than scaling them, and the processor with it.
   return Uint8ClampedArray.from(data);
 }
 

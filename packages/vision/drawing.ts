@@ -10,7 +10,7 @@ export interface DrawOptions {
   readonly scale?: number;
 }
 
-/** Colours that are told apart on most pictures. */
+/** Colors that are told apart on most pictures. */
 const strokes = ["#e6194b", "#0a7cff", "#f58231", "#911eb4", "#008a5a", "#b8860b"];
 
 /** Masks cover what they are at least this sure of. */

@@ -67,13 +67,13 @@ function exifOrientation(exif: Uint8Array): number {
   return 1;
 }
 
-/** The channels of a PNG by its colour type. */
+/** The channels of a PNG by its color type. */
 const pngChannels: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 function pngHeader(bytes: Uint8Array): ImageHeader {
   const { u8, u32 } = reader(bytes, "PNG");
   if (text(bytes, 12, 4) !== "IHDR") damaged("PNG", "it does not begin with IHDR");
-  const channels = pngChannels[u8(25)] ?? damaged("PNG", `it has colour type ${u8(25)}`);
+  const channels = pngChannels[u8(25)] ?? damaged("PNG", `it has color type ${u8(25)}`);
   let orientation = 1;
   for (let at = 8; at + 8 <= bytes.length; at += 12 + u32(at)) {
     if (text(bytes, at + 4, 4) === "eXIf") orientation = exifOrientation(bytes.subarray(at + 8, at + 8 + u32(at)));

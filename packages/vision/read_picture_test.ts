@@ -52,7 +52,7 @@ const refused: readonly (readonly [file: string, name: string, message: RegExp])
   [
     "cmyk.jpg",
     "TypeError",
-    /^Cannot read the image ".*cmyk\.jpg": the JPEG file has 4 channels \(CMYK\); expected grey/,
+    /^Cannot read the image ".*cmyk\.jpg": the JPEG file has 4 channels \(CMYK\); expected gray/,
   ],
   ["picture.gif", "TypeError", /the file is a GIF; expected a PNG, a JPEG or a WebP$/],
   ["animated.webp", "TypeError", /the WebP file is an animation; expected a still picture$/],

@@ -39,7 +39,7 @@ function windows(from: number, to: number): Window[] {
 }
 
 /**
- * A convolution along one axis of [outer, length, inner] bytes, where `inner` bytes stand between neighbours: 3 along a row,
+ * A convolution along one axis of [outer, length, inner] bytes, where `inner` bytes stand between neighbors: 3 along a row,
  * a row's bytes along a column.
  */
 function convolve(bytes: Uint8Array, length: number, inner: number, to: number): Uint8Array {

@@ -4,7 +4,7 @@ import { resizeBicubic } from "./resize.ts";
 
 const side = fc.integer({ min: 1, max: 40 });
 
-Deno.test("resizeBicubic() keeps a picture of one colour, whatever the sizes", () => {
+Deno.test("resizeBicubic() keeps a picture of one color, whatever the sizes", () => {
   fc.assert(
     fc.property(
       side,
@@ -12,8 +12,8 @@ Deno.test("resizeBicubic() keeps a picture of one colour, whatever the sizes", (
       side,
       side,
       fc.uint8Array({ minLength: 3, maxLength: 3 }),
-      (w, h, width, height, colour) => {
-        const flat = (count: number) => Uint8Array.from({ length: 3 * count }, (_, i) => colour[i % 3]!);
+      (w, h, width, height, color) => {
+        const flat = (count: number) => Uint8Array.from({ length: 3 * count }, (_, i) => color[i % 3]!);
         const resized = resizeBicubic({ width: w, height: h, pixels: flat(w * h) }, width, height);
         assert.deepEqual(resized, { width, height, pixels: flat(width * height) });
       },

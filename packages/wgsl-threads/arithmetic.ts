@@ -93,7 +93,7 @@ export const functions: Readonly<Record<string, Scalar>> = {
 export const conversions: Readonly<Record<string, Readonly<Record<string, Scalar>>>> = {
   f32: { i32: (x) => fround(x), u32: (x: number) => fround(x), bool: Number },
   i32: {
-    // The nearest integer towards zero that there is.
+    // The nearest integer toward zero that there is.
     f32: (x: number) => Math.trunc(Math.min(Math.max(x, -(2 ** 31)), 2 ** 31 - 1)) | 0,
     u32: (x: number) => x | 0,
     bool: Number,

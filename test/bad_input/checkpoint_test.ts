@@ -207,7 +207,7 @@ fails(
 );
 
 fails(
-  "a misspelt field, and names the right one",
+  "a misspelled field, and names the right one",
   (folder) => changeConfig(folder, rename("num_key_value_heads", "num_key_value_head")),
   TypeError,
   [

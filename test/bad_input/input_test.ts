@@ -212,11 +212,11 @@ Deno.test("fit() and score() need values", async () => {
   await assertFails(() => lm.fit(dataset), TypeError, [
     "token_embedding/embeddings",
     "has no value",
-    "load or initialise",
+    "load or initialize",
   ]);
-  await assertFails(() => lm.score({ tokenIds: [[5]] }), TypeError, ["has no value", "load or initialise"]);
+  await assertFails(() => lm.score({ tokenIds: [[5]] }), TypeError, ["has no value", "load or initialize"]);
   await withFolder(async (folder) => {
-    await assertFails(() => lm.saveToPreset(folder), TypeError, ["has no value", "load or initialise"]);
+    await assertFails(() => lm.saveToPreset(folder), TypeError, ["has no value", "load or initialize"]);
   });
   lm.dispose();
 });

@@ -39,7 +39,7 @@ function inputOf({ shape, dtype }: Graph["inputs"][number], i: number): HostTens
 
 type Inputs = Readonly<Record<string, Tensor>>;
 
-/** A decoder block: normalisation, attention and a gated feed-forward layer, each added to what came in. */
+/** A decoder block: normalization, attention and a gated feed-forward layer, each added to what came in. */
 function block({ heads, headDim, time }: BlockShape, x: Inputs): Tensor {
   const normed = rmsNorm(x.x!, x.scale1!, { epsilon: 1e-6 });
   const project = (kernel: Tensor) => einsum("td,de->te", normed, kernel).reshape([1, time, heads, headDim]);

@@ -1,4 +1,4 @@
-/** Generation: a cache changes nothing, neighbours in a batch change nothing, and it ends where it is told to. */
+/** Generation: a cache changes nothing, neighbors in a batch change nothing, and it ends where it is told to. */
 import assert from "node:assert/strict";
 import { hostTensor, iota, toFloat32 } from "@tessera/core";
 import { allocateCache, disposeCache, shownPositions } from "@tessera/models";

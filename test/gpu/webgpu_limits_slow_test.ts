@@ -74,7 +74,7 @@ await withGpu(() => {
     const expected = await train(cpu);
     cpu.dispose();
     assertAllClose(found, expected, { absolute: 0, relative: 1e-4 });
-    assert(expected[1]! < expected[0]!, "it must have learnt something");
+    assert(expected[1]! < expected[0]!, "it must have learned something");
   });
 
   Deno.test("Gemma 2 2B trains with LoRA where a binding has 128 MiB; what does not fit is refused with what does", async () => {

@@ -134,7 +134,9 @@ for (
       Error,
       ["lacks 12 of", "model.layers.0.self_attn.q_proj.bias", '(for "transformer_layer_0/self_attention/query/bias")'],
     ],
-    ["a misspelt field", { rms_norm_eps: undefined, rms_nrom_eps: 1e-5 }, TypeError, ['did you mean "rms_norm_eps"?']],
+    ["a misspelled field", { rms_norm_eps: undefined, rms_nrom_eps: 1e-5 }, TypeError, [
+      'did you mean "rms_norm_eps"?',
+    ]],
   ] as const
 ) {
   Deno.test(`fromPreset() rejects a Llama with ${what}`, async () => {

@@ -30,7 +30,7 @@ async function withPaliGemma(run: (folder: string) => Promise<void>, on: Backend
   });
 }
 
-/** A picture of one colour, as a PNG file. */
+/** A picture of one color, as a PNG file. */
 function plain(red: number, green: number, blue: number, width = 20, height = 12): Promise<Uint8Array> {
   const pixels = Uint8Array.from({ length: 3 * width * height }, (_, i) => [red, green, blue][i % 3]!);
   return encodePng({ width, height, pixels });
@@ -44,7 +44,7 @@ Deno.test("generate() lays a prompt out as the processor does: the picture's tok
     const image = await plain(200, 30, 60);
     const { tokenizer } = lm;
     const promptIds = [480, 480, 480, 480, tokenizer.bosId!, ...tokenizer.encode("caption en\n")];
-    // The picture is of one colour, so resizing leaves it as it is.
+    // The picture is of one color, so resizing leaves it as it is.
     const pixels = Float32Array.from({ length: 16 * 16 * 3 }, (_, i) => [200, 30, 60][i % 3]! / 127.5 - 1);
     const images = { shape: [1, 16, 16, 3], dtype: "float32", data: pixels } as const;
     const [expected] = await lm.generateTokens([promptIds], { ...greedy, images });
@@ -84,9 +84,9 @@ Deno.test("generate() gives each prompt of a batch what it gets alone, and pictu
 Deno.test("fit() learns responses to pictures from JSONL, with adapters in the decoder or through both towers", async () => {
   await withPaliGemma(async (folder) => {
     const lm = await CausalLM.fromPreset(folder, { backend });
-    const colours = { red: [250, 0, 0], green: [0, 250, 0], blue: [0, 0, 250] } as const;
+    const colors = { red: [250, 0, 0], green: [0, 250, 0], blue: [0, 0, 250] } as const;
     const lines: string[] = [];
-    for (const [name, [r, g, b]] of Object.entries(colours)) {
+    for (const [name, [r, g, b]] of Object.entries(colors)) {
       await Deno.writeFile(`${folder}/${name}.png`, await plain(r, g, b));
       lines.push(JSON.stringify({ image: `${name}.png`, prompt: "caption en", response: name }));
     }
@@ -104,8 +104,8 @@ Deno.test("fit() learns responses to pictures from JSONL, with adapters in the d
     await lm.fit(data, { epochs: 40 });
     const { loss } = await lm.evaluate(data);
     assert(loss < 0.05 * before, `the loss went from ${before} to ${loss}`);
-    const prompts = Object.keys(colours).map((name) => ({ image: `${folder}/${name}.png`, prompt: "caption en" }));
-    assert.deepEqual(await lm.generate(prompts, { maxNewTokens: 12 }), Object.keys(colours));
+    const prompts = Object.keys(colors).map((name) => ({ image: `${folder}/${name}.png`, prompt: "caption en" }));
+    assert.deepEqual(await lm.generate(prompts, { maxNewTokens: 12 }), Object.keys(colors));
     lm.dispose();
   });
 });

@@ -193,7 +193,7 @@ Deno.test("the decoder of a PaliGemma is stored in int8, its tower as it was", a
   lm.dispose();
 });
 
-Deno.test("fromPreset() says which quantisations there are", async () => {
+Deno.test("fromPreset() says which quantizations there are", async () => {
   await withCheckpoint(backend, (folder) =>
     assertFails(
       () => CausalLM.fromPreset(folder, { backend, quantize: "int3" as QuantizationName }),

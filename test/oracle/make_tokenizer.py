@@ -178,7 +178,7 @@ def bos_template(bos: str = "<bos>", index: int = 2) -> processors.TemplateProce
 
 
 def train(tokenizer: Tokenizer, **options: object) -> tuple[dict[str, int], list[list[str]]]:
-    """The tokens and merges that a BPE learns from the corpus behind the given tokenizer's normaliser and splitter."""
+    """The tokens and merges that a BPE learns from the corpus behind the given tokenizer's normalizer and splitter."""
     tokenizer.train_from_iterator(CORPUS, trainers.BpeTrainer(special_tokens=SPECIAL, show_progress=False, **options))
     model = json.loads(tokenizer.to_str())["model"]
     return model["vocab"], model["merges"]

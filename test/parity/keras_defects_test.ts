@@ -35,7 +35,7 @@ Deno.test("an adapter that was loaded trains on, in both of its factors", async 
 
 Deno.test("labels above 256 and counts above 256 are exact in bfloat16", async () => {
   const lm = tinyModel(backend, { vocabularySize: 700 }, { dtype: "bfloat16", text: { contextLength: 400 } });
-  // Neighbours that bfloat16 would round to one number.
+  // Neighbors that bfloat16 would round to one number.
   const rows = [513, 514, 515].map((token) => Array.from({ length: 300 }, (_, t) => t % 2 === 0 ? 5 : token));
   const losses = await lm.score({ tokenIds: rows, mode: "loss" });
   for (const [row, tokenIds] of rows.entries()) {
@@ -45,7 +45,7 @@ Deno.test("labels above 256 and counts above 256 are exact in bfloat16", async (
     const mean = found.reduce((sum, loss) => sum + loss, 0) / 299;
     assert(Math.abs(evaluation.loss - mean) < 1e-3 * mean, `row ${row}: ${evaluation.loss}, ${mean}`);
     const others = rows.filter((_, other) => other !== row).map((_, i) => losses.data[(i < row ? i : i + 1) * 300 + 1]);
-    assert(others.every((loss) => loss !== found[1]), "neighbouring labels must have other losses");
+    assert(others.every((loss) => loss !== found[1]), "neighboring labels must have other losses");
   }
   lm.dispose();
 });

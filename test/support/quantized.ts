@@ -1,4 +1,4 @@
-/** Adapters on quantised weights, and on the floats that these stand for. */
+/** Adapters on quantized weights, and on the floats that these stand for. */
 import { hostTensor, toFloat32 } from "@tessera/core";
 import type { QuantizationName, Variable } from "@tessera/nn";
 import { adamW, type Backend, CausalLM, createDataset } from "tessera";
@@ -35,7 +35,7 @@ async function train(lm: CausalLM, length: number): Promise<Trained> {
   return { losses: steps.map(({ loss }) => loss), factors: factors.flat() };
 }
 
-/** Trains the same adapter on quantised weights of a checkpoint, and in float32 on the numbers that they stand for. */
+/** Trains the same adapter on quantized weights of a checkpoint, and in float32 on the numbers that they stand for. */
 export async function trainOnBoth(
   folder: string,
   backend: Backend,

@@ -37,7 +37,7 @@ export function assertTrainedAlike(
   expected: Trained,
   most: { readonly losses: number; readonly weights: number },
 ): void {
-  assert(expected.losses.at(-1)! < 0.995 * expected.losses[0]!, `It learnt nothing: ${expected.losses}`);
+  assert(expected.losses.at(-1)! < 0.995 * expected.losses[0]!, `It learned nothing: ${expected.losses}`);
   assertAllClose(found.losses, expected.losses, { absolute: 0, relative: most.losses });
   assert(expected.weights.size > 0, "No variable is trainable");
   assert.deepEqual([...found.weights.keys()], [...expected.weights.keys()]);

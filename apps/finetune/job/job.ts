@@ -123,7 +123,7 @@ function checkTogether({ training, mesh, layout }: Config, source: string): void
 /**
  * Reads the job that a command line means.
  *
- * @throws {UsageError} when the file cannot be read, or a field is missing, misspelt or wrong; the message has them all.
+ * @throws {UsageError} when the file cannot be read, or a field is missing, misspelled or wrong; the message has them all.
  */
 export async function readJob(args: Arguments): Promise<Job> {
   const { fields } = args;

@@ -92,7 +92,7 @@ Deno.test("the examples are jobs", async () => {
   }
 });
 
-Deno.test("readJob() names the path of a wrong field, and the nearest name of a misspelt one", async () => {
+Deno.test("readJob() names the path of a wrong field, and the nearest name of a misspelled one", async () => {
   const cases: [object, RegExp][] = [
     [
       { ...least, training: { learnigRate: 1 } },

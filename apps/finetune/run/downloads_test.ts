@@ -84,7 +84,7 @@ Deno.test("main() says why a model cannot be downloaded, before it does anything
     assert.equal(await run("--output", join(home, "run")), 1);
     assert(
       printed().includes(
-        `"me/gemma2-tiny" is gated; accept its licence at ${hub.endpoint}/me/gemma2-tiny, then set HF_TOKEN to a token from `,
+        `"me/gemma2-tiny" is gated; accept its license at ${hub.endpoint}/me/gemma2-tiny, then set HF_TOKEN to a token from `,
       ),
       printed(),
     );

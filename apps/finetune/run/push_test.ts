@@ -115,8 +115,8 @@ Deno.test("runJob() finds before training that it may not push, and leaves nothi
     ]);
   }));
 
-Deno.test("runJob() makes the repository before it trains, which an organisation may refuse", () =>
-  withHub({ organisations: { acme: "write" }, closed: ["acme"] }, async (_, folder) => {
+Deno.test("runJob() makes the repository before it trains, which an organization may refuse", () =>
+  withHub({ organizations: { acme: "write" }, closed: ["acme"] }, async (_, folder) => {
     const labels: string[] = [];
     const console = recordingConsole((label) => labels.push(label));
     await assert.rejects(run(folder, pushTo("hf://acme/mine"), { console }), {

@@ -1,5 +1,5 @@
 /**
- * Writes the data of the fine-tuning task: pictures of shapes in colours that pretraining never shows, each with a caption to give and a
+ * Writes the data of the fine-tuning task: pictures of shapes in colors that pretraining never shows, each with a caption to give and a
  * shape to find. Run it from any folder with `deno run -A apps/finetune/shapes/generate.ts`; each run writes the same bytes.
  */
 import { createRandom } from "@tessera/tiny";

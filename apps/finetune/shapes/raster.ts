@@ -1,6 +1,6 @@
 /** Scenes as pixels, with smooth edges. */
 import type { Picture } from "@tessera/vision";
-import { colours, type Scene, type Shape, side } from "./scene.ts";
+import { colors, type Scene, type Shape, side } from "./scene.ts";
 
 /** Samples along a pixel's side. */
 const samples = 4;
@@ -29,12 +29,12 @@ function coverage({ kind, box }: Shape, column: number, row: number): number {
 export function rasterize({ ground, shapes }: Scene): Picture {
   const pixels = new Uint8Array(side * side * 3).fill(ground);
   for (const shape of shapes) {
-    const { box, colour } = shape;
+    const { box, color } = shape;
     for (let row = box.top; row < box.bottom; row++) {
       for (let column = box.left; column < box.right; column++) {
         const share = coverage(shape, column, row);
         const at = 3 * (row * side + column);
-        colours[colour].forEach((value, channel) => {
+        colors[color].forEach((value, channel) => {
           pixels[at + channel] = Math.round(share * value + (1 - share) * pixels[at + channel]!);
         });
       }

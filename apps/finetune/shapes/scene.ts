@@ -1,4 +1,4 @@
-/** Pictures of coloured shapes: what is in them, and what there is to say about them. */
+/** Pictures of colored shapes: what is in them, and what there is to say about them. */
 import { type Box, formatDetections } from "@tessera/vision";
 import type { Random } from "@tessera/tiny";
 
@@ -8,8 +8,8 @@ export const kinds = ["circle", "square", "triangle"] as const;
 /** A kind of shape. */
 export type Kind = typeof kinds[number];
 
-/** Colours by name, as red, green and blue. */
-export const colours = {
+/** Colors by name, as red, green and blue. */
+export const colors = {
   red: [220, 40, 40],
   green: [40, 170, 70],
   blue: [40, 80, 220],
@@ -19,30 +19,30 @@ export const colours = {
   cyan: [50, 200, 220],
 } as const satisfies Readonly<Record<string, readonly [number, number, number]>>;
 
-/** The name of a colour. */
-export type Colour = keyof typeof colours;
+/** The name of a color. */
+export type Color = keyof typeof colors;
 
-/** The colours that pretraining shows, and those that only fine-tuning does. */
+/** The colors that pretraining shows, and those that only fine-tuning does. */
 export const palettes = {
   pretraining: ["red", "green", "blue", "yellow"],
   finetuning: ["purple", "orange", "cyan"],
-} as const satisfies Readonly<Record<string, readonly Colour[]>>;
+} as const satisfies Readonly<Record<string, readonly Color[]>>;
 
 /** A shape in a picture. */
 export interface Shape {
   /** What it is. */
   readonly kind: Kind;
-  /** Its colour. */
-  readonly colour: Colour;
+  /** Its color. */
+  readonly color: Color;
   /** The square that it fills, in pixels. */
   readonly box: Box;
 }
 
 /** A picture of one or two shapes. */
 export interface Scene {
-  /** The shade of grey behind them, from 0 to 255. */
+  /** The shade of gray behind them, from 0 to 255. */
   readonly ground: number;
-  /** The shapes, which do not overlap and differ in kind or colour. */
+  /** The shapes, which do not overlap and differ in kind or color. */
   readonly shapes: readonly Shape[];
 }
 
@@ -51,8 +51,8 @@ export const side = 64;
 /** Shapes lie on a grid of this many pixels. */
 const grid = 4;
 
-/** Draws a scene with colours of a palette. */
-export function drawScene(random: Random, palette: readonly Colour[]): Scene {
+/** Draws a scene with colors of a palette. */
+export function drawScene(random: Random, palette: readonly Color[]): Scene {
   const count = random.chance(0.35) ? 1 : 2;
   const shapes: Shape[] = [];
   while (shapes.length < count) {
@@ -61,7 +61,7 @@ export function drawScene(random: Random, palette: readonly Colour[]): Scene {
     const top = grid * random.below((side - size) / grid + 1);
     const shape: Shape = {
       kind: random.pick(kinds),
-      colour: random.pick(palette),
+      color: random.pick(palette),
       box: { left, top, right: left + size, bottom: top + size },
     };
     if (shapes.every((other) => isApart(shape, other))) shapes.push(shape);
@@ -77,8 +77,8 @@ function isApart(a: Shape, b: Shape): boolean {
 }
 
 /** A shape in words, such as `red circle`. */
-export function nameOf({ colour, kind }: Shape): string {
-  return `${colour} ${kind}`;
+export function nameOf({ color, kind }: Shape): string {
+  return `${color} ${kind}`;
 }
 
 function withArticle(name: string): string {
@@ -121,10 +121,10 @@ function question(scene: Scene, random: Random): Task {
   ];
   const alone = (same: (other: Shape) => boolean) => scene.shapes.filter(same).length === 1;
   if (alone(({ kind }) => kind === shape.kind)) {
-    choices.push({ prompt: `answer en what colour is the ${shape.kind}?`, response: shape.colour });
+    choices.push({ prompt: `answer en what colour is the ${shape.kind}?`, response: shape.color });
   }
-  if (alone(({ colour }) => colour === shape.colour)) {
-    choices.push({ prompt: `answer en what is ${shape.colour}?`, response: shape.kind });
+  if (alone(({ color }) => color === shape.color)) {
+    choices.push({ prompt: `answer en what is ${shape.color}?`, response: shape.kind });
   }
   return random.pick(choices);
 }

@@ -3,7 +3,7 @@ import { createRandom } from "@tessera/tiny";
 import { detectionOverlaps, encodePng } from "@tessera/vision";
 import type { CausalLM } from "tessera";
 import { rasterize } from "./raster.ts";
-import { type Colour, drawScene, palettes, tasksOf } from "./scene.ts";
+import { type Color, drawScene, palettes, tasksOf } from "./scene.ts";
 
 /** Shares of right answers, and how well boxes fit. */
 export interface PictureScore {
@@ -20,11 +20,11 @@ export interface PictureScore {
 /** The seed of the pictures that no training sees. */
 const heldOutSeed = 999_983;
 
-/** Scores a model on pictures drawn with the colours of pretraining, or others. */
+/** Scores a model on pictures drawn with the colors of pretraining, or others. */
 export async function scorePictures(
   lm: CausalLM,
   pictures: number,
-  palette: readonly Colour[] = palettes.pretraining,
+  palette: readonly Color[] = palettes.pretraining,
 ): Promise<PictureScore> {
   const random = createRandom(heldOutSeed);
   const scenes = Array.from({ length: pictures }, () => drawScene(random, palette));

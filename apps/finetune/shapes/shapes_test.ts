@@ -6,7 +6,7 @@ import { CausalLM, openBackend, readPicture } from "tessera";
 import { examplesOf } from "./generate.ts";
 import { rasterize } from "./raster.ts";
 import { architecture, contextLength, pictureTokens } from "./recipe.ts";
-import { colours, drawScene, palettes, side, tasksOf } from "./scene.ts";
+import { colors, drawScene, palettes, side, tasksOf } from "./scene.ts";
 import { scorePictures } from "./score.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
 
@@ -25,11 +25,11 @@ Deno.test("the committed pictures and examples are what generate.ts writes", asy
   }
 });
 
-Deno.test("no held-out picture is in the training examples, nor its colours in pretraining", () => {
+Deno.test("no held-out picture is in the training examples, nor its colors in pretraining", () => {
   const describe = ({ shapes }: { shapes: unknown }) => JSON.stringify(shapes);
   const seen = new Set(examplesOf("train").scenes.map(describe));
   assert(examplesOf("heldout").scenes.filter((scene) => seen.has(describe(scene))).length <= 1);
-  assert(palettes.finetuning.every((colour) => !(palettes.pretraining as readonly string[]).includes(colour)));
+  assert(palettes.finetuning.every((color) => !(palettes.pretraining as readonly string[]).includes(color)));
 });
 
 Deno.test("shapes do not overlap, lie in the picture, and are what tasks say of them", () => {
@@ -42,7 +42,7 @@ Deno.test("shapes do not overlap, lie in the picture, and are what tasks say of 
     const [a, b] = scene.shapes;
     if (b !== undefined) assert.equal(intersectionOverUnion(a!.box, b.box), 0);
     const [caption, , detection] = tasksOf(scene, random);
-    assert(scene.shapes.every(({ colour, kind }) => caption!.response.includes(`${colour} ${kind}`)));
+    assert(scene.shapes.every(({ color, kind }) => caption!.response.includes(`${color} ${kind}`)));
     const { found, skipped } = parseDetections(detection!.response, { width: side, height: side });
     assert.deepEqual(skipped, []);
     // The last place along a side, 1023, is not quite its end.
@@ -50,12 +50,12 @@ Deno.test("shapes do not overlap, lie in the picture, and are what tasks say of 
   }
 });
 
-Deno.test("rasterize() fills squares with their colour, and nothing around them", () => {
+Deno.test("rasterize() fills squares with their color, and nothing around them", () => {
   const box = { left: 8, top: 16, right: 24, bottom: 32 };
-  const { pixels } = rasterize({ ground: 210, shapes: [{ kind: "square", colour: "blue", box }] });
+  const { pixels } = rasterize({ ground: 210, shapes: [{ kind: "square", color: "blue", box }] });
   const at = (x: number, y: number) => [...pixels.subarray(3 * (y * side + x), 3 * (y * side + x) + 3)];
-  assert.deepEqual(at(8, 16), [...colours.blue]);
-  assert.deepEqual(at(23, 31), [...colours.blue]);
+  assert.deepEqual(at(8, 16), [...colors.blue]);
+  assert.deepEqual(at(23, 31), [...colors.blue]);
   assert.deepEqual([at(7, 16), at(24, 31), at(8, 15)], [[210, 210, 210], [210, 210, 210], [210, 210, 210]]);
 });
 

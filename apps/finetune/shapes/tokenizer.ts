@@ -1,13 +1,13 @@
 /** The tokenizer of `paligemma-tiny`: that of `gemma2-tiny`, trained on what is said of shapes, and PaliGemma's tokens behind it. */
 import { createRandom, tokenizerConfig, tokenizerJson, trainVocabulary } from "@tessera/tiny";
 import { contextLength, pictureTokens, tokenizerTraining } from "./recipe.ts";
-import { type Colour, colours, drawScene, tasksOf } from "./scene.ts";
+import { type Color, colors, drawScene, tasksOf } from "./scene.ts";
 
 /** The texts of scenes, without the tokens of places. */
 function* texts(): Generator<string> {
   const random = createRandom(tokenizerTraining.seed);
   for (let i = 0; i < tokenizerTraining.scenes; i++) {
-    for (const { prompt, response } of tasksOf(drawScene(random, Object.keys(colours) as Colour[]), random)) {
+    for (const { prompt, response } of tasksOf(drawScene(random, Object.keys(colors) as Color[]), random)) {
       yield `${prompt}\n${response.replaceAll(/<\w+>/g, "")}`;
     }
   }

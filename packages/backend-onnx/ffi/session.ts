@@ -22,7 +22,7 @@ export interface SessionOptions {
    * run has filled the arena by then, and a training step came out at 1.8 times the memory and the same speed.
    */
   readonly memoryPattern?: boolean;
-  /** Where the optimised model is written, to look at it. */
+  /** Where the optimized model is written, to look at it. */
   readonly optimizedModelPath?: string;
   /** The prefix of the file that a profile of every run is written to; none by default. */
   readonly profilePath?: string;

@@ -75,7 +75,7 @@ const empty = new Uint8Array(64);
 
 /**
  * A tensor in memory of an allocator, that of the host outside the arena unless another is given; the elements are not
- * initialised.
+ * initialized.
  */
 export function allocateValue(
   environment: Environment,

@@ -36,7 +36,7 @@ function softmax(writer: Writer, x: OnnxValue): OnnxValue {
   return writer.node("Softmax", [x], x, { attributes: { axis: -1 } });
 }
 
-/** The scale of an RMS normalisation with its offset added. */
+/** The scale of an RMS normalization with its offset added. */
 function gain(writer: Writer, scale: OnnxValue, offset: number): OnnxValue {
   return offset === 0 ? scale : arithmetic(writer, scale).add(scale, offset);
 }

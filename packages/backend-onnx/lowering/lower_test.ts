@@ -31,7 +31,7 @@ const graphs: Readonly<Record<string, Graph>> = {
       return { loss, da: da!, db: db! };
     },
   ),
-  "a normalised feed-forward layer": trace(
+  "a normalized feed-forward layer": trace(
     "feed_forward",
     { x: float(2, 16, 32), scale: float(32), gate: float(64, 32), up: float(64, 32), down: float(32, 64) },
     ({ x, scale, gate, up, down }) => {
@@ -106,7 +106,7 @@ Deno.test("lower() writes last what ONNX Runtime is to run first: the output tha
 });
 
 Deno.test("lower() stores no weight in the model", () => {
-  const { model } = lower(prepare(graphs["a normalised feed-forward layer"]!, cpuSupport));
+  const { model } = lower(prepare(graphs["a normalized feed-forward layer"]!, cpuSupport));
   assert.deepEqual(model.inputs.map((value) => value.name), ["x", "scale", "gate", "up", "down"]);
   assert.ok(model.initializers.every((value) => value.bytes.length <= 32));
 });

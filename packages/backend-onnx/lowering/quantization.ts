@@ -1,8 +1,8 @@
 /**
- * The lowering of quantised weights: kernels that multiply codes where there is one, and pieces that are made floats one at a time
+ * The lowering of quantized weights: kernels that multiply codes where there is one, and pieces that are made floats one at a time
  * where there is none.
  *
- * Which one is the fastest depends on the number of rows: see `docs/decisions/0020-quantised-weights.md` and 0034.
+ * Which one is the fastest depends on the number of rows: see `docs/decisions/0020-quantized-weights.md` and 0034.
  */
 
 import { type Composites, parseEinsum, type QuantizationBits, sizeOf, type TensorType } from "@tessera/core";
@@ -16,7 +16,7 @@ function product(lengths: readonly number[]): number {
   return lengths.reduce((total, length) => total * length, 1);
 }
 
-/** Tells whether each scale is that of neighbours in memory. */
+/** Tells whether each scale is that of neighbors in memory. */
 function areRuns(shape: readonly number[], scales: readonly number[]): boolean {
   const from = scales.findIndex((count, axis) => count !== shape[axis]);
   return from < 0 || scales.slice(from + 1).every((count) => count === 1);
@@ -58,7 +58,7 @@ export function dequantize(
   return writer.reshape(writer.node("Mul", [cut, columns], cut), shape);
 }
 
-/** Lowers an einsum of a tensor and a quantised weight. */
+/** Lowers an einsum of a tensor and a quantized weight. */
 export function lowerQuantizedEinsum(
   writer: Writer,
   [x, codes, scales]: readonly [OnnxValue, OnnxValue, OnnxValue],

@@ -1,10 +1,10 @@
-/** Quantised weights as matrices, and their rows as floats. */
+/** Quantized weights as matrices, and their rows as floats. */
 
 import { type QuantizationBits, sizeOf } from "@tessera/core";
 import type { OnnxValue } from "../model/description.ts";
 import type { Writer } from "./writer.ts";
 
-/** A quantised weight as a matrix [rows, columns], with a scale per run of neighbours along a row or per row. */
+/** A quantized weight as a matrix [rows, columns], with a scale per run of neighbors along a row or per row. */
 export interface Matrix {
   /** The codes, uint8. */
   readonly codes: OnnxValue;

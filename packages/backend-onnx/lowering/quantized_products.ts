@@ -1,4 +1,4 @@
-/** Products with quantised weights in integers: the kernels of ONNX Runtime for few rows and for many. */
+/** Products with quantized weights in integers: the kernels of ONNX Runtime for few rows and for many. */
 
 import { type QuantizationBits, sizeOf } from "@tessera/core";
 import type { OnnxValue } from "../model/description.ts";
@@ -11,7 +11,7 @@ import type { Writer } from "./writer.ts";
  */
 const fewRows: Readonly<Record<QuantizationBits, number>> = { 8: 16, 4: 64 };
 
-/** The most neighbours that may share a scale in ONNX Runtime's kernel for few rows, and the fewest. */
+/** The most neighbors that may share a scale in ONNX Runtime's kernel for few rows, and the fewest. */
 const blockSizes = [128, 64, 32, 16];
 
 /** x · Wᵀ with x rounded to 8 bits on the way, [rows of x, rows of W]; `null` where no kernel takes such a weight. */

@@ -73,7 +73,7 @@ function lostError(message: string): Error {
 /** What is said when a program failed on the GPU. */
 function describeError(error: GPUError): Error {
   if (error instanceof GPUOutOfMemoryError) {
-    return new Error("The GPU has no memory left: use a smaller batch, shorter sequences or quantised weights", {
+    return new Error("The GPU has no memory left: use a smaller batch, shorter sequences or quantized weights", {
       cause: error,
     });
   }

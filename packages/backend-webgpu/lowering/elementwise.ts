@@ -27,7 +27,7 @@ function comparison(kernel: string): Binary {
   };
 }
 
-/** The quotient of integers, towards zero: that of their magnitudes, with the sign of the product. */
+/** The quotient of integers, toward zero: that of their magnitudes, with the sign of the product. */
 const divide: Binary = (workspace, [a, b]) => {
   if (a.dtype !== "int32") return [workspace.kernel("RealDiv", { a, b })];
   const [sizeA, sizeB] = [a, b].map((x) => workspace.kernel("Abs", { x })) as [Value, Value];

@@ -148,7 +148,7 @@ function expressionOf(
 }
 
 /**
- * The program of a group whose threads compute four neighbouring elements at once, where every input has four neighbours, or one
+ * The program of a group whose threads compute four neighboring elements at once, where every input has four neighbors, or one
  * number, for them; `null` for other groups.
  */
 export function vectorProgram(group: Group, values: readonly Value[]): Program | null {

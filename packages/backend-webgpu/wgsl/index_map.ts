@@ -13,7 +13,7 @@ export function stridesOf(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Neighbouring axes that can be walked as one, joined; axes of length one left out. */
+/** Neighboring axes that can be walked as one, joined; axes of length one left out. */
 function joined(axes: readonly Axis[]): Axis[] {
   const out: Axis[] = [];
   for (const axis of axes) {
@@ -60,7 +60,7 @@ export function broadcastIndex(index: string, from: readonly number[], to: reado
 }
 
 /**
- * The same, for four neighbours of the result at once, of which `index` counts: whether they are four neighbours in the operand,
+ * The same, for four neighbors of the result at once, of which `index` counts: whether they are four neighbors in the operand,
  * too, and WGSL for which these are; or the one element that all four repeat. `null` where they are neither.
  */
 export function broadcastVector(

@@ -96,7 +96,7 @@ fn main() {
   };
 }
 
-/** The sums of each element and those before it along an axis; each thread of a line's group has some neighbours. */
+/** The sums of each element and those before it along an axis; each thread of a line's group has some neighbors. */
 export function cumSumProgram(x: Value, axis: number): Program {
   const { dtype, shape } = x;
   const [length, inner] = [shape[axis]!, sizeOf(shape.slice(axis + 1))];

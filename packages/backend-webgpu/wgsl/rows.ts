@@ -89,7 +89,7 @@ function reader(name: string, value: Value): string {
   return `fn ${name}At(at : i32) -> f32 { return ${elementAt(name, value.dtype, "at")}; }\n`;
 }
 
-/** Root-mean-square normalisation. */
+/** Root-mean-square normalization. */
 export function rmsNormProgram(x: Value, scale: Value, { epsilon, offset }: NormAttrs): Program {
   const { rows, width } = rowsOf(x);
   return rowProgram({
@@ -104,13 +104,13 @@ export function rmsNormProgram(x: Value, scale: Value, { epsilon, offset }: Norm
   });
 }
 
-/** What normalisations need beside their operands. */
+/** What normalizations need beside their operands. */
 interface NormAttrs {
   readonly epsilon: number;
   readonly offset: number;
 }
 
-/** The gradient of root-mean-square normalisation for its input: with g = ct · gain, r (g - x · r² · mean(g x)). */
+/** The gradient of root-mean-square normalization for its input: with g = ct · gain, r (g - x · r² · mean(g x)). */
 export function rmsNormInputGradProgram(x: Value, scale: Value, ct: Value, { epsilon, offset }: NormAttrs): Program {
   const { rows, width } = rowsOf(x);
   return rowProgram({
@@ -150,7 +150,7 @@ export function inverseRmsProgram(x: Value, epsilon: number): Program {
   });
 }
 
-/** The gradient of root-mean-square normalisation for its scale: Σ ct x r over rows, where r is given per row. */
+/** The gradient of root-mean-square normalization for its scale: Σ ct x r over rows, where r is given per row. */
 export function rmsNormScaleGradProgram(x: Value, inverse: Value, ct: Value): Program {
   const { rows, width } = rowsOf(x);
   const [across, parts] = [16, 16];

@@ -9,7 +9,7 @@ export function fitsRowThreads(operands: readonly TensorType[]): boolean {
   return operands.every(({ dtype, shape }) => dtype === "float32" && shape.at(-1)! % 4 === 0);
 }
 
-/** What normalisations need beside their operands. */
+/** What normalizations need beside their operands. */
 interface NormAttrs {
   readonly epsilon: number;
   readonly offset: number;
@@ -44,7 +44,7 @@ function rowProgram({ name, inputs, code }: RowProgram): Program {
 
 const each = (vectors: number, body: string) => `for (var i = 0; i < ${vectors}; i++) { ${body} }`;
 
-/** Root-mean-square normalisation. */
+/** Root-mean-square normalization. */
 export function rmsNormByThreads(x: Value, scale: Value, { epsilon, offset }: NormAttrs): Program {
   return rowProgram({
     name: "rmsNorm",
@@ -57,7 +57,7 @@ export function rmsNormByThreads(x: Value, scale: Value, { epsilon, offset }: No
   });
 }
 
-/** The gradient of root-mean-square normalisation for its input: with g = ct · gain, r (g - x · r² · mean(g x)). */
+/** The gradient of root-mean-square normalization for its input: with g = ct · gain, r (g - x · r² · mean(g x)). */
 export function rmsNormInputGradByThreads(
   x: Value,
   scale: Value,

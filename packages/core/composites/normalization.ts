@@ -1,4 +1,4 @@
-/** Normalisations over the last axis, computed in float32 whatever the dtype of the operands. */
+/** Normalizations over the last axis, computed in float32 whatever the dtype of the operands. */
 import { formatType, sameType, type TensorType } from "../values/dtype.ts";
 import { apply, type Tensor } from "../graph/tensor.ts";
 import { axisNames, requireFloat, requireShape } from "../ops/infer.ts";
@@ -16,9 +16,9 @@ interface RmsNormAttrs {
   readonly offset: number;
 }
 
-/** The signatures of the normalisation composites. */
+/** The signatures of the normalization composites. */
 export interface Normalization {
-  /** Root-mean-square normalisation over the last axis. */
+  /** Root-mean-square normalization over the last axis. */
   rmsNorm: { operands: [x: TensorType, scale: TensorType]; attrs: RmsNormAttrs; results: [y: TensorType] };
   /** The gradient of `rmsNorm` for its input and its scale. */
   rmsNormGrad: {
@@ -26,7 +26,7 @@ export interface Normalization {
     attrs: RmsNormAttrs;
     results: [dx: TensorType, dscale: TensorType];
   };
-  /** Normalisation to mean zero and variance one over the last axis, then scaled and shifted. */
+  /** Normalization to mean zero and variance one over the last axis, then scaled and shifted. */
   layerNorm: {
     operands: [x: TensorType, scale: TensorType, shift: TensorType];
     attrs: LayerNormAttrs;
@@ -43,7 +43,7 @@ export interface Normalization {
 }
 
 /**
- * Root-mean-square normalisation (arXiv 1910.07467): x / √(mean(x²) + epsilon) · (offset + scale), over the last axis.
+ * Root-mean-square normalization (arXiv 1910.07467): x / √(mean(x²) + epsilon) · (offset + scale), over the last axis.
  *
  * @throws {TypeError} when `scale` is not as long as the last axis of `x`, or one of them is not floating-point.
  */
@@ -56,7 +56,7 @@ export function rmsNorm(
 }
 
 /**
- * Layer normalisation (arXiv 1607.06450): (x - mean(x)) / √(variance(x) + epsilon) · scale + shift, over the last axis.
+ * Layer normalization (arXiv 1607.06450): (x - mean(x)) / √(variance(x) + epsilon) · scale + shift, over the last axis.
  *
  * @throws {TypeError} when `scale` or `shift` is not as long as the last axis of `x`, or one of them is not floating-point.
  */
@@ -81,16 +81,16 @@ function inverseRms(x: Tensor, epsilon: number): Tensor {
 /** The last axis less its mean, and one over its deviation, in float32. */
 function standardized(x: Tensor, epsilon: number): { normal: Tensor; inverse: Tensor } {
   const wide = x.cast("float32");
-  const centred = wide.sub(wide.mean(-1, { keepDims: true }));
-  const inverse = inverseRms(centred, epsilon);
-  return { normal: centred.mul(inverse), inverse };
+  const centered = wide.sub(wide.mean(-1, { keepDims: true }));
+  const inverse = inverseRms(centered, epsilon);
+  return { normal: centered.mul(inverse), inverse };
 }
 
 function checkScale(op: string, x: TensorType, scale: TensorType, what = "the scale"): void {
   requireFloat(op, x);
   requireFloat(op, scale);
   const width = x.shape.at(-1);
-  if (width === undefined) throw new TypeError(`Cannot ${op} ${formatType(x)}: it has no axis to normalise over`);
+  if (width === undefined) throw new TypeError(`Cannot ${op} ${formatType(x)}: it has no axis to normalize over`);
   requireShape(op, what, scale, [width]);
 }
 
@@ -99,12 +99,12 @@ function rowAxes(x: Tensor): number[] {
   return x.shape.slice(0, -1).map((_, axis) => axis);
 }
 
-/** Factor names of a tensor whose last axis is normalised over, and so may not be split. */
+/** Factor names of a tensor whose last axis is normalized over, and so may not be split. */
 function rowNames(x: TensorType): string {
   return axisNames(x.shape.length - 1).concat("!z").join(" ");
 }
 
-/** The normalisation composites. */
+/** The normalization composites. */
 export const normalizations: CompositeTable<Normalization> = {
   rmsNorm: {
     infer: ([x, scale]) => {
@@ -182,7 +182,7 @@ export const normalizations: CompositeTable<Normalization> = {
     infer: ([x]) => {
       requireFloat("softmax", x);
       if (x.shape.length === 0) {
-        throw new TypeError(`Cannot softmax ${formatType(x)}: it has no axis to normalise over`);
+        throw new TypeError(`Cannot softmax ${formatType(x)}: it has no axis to normalize over`);
       }
       return [x];
     },

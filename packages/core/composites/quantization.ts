@@ -1,12 +1,12 @@
 /**
- * Quantised weights: integer codes with scales, as one array of bytes beside one of floats.
+ * Quantized weights: integer codes with scales, as one array of bytes beside one of floats.
  *
  * An element is `(code - 2^(bits - 1)) · scale`.
  *
- * - **Codes** are uint8. With 8 bits a byte is one code. With 4 bits a byte holds two neighbours along the last axis, which is
+ * - **Codes** are uint8. With 8 bits a byte is one code. With 4 bits a byte holds two neighbors along the last axis, which is
  *   half as long as the weight's: element `2i` in the low four bits, element `2i + 1` in the high ones.
  * - **Scales** have as many axes as the codes. Along each axis there is one per element, one for all, or one per block of equally
- *   many neighbours: element `i` of `n` has scale `⌊i · s / n⌋` of `s`. With 4 bits both halves of a byte share a scale.
+ *   many neighbors: element `i` of `n` has scale `⌊i · s / n⌋` of `s`. With 4 bits both halves of a byte share a scale.
  *
  * A weight that is stored `[outputs, inputs]` with blocks of `b` inputs is therefore, byte for byte, what ONNX Runtime's
  * `MatMulNBits` takes without zero points: codes `[outputs, inputs / b, b · bits / 8]` and scales `[outputs, inputs / b]`.
@@ -21,7 +21,7 @@ import { apply, type Tensor } from "../graph/tensor.ts";
 /** How many bits a code has. */
 export type QuantizationBits = 4 | 8;
 
-/** The signatures of the quantisation composites. */
+/** The signatures of the quantization composites. */
 export interface Quantization {
   /** The elements that codes and scales stand for. */
   dequantize: {
@@ -29,7 +29,7 @@ export interface Quantization {
     attrs: { readonly bits: QuantizationBits; readonly dtype: FloatDType };
     results: [y: TensorType];
   };
-  /** The einsum of a tensor and a quantised weight. */
+  /** The einsum of a tensor and a quantized weight. */
   quantizedEinsum: {
     operands: [x: TensorType, codes: TensorType, scales: TensorType];
     attrs: {
@@ -140,7 +140,7 @@ function weightFactors(names: readonly string[], codes: TensorType, scales: Tens
 }
 
 /** The codes as numbers around zero, in float32 and the shape of the elements. */
-function centred(codes: Tensor, bits: QuantizationBits): Tensor {
+function centered(codes: Tensor, bits: QuantizationBits): Tensor {
   const wide = codes.cast("float32");
   if (bits === 8) return wide.sub(128);
   const high = wide.mul(1 / 16).floor();
@@ -149,7 +149,7 @@ function centred(codes: Tensor, bits: QuantizationBits): Tensor {
   return concat(pairs, codes.rank).reshape(elementShape(codes.type, bits)).sub(8);
 }
 
-/** The quantisation composites. */
+/** The quantization composites. */
 export const quantizations: CompositeTable<Quantization> = {
   dequantize: {
     infer: ([codes, scales], { bits, dtype }) => [elementType("dequantize", codes, scales, bits, dtype)],
@@ -160,7 +160,7 @@ export const quantizations: CompositeTable<Quantization> = {
     },
     vjp: "decompose",
     decompose: ([codes, scales], { bits, dtype }) => {
-      const elements = centred(codes, bits);
+      const elements = centered(codes, bits);
       // An axis in blocks is two axes, of which the scales have the outer one.
       const blocks = elements.shape.flatMap((length, axis) => {
         const count = scales.shape[axis]!;

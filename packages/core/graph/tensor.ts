@@ -170,7 +170,7 @@ export class Tensor {
   mul(other: Tensor | number): Tensor {
     return apply("mul", [this, operand(other, this)], {});
   }
-  /** The quotient of two tensors; integers are divided towards zero. */
+  /** The quotient of two tensors; integers are divided toward zero. */
   div(other: Tensor | number): Tensor {
     return apply("div", [this, operand(other, this)], {});
   }

@@ -53,7 +53,7 @@ export interface Elementwise {
   sub: BinaryOp;
   /** a · b. */
   mul: BinaryOp;
-  /** a / b; integers are divided towards zero. */
+  /** a / b; integers are divided toward zero. */
   div: BinaryOp;
   /** a to the power b. */
   pow: BinaryOp;
@@ -81,7 +81,7 @@ export interface Elementwise {
     attrs: NoAttrs;
     results: [y: TensorType];
   };
-  /** x in another dtype: floats round to nearest even, and towards zero on the way to int32. */
+  /** x in another dtype: floats round to nearest even, and toward zero on the way to int32. */
   cast: { operands: [x: TensorType]; attrs: { readonly dtype: DType }; results: [y: TensorType] };
 }
 

@@ -37,7 +37,7 @@ export const refused = {
       vjp: ([ct]) => [ct],
     },
   } satisfies OpTable<Pair>,
-  misspelt: {
+  misspelled: {
     // @ts-expect-error -- there is no such op
     pear: null,
     pair: { infer: ([a]) => [a], factors: () => null, vjp: null },

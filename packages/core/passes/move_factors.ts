@@ -2,7 +2,7 @@
  * Moves multiplications to where they cost the least.
  *
  * A factor with fewer elements than what it multiplies, above all a number, commutes with most of what a model does: with
- * other multiplications, with changes of shape, with sums and with matrix products. This pass moves such factors towards
+ * other multiplications, with changes of shape, with sums and with matrix products. This pass moves such factors toward
  * the result until they meet another factor to be merged with or an einsum, which takes a number as its scale at no cost
  * and lets a factor that does not vary along its contracted axes pass to a result that is smaller.
  *

@@ -226,7 +226,7 @@ export const badCalls: { readonly [K in OpName]?: readonly BadCall<K>[] } = {
       "float32[] float32[1]",
       { epsilon: 1, offset: 0 },
       "TypeError",
-      "Cannot rmsNorm float32[]: it has no axis to normalise over",
+      "Cannot rmsNorm float32[]: it has no axis to normalize over",
     ],
     [
       "float32[2,3] float32[2]",
@@ -251,7 +251,7 @@ export const badCalls: { readonly [K in OpName]?: readonly BadCall<K>[] } = {
       "Cannot layerNormGrad float32[2,3] and float32[3]: types must match",
     ],
   ],
-  softmax: [["float32[]", {}, "TypeError", "Cannot softmax float32[]: it has no axis to normalise over"]],
+  softmax: [["float32[]", {}, "TypeError", "Cannot softmax float32[]: it has no axis to normalize over"]],
   rotaryEmbedding: [
     [
       "float32[2,3,4,5] int32[2,3] float32[2]",

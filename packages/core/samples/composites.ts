@@ -45,7 +45,7 @@ export const activationSamples: SampleTable<Activation> = {
 const llama = { epsilon: 1e-5, offset: 0 };
 const gemma = { epsilon: 1e-6, offset: 1 };
 
-/** The samples of the normalisation composites. */
+/** The samples of the normalization composites. */
 export const normalizationSamples: SampleTable<Normalization> = {
   rmsNorm: [
     sample("Llama", [signed([2, 4]), positive([4])], llama),

@@ -124,7 +124,7 @@ export const elementwiseSamples: SampleTable<Elementwise> = {
     signed,
     positive,
     true,
-    constantSample("int32 towards zero", [given([4], "int32", [-7, -1, 1, 7]), given([], "int32", [2])], {}),
+    constantSample("int32 toward zero", [given([4], "int32", [-7, -1, 1, 7]), given([], "int32", [2])], {}),
   ),
   pow: binary<"pow">(positive, signed),
   maximum: binary<"maximum">(distinct, shifted, true, integer(integers([2, 3], -9, 9))),

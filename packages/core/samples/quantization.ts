@@ -1,4 +1,4 @@
-/** Sample calls of the quantisation composites. */
+/** Sample calls of the quantization composites. */
 import type { Quantization } from "../composites/quantization.ts";
 import { codes, type OperandSample, positive, sample, type SampleTable, signed } from "./sample.ts";
 
@@ -8,7 +8,7 @@ function scales(shape: readonly number[], bits: 4 | 8): OperandSample {
   return { type, fill: (u, own) => Array.from(fill(u, own), (x) => x / 2 ** (bits - 1)) };
 }
 
-/** The samples of the quantisation composites. */
+/** The samples of the quantization composites. */
 export const quantizationSamples: SampleTable<Quantization> = {
   dequantize: [
     sample("one scale per row", [codes([4, 6]), scales([4, 1], 8)], { bits: 8, dtype: "float32" }),

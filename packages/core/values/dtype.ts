@@ -5,7 +5,7 @@
  * `Uint16Array`; `toFloat32` and `fromFloat32` convert.
  */
 
-/** An element type that a graph can carry; uint8 is storage only, for the codes of quantised weights. */
+/** An element type that a graph can carry; uint8 is storage only, for the codes of quantized weights. */
 export type DType = "float32" | "bfloat16" | "float16" | "int32" | "uint8" | "bool";
 
 /** The element types that have a gradient. */

@@ -5,7 +5,7 @@ import { fromFloat32, hostTensor, hostZeros, toFloat32 } from "./dtype.ts";
 
 const settings = { seed: 5 };
 
-/** The nearest of two neighbours, the even pattern on a tie, which is what rounding has to give. */
+/** The nearest of two neighbors, the even pattern on a tie, which is what rounding has to give. */
 function isNearest(value: number, bits: number, valueOf: (bits: number) => number): boolean {
   const error = Math.abs(valueOf(bits) - value);
   return [bits - 1, bits + 1].every((other) => {

@@ -22,7 +22,7 @@ export function emptyRuns(size: number, run: number, bits: QuantizationBits): Qu
 const placesOfPeak = [8, 7.25, 8.5];
 
 /**
- * Rounds numbers to codes of `(code - 2^(bits - 1)) · scale`, each run of `run` neighbours with a scale of its own. With 8 bits the
+ * Rounds numbers to codes of `(code - 2^(bits - 1)) · scale`, each run of `run` neighbors with a scale of its own. With 8 bits the
  * number of the largest magnitude becomes ±127; with 4 bits, of a few scales, which may be negative, the one with the least squared
  * error is taken. Writes into `into` from the element `start` on, which begins a run.
  */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { dequantize, emptyRuns, evaluate, hostTensor, normal, quantizeRuns, randomKey, trace } from "../mod.ts";
 
-/** What quantising numbers and reading them back gives. */
+/** What quantizing numbers and reading them back gives. */
 function roundTrip(values: Float32Array<ArrayBuffer>, run: number, bits: 4 | 8): Float32Array {
   const runs = emptyRuns(values.length, run, bits);
   // In two steps, as a loader does it.

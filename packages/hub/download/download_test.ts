@@ -200,7 +200,7 @@ Deno.test("downloadRepository() refuses a gated repository before anything large
   await withDownloads({ ...model, gated: true }, async ({ hub, download }) => {
     await assert.rejects(download(), {
       message:
-        `Cannot download "model.safetensors.index.json" of me/model: "me/model" is gated; accept its licence at ` +
+        `Cannot download "model.safetensors.index.json" of me/model: "me/model" is gated; accept its license at ` +
         `${hub.endpoint}/me/model, then set HF_TOKEN to a token from ${hub.endpoint}/settings/tokens`,
     });
     assert.deepEqual(cdnRequests(hub), []);

@@ -55,14 +55,14 @@ export function isOwnCard(text: string): boolean {
   return text.includes(marker);
 }
 
-/** The licences of well-known base models, which what is made of them inherits, in the hub's words. */
-const licences: readonly (readonly [base: RegExp, licence: string])[] = [
+/** The licenses of well-known base models, which what is made of them inherits, in the hub's words. */
+const licenses: readonly (readonly [base: RegExp, license: string])[] = [
   [/^google\/(gemma-(1\.1-)?[27]b|gemma-2-|codegemma-|shieldgemma-|paligemma2?-)/, "gemma"],
   [/^meta-llama\/(Meta-)?Llama-3\.1-/, "llama3.1"],
   [/^meta-llama\/Llama-3\.2-/, "llama3.2"],
   [/^meta-llama\/Llama-3\.3-/, "llama3.3"],
   [/^meta-llama\/Meta-Llama-3-/, "llama3"],
-  // Those of 3B and 72B have licences of their own, which the hub has no words for.
+  // Those of 3B and 72B have licenses of their own, which the hub has no words for.
   [/^Qwen\/(Qwen3-|Qwen2\.5-((Coder|Math)-)?(0\.5|1\.5|7|14|32)B)/, "apache-2.0"],
 ];
 
@@ -70,14 +70,14 @@ const licences: readonly (readonly [base: RegExp, licence: string])[] = [
 export function writeModelCard(subject: CardSubject, details: ModelCardDetails): string {
   const { kind, repository, baseModel, modelType } = subject;
   const { task = modelType === "paligemma" ? "image-text-to-text" : "text-generation", sections = [] } = details;
-  const licence = licences.find(([base]) => base.test(baseModel ?? ""))?.[1];
+  const license = licenses.find(([base]) => base.test(baseModel ?? ""))?.[1];
   const front = [
     `library_name: ${kind === "adapter" ? "peft" : "transformers"}`,
     `pipeline_tag: ${task}`,
     ...(baseModel === null
       ? []
       : [`base_model: ${baseModel}`, `base_model_relation: ${kind === "adapter" ? "adapter" : "finetune"}`]),
-    ...(licence === undefined ? [] : [`license: ${licence}`]),
+    ...(license === undefined ? [] : [`license: ${license}`]),
     "tags:",
     "  - tessera",
     ...(kind === "adapter" ? ["  - lora"] : []),

@@ -13,7 +13,7 @@ function frontOf(card: string): string[] {
   return /^---\n([^]*?)\n---\n/.exec(card)![1]!.split("\n");
 }
 
-Deno.test("writeModelCard() says in its front matter what the hub searches: the library, the task, the base and its licence", () => {
+Deno.test("writeModelCard() says in its front matter what the hub searches: the library, the task, the base and its license", () => {
   assert.deepEqual(frontOf(writeModelCard(adapter, {})), [
     "library_name: peft",
     "pipeline_tag: text-generation",
@@ -47,8 +47,8 @@ Deno.test("writeModelCard() says in its front matter what the hub searches: the 
   ]);
 });
 
-Deno.test("writeModelCard() knows the licences that fine-tunes of well-known models inherit", () => {
-  const licences = {
+Deno.test("writeModelCard() knows the licenses that fine-tunes of well-known models inherit", () => {
+  const licenses = {
     "google/gemma-7b": "gemma",
     "google/gemma-1.1-2b-it": "gemma",
     "google/codegemma-2b": "gemma",
@@ -61,9 +61,9 @@ Deno.test("writeModelCard() knows the licences that fine-tunes of well-known mod
     "Qwen/Qwen2.5-3B": undefined,
     "somebody/gemma-2-2b": undefined,
   };
-  for (const [baseModel, licence] of Object.entries(licences)) {
+  for (const [baseModel, license] of Object.entries(licenses)) {
     const line = frontOf(writeModelCard({ ...adapter, baseModel }, {})).find((text) => text.startsWith("license: "));
-    assert.equal(line, licence && `license: ${licence}`, baseModel);
+    assert.equal(line, license && `license: ${license}`, baseModel);
   }
 });
 

@@ -144,7 +144,7 @@ function checkOwner(repository: string, { name, orgs }: z.output<typeof account>
     const near = nearestName(owner, owners);
     throw new Error(
       `Cannot push to ${repository}: the token is that of "${name}", who ` +
-        (owners.length === 1 ? "is in no organisation" : `is in ${owners.slice(1).join(", ")}`) +
+        (owners.length === 1 ? "is in no organization" : `is in ${owners.slice(1).join(", ")}`) +
         `; push to "hf://${near ?? name}/${repository.slice(owner.length + 1)}", or use a token of "${owner}"`,
     );
   }
@@ -191,7 +191,7 @@ async function createRepository(
   if (response.status === 403) {
     throw new Error(
       `Cannot make the repository ${repository}: the token of ${access.tokenSource} may not do that; give it the right to write to ` +
-        `the repositories of "${organization}" at ${access.endpoint}/settings/tokens, or ask an administrator of the organisation`,
+        `the repositories of "${organization}" at ${access.endpoint}/settings/tokens, or ask an administrator of the organization`,
     );
   }
   const made = await visibilityOf(repository, access, about);

@@ -13,13 +13,13 @@ export interface UploadHubOptions {
   readonly repositories?: Readonly<Record<string, ServedRepository>>;
   /** What the token may do: "read", "write" or "fineGrained"; "write" unless given. */
   readonly role?: string;
-  /** The organisations of the account `me`, with what it may do in each. */
-  readonly organisations?: Readonly<Record<string, string>>;
+  /** The organizations of the account `me`, with what it may do in each. */
+  readonly organizations?: Readonly<Record<string, string>>;
   /** The size from which files are sent in parts of this size; never unless given. */
   readonly partBytes?: number;
   /** Whether large files are forgotten once they have been checked. */
   readonly isForgetful?: boolean;
-  /** Organisations in which no repository may be made. */
+  /** Organizations in which no repository may be made. */
   readonly closed?: readonly string[];
   /** Repositories that the token may not write to. */
   readonly fixed?: readonly string[];
@@ -59,7 +59,7 @@ export interface UploadHub extends HubServer {
 export function serveUploadHub(options: UploadHubOptions = {}): UploadHub {
   const {
     role = "write",
-    organisations = {},
+    organizations = {},
     partBytes,
     isForgetful = false,
     closed = [],
@@ -141,7 +141,7 @@ export function serveUploadHub(options: UploadHubOptions = {}): UploadHub {
   async function answer(request: Request, { pathname }: URL): Promise<Response | null> {
     if (pathname === "/api/whoami-v2") {
       if (!request.headers.has("authorization")) return Response.json({ error: "Unauthorized" }, { status: 401 });
-      const orgs = Object.entries(organisations).map(([name, roleInOrg]) => ({ type: "org", name, roleInOrg }));
+      const orgs = Object.entries(organizations).map(([name, roleInOrg]) => ({ type: "org", name, roleInOrg }));
       const auth = { type: "access_token", accessToken: { displayName: "laptop", role } };
       return Response.json({ type: "user", id: "1", name: "me", fullname: "Me", orgs, auth });
     }

@@ -12,7 +12,7 @@ export interface SvgOptions {
 }
 
 /**
- * The colours follow the viewer's preference: a box has a hue of its own, and its lightness is the page's. Every rule is
+ * The colors follow the viewer's preference: a box has a hue of its own, and its lightness is the page's. Every rule is
  * for this class only, since a drawing may stand within a page.
  */
 const rules: readonly (readonly [selector: string, rule: string])[] = [
@@ -109,7 +109,7 @@ function axisText({ axis, length, over }: GridAxis): string {
   return `axis ${axis} · ${length}${over === "" ? "" : ` over ${over}`}`;
 }
 
-/** Hues spread over the circle, neighbours far apart in kind but not in order. */
+/** Hues spread over the circle, neighbors far apart in kind but not in order. */
 function hueOf(block: number, count: number): number {
   return Math.round((210 + block * 360 / Math.max(count, 6)) % 360);
 }

@@ -20,13 +20,13 @@ import type { TensorLayout } from "../layout/tensor_layout.ts";
 export interface VisualizeOptions {
   /** The most columns to use; the terminal's width, or 80 elsewhere, unless given. */
   readonly width?: number;
-  /** Whether boxes are coloured; as standard output allows unless given. */
+  /** Whether boxes are colored; as standard output allows unless given. */
   readonly color?: boolean;
 }
 
 const optionNames: OptionNames<VisualizeOptions> = { width: true, color: true };
 
-/** A box of the drawing: its text, and the number of its block, which gives the colour. */
+/** A box of the drawing: its text, and the number of its block, which gives the color. */
 interface Cell {
   readonly text: string;
   readonly block: number | null;
@@ -34,7 +34,7 @@ interface Cell {
 
 const mostRows = 16;
 const widestCell = 24;
-/** Soft backgrounds of the 256-colour palette on which black is readable. */
+/** Soft backgrounds of the 256-color palette on which black is readable. */
 const palette = [153, 217, 158, 222, 189, 216, 159, 186, 183, 152, 224, 194];
 
 /**

@@ -72,15 +72,15 @@ Deno.test("visualizeSharding() keeps to the width and leaves out the middle", ()
   }
 });
 
-Deno.test("visualizeSharding() colours boxes only when it is told to", () => {
+Deno.test("visualizeSharding() colors boxes only when it is told to", () => {
   const layout = new TensorLayout(["model", "batch"], mesh);
-  const coloured = visualizeSharding([4, 4], layout, mesh, { width: 80, color: true });
+  const colored = visualizeSharding([4, 4], layout, mesh, { width: 80, color: true });
   assert.equal(
     // deno-lint-ignore no-control-regex
-    coloured.replaceAll(/\x1b\[[\d;]*m/g, ""),
+    colored.replaceAll(/\x1b\[[\d;]*m/g, ""),
     visualizeSharding([4, 4], layout, mesh, plain),
   );
-  assert.notEqual(coloured, visualizeSharding([4, 4], layout, mesh, plain));
+  assert.notEqual(colored, visualizeSharding([4, 4], layout, mesh, plain));
 });
 
 Deno.test("visualizeSharding() rejects a sharding of another rank or mesh", () => {
@@ -88,7 +88,7 @@ Deno.test("visualizeSharding() rejects a sharding of another rank or mesh", () =
   assert.throws(() => visualizeSharding([4], { dims: [["x"]], partial: [] }, mesh), /and no "x"/);
 });
 
-Deno.test("deviceLabel() joins neighbours and even steps, and gives ids where kinds differ", () => {
+Deno.test("deviceLabel() joins neighbors and even steps, and gives ids where kinds differ", () => {
   const cpus = { axes: [], devices: virtualDevices(32) };
   assert.equal(deviceLabel([0, 1, 2, 3, 8], cpus), "0–3, 8");
   assert.equal(deviceLabel([0, 1], cpus), "0, 1");

@@ -69,7 +69,7 @@ Deno.test("set() rejects what is not a regular expression at once", () => {
   assert.throws(() => map.set("a)|(b", [null]), SyntaxError);
 });
 
-Deno.test("set() does not compile with a misspelt axis, and rejects it when it runs", () => {
+Deno.test("set() does not compile with a misspelled axis, and rejects it when it runs", () => {
   const map = new LayoutMap(mesh);
   // @ts-expect-error the mesh has no such axis
   assert.throws(() => map.set("a", ["modle"]), /did you mean "model"\?/);

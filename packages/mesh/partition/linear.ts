@@ -52,7 +52,7 @@ const linear: { readonly [K in OpName]?: (node: GraphNode) => Linearity | null }
 
 /** In which operands a node is linear; `null` when it is in none, or divides integers, which rounds. */
 export function linearityOf(node: GraphNode): Linearity | null {
-  // Integers are divided towards zero, and truth values do not add up.
+  // Integers are divided toward zero, and truth values do not add up.
   if (node.results.some(({ dtype }) => dtype === "bool")) return null;
   if (node.op === "div" && !isFloat(node.results[0]!.dtype)) return null;
   return linear[node.op]?.(node) ?? null;

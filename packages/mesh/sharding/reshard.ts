@@ -78,7 +78,7 @@ function nextStep(state: State, to: Sharding): ReshardStep | null {
   return null;
 }
 
-/** Two moves as one where they are of a kind: the same tensor axis, over neighbouring mesh axes. */
+/** Two moves as one where they are of a kind: the same tensor axis, over neighboring mesh axes. */
 function joined(first: ReshardStep, second: ReshardStep): ReshardStep | null {
   if (first.op !== second.op) return null;
   if (first.op === "allReduce") return { op: "allReduce", meshAxes: [...first.meshAxes, ...second.meshAxes] };

@@ -165,7 +165,7 @@ export interface Architecture<Config = unknown, Presets = unknown> {
   readonly Backbone: BackboneClass<Config>;
   /** Checks a config. Throws when a field is out of range or two fields contradict each other. */
   checkConfig(config: Config): void;
-  /** The config of a file. Throws when a field is missing, misspelt or wrong, or asks for what is not computed. */
+  /** The config of a file. Throws when a field is missing, misspelled or wrong, or asks for what is not computed. */
   readConfig(file: HfConfig): ReadConfig<Config>;
   /** The config in Hugging Face's form. Throws when no file can say it. */
   writeConfig(config: Config, text: TextConfig, dtype: string): Record<string, unknown>;

@@ -42,7 +42,7 @@ export interface NestedOptions {
  * The decoder's config, in the `text_config` of a file; tokens that only the outer file names are its own. `outer` has the fields
  * of the outer config that were asked for.
  *
- * @throws {TypeError} when the decoder is of another architecture, or a field is missing, misspelt or wrong.
+ * @throws {TypeError} when the decoder is of another architecture, or a field is missing, misspelled or wrong.
  */
 export function readNested<Config>(
   file: HfConfig,

@@ -1,4 +1,4 @@
-/** The config files of published checkpoints, as they are spelt there, and what their architectures make of them. */
+/** The config files of published checkpoints, as they are spelled there, and what their architectures make of them. */
 import assert from "node:assert/strict";
 import { gemma } from "../gemma/gemma.ts";
 import { llama, llamaHeadDim, llamaScaling } from "../llama/llama.ts";

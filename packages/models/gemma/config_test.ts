@@ -99,12 +99,12 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
   },
   { name: "a missing size", fields: { hidden_size: undefined }, says: /"hidden_size" is missing/ },
   {
-    name: "a misspelt required field",
+    name: "a misspelled required field",
     fields: { num_hidden_layers: undefined, num_hiden_layers: 3 },
     says: /"num_hiden_layers" is not a known field, did you mean "num_hidden_layers"\?$/,
   },
   {
-    name: "a misspelt optional field",
+    name: "a misspelled optional field",
     fields: { attn_logit_softcaping: 50 },
     says: /"attn_logit_softcaping" .* did you mean "attn_logit_softcapping"\?/,
   },

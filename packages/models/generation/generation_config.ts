@@ -35,7 +35,7 @@ const generationSchema = z.looseObject({
  * The `generation_config.json` of a checkpoint folder, or null where there is none.
  *
  * @throws {SyntaxError} when it is not JSON.
- * @throws {TypeError} when a field is misspelt or of the wrong kind.
+ * @throws {TypeError} when a field is misspelled or of the wrong kind.
  */
 export async function readGenerationConfig(folder: string | Folder): Promise<GenerationConfig | null> {
   const file = folderOf(folder).file("generation_config.json");

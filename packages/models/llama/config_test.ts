@@ -172,17 +172,17 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
   { name: "another architecture", type: "mistral", fields: {}, says: /"model_type" is "mistral", expected "llama"/ },
   { name: "a missing size", fields: { intermediate_size: undefined }, says: /"intermediate_size" is missing/ },
   {
-    name: "a misspelt required field",
+    name: "a misspelled required field",
     fields: { num_hidden_layers: undefined, num_hiden_layers: 3 },
     says: /"num_hiden_layers" is not a known field, did you mean "num_hidden_layers"\?$/,
   },
   {
-    name: "a misspelt optional field",
+    name: "a misspelled optional field",
     fields: { rms_norm_epsl: 1e-5 },
     says: /"rms_norm_epsl" is not a known field, did you mean "rms_norm_eps"\?/,
   },
   {
-    name: "a misspelt rotary embedding",
+    name: "a misspelled rotary embedding",
     fields: { rope_parameter: { rope_theta: 5e5 } },
     says: /"rope_parameter" is not a known field, did you mean "rope_parameters"\?/,
   },
@@ -228,7 +228,7 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
     says: /"rope_scaling.factor" is missing/,
   },
   {
-    name: "stretched positions with a misspelt factor",
+    name: "stretched positions with a misspelled factor",
     fields: { rope_parameters: { ...stretched, low_freq_factor: undefined, low_freq_facter: 1 } },
     says: /"rope_parameters.low_freq_facter" .* did you mean "rope_parameters.low_freq_factor"\?/,
   },

@@ -126,7 +126,7 @@ const refused: readonly (readonly [what: string, changes: Record<string, unknown
   ["heads that do not divide", { num_key_value_heads: 5 }, "(32) is not divisible by"],
   ["an odd head", { head_dim: 63 }, '"head_dim" must be even, found 63'],
   ["no head dimension", { hidden_size: 4100 }, 'there is no "head_dim"'],
-  ["a misspelt field", { slidin_window: 8, sliding_window: undefined }, "sliding_window"],
+  ["a misspelled field", { slidin_window: 8, sliding_window: undefined }, "sliding_window"],
 ];
 
 for (const [what, changes, says] of refused) {

@@ -110,7 +110,7 @@ const cases: readonly (readonly [what: string, changes: Record<string, unknown>,
   ["a hidden size that the heads do not divide", { hidden_size: 3585 }, /\(3585\) is not divisible by .* \(28\)/],
   ["an odd head", { head_dim: 5 }, /"head_dim" must be even, found 5/],
   [
-    "a misspelt window",
+    "a misspelled window",
     { use_sliding_window: undefined, use_sliding_windows: true },
     /did you mean "use_sliding_window"\?/,
   ],

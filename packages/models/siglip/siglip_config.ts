@@ -62,7 +62,7 @@ export function checkSiglip(config: SiglipConfig): void {
 /**
  * The tower of a file's `vision_config`.
  *
- * @throws {TypeError} when a field is missing, misspelt or wrong, or asks for what is not computed.
+ * @throws {TypeError} when a field is missing, misspelled or wrong, or asks for what is not computed.
  * @throws {RangeError} when fields contradict each other.
  */
 export function readSiglip(file: HfConfig): SiglipConfig {

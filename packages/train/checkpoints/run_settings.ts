@@ -79,7 +79,7 @@ async function* valuesOf(variables: readonly Variable[]): AsyncGenerator<ArrayBu
     yield new TextEncoder().encode(`${variable.path} ${formatType(variable.stored)}\n`);
     if (variable.bytes > digestedBytes) continue;
     if (variable.value === null) {
-      throw new TypeError(`Cannot describe ${variable}: it has no value; load or initialise it first`);
+      throw new TypeError(`Cannot describe ${variable}: it has no value; load or initialize it first`);
     }
     yield (await variable.value.read()).data;
   }

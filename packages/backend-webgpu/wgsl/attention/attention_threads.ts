@@ -45,7 +45,7 @@ interface ThreadProgram {
   readonly code: (rows: number, vectors: number) => string;
 }
 
-/** A program whose threads each have a few neighbouring queries or keys: `at0`, `at1` … are where these begin. */
+/** A program whose threads each have a few neighboring queries or keys: `at0`, `at1` … are where these begin. */
 function threadProgram({ name, operands, attrs, inputs, shape, of, code }: ThreadProgram): Program {
   const { batch, time, heads, keys, keyHeads, headDim } = lengthsOf(operands);
   const [count, own] = of === "queries" ? [time, heads] : [keys, keyHeads];

@@ -1,5 +1,5 @@
 /**
- * The loop that the programs of attention share. A group of threads takes some neighbouring lines, which are rows of queries or
+ * The loop that the programs of attention share. A group of threads takes some neighboring lines, which are rows of queries or
  * keys, and goes through the columns, which are the other of the two, a tile at a time: products of lines and columns over the
  * head dimension become weights, and what the columns stand for is added up by them.
  */
@@ -19,7 +19,7 @@ import type { Program } from "../program.ts";
 const [tileColumns, depth] = [64, 16];
 
 /**
- * How many lines a group takes, and for how many neighbouring columns each thread computes what it computes of four lines. Few
+ * How many lines a group takes, and for how many neighboring columns each thread computes what it computes of four lines. Few
  * lines need small tiles, and wide heads more threads, each with fewer sums.
  */
 function tileOf(lines: number, headDim: number): { readonly tileLines: number; readonly own: number } {
@@ -101,7 +101,7 @@ export function tilingOf(
         ${tile}Tile[e % depth * ${tile}Stride + e / depth] = x;
       }`;
   };
-  /** Four neighbours along the head dimension; those after its end are zero. */
+  /** Four neighbors along the head dimension; those after its end are zero. */
   const four = (source: Source, at: string) => {
     const cells = range(4).map((j) => `${source}At(${at}, d + ${j})`);
     const guarded = range(4).map((j) =>

@@ -20,7 +20,7 @@ function place(index: string, group: string, side: Side, lengths: ReadonlyMap<st
   return stridedIndex(index, shape, [...group].map((letter) => side.strides.get(letter) ?? 0));
 }
 
-/** Whether counting a group walks neighbours in a side. */
+/** Whether counting a group walks neighbors in a side. */
 function isContiguous(group: string, side: Side, lengths: ReadonlyMap<string, number>): boolean {
   const last = [...group].findLast((letter) => lengths.get(letter) !== 1);
   return last !== undefined && side.strides.get(last) === 1;
@@ -36,7 +36,7 @@ export function einsumProduct(spec: string, a: Value, b: Value, scale: number, s
   return productOf(spec, plainFactor("a", a), plainFactor("b", b), scale, share);
 }
 
-/** The program of an einsum of a tensor and a quantised weight, whose codes may be a piece. */
+/** The program of an einsum of a tensor and a quantized weight, whose codes may be a piece. */
 export function quantizedEinsumProgram(spec: string, x: Value, weight: QuantizedWeight, share?: Share): Program {
   return productProgram(
     productOf(spec, plainFactor("a", x), quantizedFactor(weight, share?.start ?? 0), 1, share),
@@ -190,7 +190,7 @@ function tiledProgram(product: Product): Program {
   const [across, down] = [Math.ceil(columns / tile), Math.ceil(rows / tile)];
   const { groups: grid, group } = gridOf(across * down * batches);
   const fill = (name: "A" | "B", operand: Side, start: string) => {
-    // Neighbouring threads read neighbouring elements where there are any.
+    // Neighboring threads read neighboring elements where there are any.
     const along = isContiguous(groups.inner, operand, groups.lengths);
     const cell = (j: number) => `cell${name}(batch, ${start} + line${j === 0 ? "" : ` + ${j}`}, k0 + k)`;
     // A thread writes whole vectors: those that write components of one overwrite each other's on some GPUs.
@@ -269,7 +269,7 @@ const [thinThreads, busyGroups] = [128, 64];
 function thinProgram(product: Product): Program {
   const { groups, b, write } = product;
   const [batches, rows, columns, inner] = lengthsOf(product);
-  // Where elements along the contracted axis are neighbours, so are the threads of a column.
+  // Where elements along the contracted axis are neighbors, so are the threads of a column.
   const along = isContiguous(groups.inner, b, groups.lengths);
   // Short lines of columns are shared by more threads, so that enough groups are at work.
   const across = Math.min(along ? 4 : 32, 2 ** Math.max(0, Math.floor(Math.log2(columns / busyGroups))));

@@ -25,7 +25,7 @@ const [mostThreads, busyGroups] = [32, 16];
 type GroupName = "batch" | "rows" | "columns" | "inner";
 type SideName = "a" | "b" | "out";
 
-/** Neighbouring letters that all sides walk as one: how many elements, and how far apart they stand in each side. */
+/** Neighboring letters that all sides walk as one: how many elements, and how far apart they stand in each side. */
 interface Line {
   readonly length: number;
   readonly strides: readonly number[];
@@ -57,7 +57,7 @@ function linesOf(letters: string, sides: readonly Side[], lengths: ReadonlyMap<s
   return lines;
 }
 
-/** How a side is read or written: which of its groups four neighbours belong to; `null` where there are none. */
+/** How a side is read or written: which of its groups four neighbors belong to; `null` where there are none. */
 function vectorGroup(side: SideName, lines: Readonly<Record<GroupName, readonly Line[]>>): GroupName | null {
   const strideOf = (group: GroupName, line: Line) => line.strides[sidesOf[group].indexOf(side)]!;
   const groups = groupNames.filter((group) => sidesOf[group].includes(side));
@@ -72,7 +72,7 @@ function vectorGroup(side: SideName, lines: Readonly<Record<GroupName, readonly 
   return null;
 }
 
-/** The program of a product of float32 tensors of which four neighbours can be read at once; `null` for others. */
+/** The program of a product of float32 tensors of which four neighbors can be read at once; `null` for others. */
 export function blockProgram(product: Product): Program | null {
   const { groups, inputs, output, scaled, into, count } = product;
   const sides = { a: product.a, b: product.b, out: product.out };

@@ -48,11 +48,11 @@ export interface Groups {
   readonly lengths: ReadonlyMap<string, number>;
 }
 
-/** A share of a product: that of some neighbours along one letter, by which one operand is in pieces. */
+/** A share of a product: that of some neighbors along one letter, by which one operand is in pieces. */
 export interface Share {
   /** The letter. */
   readonly letter: string;
-  /** The first of the neighbours. */
+  /** The first of the neighbors. */
   readonly start: number;
   /** How many there are. */
   readonly count: number;
