@@ -2,7 +2,7 @@
  * Folders and files, on this machine or in memory, and what they hold: JSON with a schema, safetensors, checkpoints.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { openCheckpoint } from "@tessera/files";
  *
  * const checkpoint = await openCheckpoint("gemma-2-2b");

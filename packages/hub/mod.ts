@@ -2,7 +2,7 @@
  * The Hugging Face Hub: repositories downloaded into the cache that Python's tools share, and folders pushed to it.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { downloadRepository, pushToHub } from "@tessera/hub";
  *
  * const folder = await downloadRepository("hf://google/gemma-2-2b");

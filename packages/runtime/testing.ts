@@ -1,7 +1,8 @@
 /**
  * The conformance suite: what every backend must do, as tests that a backend's own test file registers in three lines.
  *
- * ```ts ignore
+ * ```ts
+ * import { onnxBackend } from "@tessera/backend-onnx";
  * import { conformance } from "@tessera/runtime/testing";
  *
  * conformance("cpu", () => onnxBackend());

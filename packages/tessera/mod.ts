@@ -4,7 +4,7 @@
  * What is here is what a program needs that uses models; what is under it is in the sub-paths, such as `tessera/core`,
  * and in the packages, such as `@tessera/core`, which are the same.
  *
- * ```ts ignore
+ * ```ts
  * import { adamW, CausalLM, openBackend } from "tessera";
  *
  * const backend = await openBackend("cpu");

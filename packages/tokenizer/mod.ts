@@ -2,7 +2,7 @@
  * Text to ids and back: `tokenizer.json`, chat templates, and text as it is generated.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { loadTokenizer } from "@tessera/tokenizer";
  *
  * const tokenizer = await loadTokenizer("gemma-2-2b");
