@@ -1,13 +1,5 @@
 /** The pictures of a report, with the boxes that answers name drawn over them. */
-import {
-  dataUrl,
-  drawDetections,
-  encodePng,
-  parseDetections,
-  readPicture,
-  resizeBicubic,
-  type Size,
-} from "@tessera/vision";
+import { dataUrl, drawDetections, encodePng, parseDetections, readPicture, resize, type Size } from "@tessera/vision";
 import type { Generation } from "./record.ts";
 import { Html, markup } from "./html.ts";
 
@@ -35,7 +27,7 @@ export async function readPictures(generations: readonly Generation[]): Promise<
         const picture = await readPicture(path);
         const scale = Math.min(1, longestSide / Math.max(picture.width, picture.height));
         const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(side * scale)));
-        const small = resizeBicubic(picture, width!, height!);
+        const small = resize(picture, { width: width!, height: height! });
         return [
           [path, { source: dataUrl(await encodePng(small), "image/png"), width: width!, height: height! }] as const,
         ];

@@ -17,4 +17,5 @@ export { readImageHeader } from "./header.ts";
 export type { ImageFormat, ImageHeader } from "./header.ts";
 export { readPicture, squarePixels } from "./read_picture.ts";
 export type { ImageSource } from "./read_picture.ts";
-export { resizeBicubic } from "./resize.ts";
+export { resize } from "./resize.ts";
+export type { Resampling, ResizeOptions } from "./resize.ts";

@@ -1,7 +1,7 @@
 /** From an image file to what a vision tower sees. */
 import { type FileEntry, fileOf } from "@tessera/files";
 import { decodeImage, type Picture } from "./decode.ts";
-import { resizeBicubic } from "./resize.ts";
+import { type Resampling, resize } from "./resize.ts";
 
 /** An image: the path of its file, the file, or its bytes. */
 export type ImageSource = string | FileEntry | Uint8Array;
@@ -30,7 +30,10 @@ async function decodeNamed(bytes: Uint8Array, name: string): Promise<Picture> {
   }
 }
 
-/** The pixels of a picture that is stretched to a square, RGB `[size, size, 3]`, as SigLIP's processor makes them. */
-export function squarePixels(picture: Picture, size: number): Uint8Array {
-  return resizeBicubic(picture, size, size).pixels;
+/** The pixels of a picture that is stretched to a square, RGB `[size, size, 3]`, as SigLIP's processor makes them unless given. */
+export function squarePixels(
+  picture: Picture,
+  { size, resampling = "bicubic" }: { readonly size: number; readonly resampling?: Resampling },
+): Uint8Array {
+  return resize(picture, { width: size, height: size, resampling }).pixels;
 }

@@ -5,18 +5,22 @@ import { decodeImage } from "./decode.ts";
 import { readImageHeader } from "./header.ts";
 
 const folder = new URL("./testdata/", import.meta.url);
-const golden = await openSafetensors(new URL("golden.safetensors", folder).pathname);
+const goldens = { bicubic: "golden.safetensors", bilinear: "golden_bilinear.safetensors" } as const;
 const read = (name: string) => Deno.readFile(new URL(name, folder));
 
-for (const name of golden.tensors.keys()) {
-  Deno.test(`${name} becomes what the processor of Transformers makes of it`, async () => {
-    const expected = golden.read(name);
-    const pixels = squarePixels(await readPicture(new URL(name, folder).pathname), expected.shape[0]!);
-    assert.equal(pixels.length, expected.data.length);
-    const largest = pixels.reduce((most, value, i) => Math.max(most, Math.abs(value - Number(expected.data[i]))), 0);
-    // The bound of agreement is 2; there is no difference, and none should creep in.
-    assert.equal(largest, 0);
-  });
+for (const resampling of ["bicubic", "bilinear"] as const) {
+  const golden = await openSafetensors(new URL(goldens[resampling], folder).pathname);
+  for (const name of golden.tensors.keys()) {
+    Deno.test(`${name} becomes what the ${resampling} processor of Transformers makes of it`, async () => {
+      const expected = golden.read(name);
+      const picture = await readPicture(new URL(name, folder).pathname);
+      const pixels = squarePixels(picture, { size: expected.shape[0]!, resampling });
+      assert.equal(pixels.length, expected.data.length);
+      const largest = pixels.reduce((most, value, i) => Math.max(most, Math.abs(value - Number(expected.data[i]))), 0);
+      // The bound of agreement is 2; there is no difference, and none should creep in.
+      assert.equal(largest, 0);
+    });
+  }
 }
 
 Deno.test("readImageHeader() knows the size before anything is decoded", async () => {

@@ -16,6 +16,17 @@ function cubic(distance: number): number {
   return 0;
 }
 
+/** How neighboring pixels are mixed. */
+export type Resampling = "bicubic" | "bilinear";
+
+/** The kernels, and how far each reaches. */
+const kernels: {
+  readonly [Name in Resampling]: { readonly reach: number; readonly at: (distance: number) => number };
+} = {
+  bicubic: { reach: 2, at: cubic },
+  bilinear: { reach: 1, at: (distance) => Math.max(0, 1 - Math.abs(distance)) },
+};
+
 /** Which pixels a pixel of the result is made from, and in which proportions, in fixed point. */
 interface Window {
   readonly start: number;
@@ -23,15 +34,16 @@ interface Window {
 }
 
 /** The windows along one axis. Where it shrinks, the kernel widens so that no pixel is passed over. */
-function windows(from: number, to: number): Window[] {
+function windows(from: number, to: number, resampling: Resampling): Window[] {
+  const { reach, at } = kernels[resampling];
   const scale = from / to;
   const stretch = Math.max(scale, 1);
-  const support = 2 * stretch;
+  const support = reach * stretch;
   return Array.from({ length: to }, (_, i) => {
     const center = (i + 0.5) * scale;
     const start = Math.max(Math.trunc(center - support + 0.5), 0);
     const end = Math.min(Math.trunc(center + support + 0.5), from);
-    const weights = Array.from({ length: end - start }, (_, k) => cubic((k + start - center + 0.5) / stretch));
+    const weights = Array.from({ length: end - start }, (_, k) => at((k + start - center + 0.5) / stretch));
     const sum = weights.reduce((total, weight) => total + weight, 0);
     const one = 2 ** precision;
     return { start, weights: Int32Array.from(weights, (w) => Math.trunc(w / sum * one + (w < 0 ? -0.5 : 0.5))) };
@@ -42,10 +54,18 @@ function windows(from: number, to: number): Window[] {
  * A convolution along one axis of [outer, length, inner] bytes, where `inner` bytes stand between neighbors: 3 along a row,
  * a row's bytes along a column.
  */
-function convolve(bytes: Uint8Array, length: number, inner: number, to: number): Uint8Array {
+function convolve(
+  bytes: Uint8Array,
+  { length, inner, to, resampling }: {
+    readonly length: number;
+    readonly inner: number;
+    readonly to: number;
+    readonly resampling: Resampling;
+  },
+): Uint8Array {
   const outer = bytes.length / (length * inner);
   const result = new Uint8Array(outer * to * inner);
-  const along = windows(length, to);
+  const along = windows(length, to, resampling);
   for (let block = 0; block < outer; block++) {
     along.forEach(({ start, weights }, i) => {
       const target = (block * to + i) * inner;
@@ -61,20 +81,30 @@ function convolve(bytes: Uint8Array, length: number, inner: number, to: number):
   return result;
 }
 
+/** The size that a picture is brought to, and how. */
+export interface ResizeOptions {
+  /** The new width, in pixels. */
+  readonly width: number;
+  /** The new height, in pixels. */
+  readonly height: number;
+  /** How neighboring pixels are mixed; bicubic unless given. */
+  readonly resampling?: Resampling;
+}
+
 /**
- * A picture in another size, by bicubic interpolation; its sides are stretched independently.
+ * A picture in another size; its sides are stretched independently.
  *
  * @throws {RangeError} when a side is not a positive whole number.
  */
-export function resizeBicubic(picture: Picture, width: number, height: number): Picture {
+export function resize(picture: Picture, { width, height, resampling = "bicubic" }: ResizeOptions): Picture {
   for (const [side, length] of [["width", width], ["height", height]] as const) {
     if (!Number.isInteger(length) || length < 1) {
       throw new RangeError(`Cannot resize a picture: the ${side} must be a positive whole number, found ${length}`);
     }
   }
   return columnsFirst(picture, width, height)
-    ? resizeRows(resizeColumns(picture, height), width)
-    : resizeColumns(resizeRows(picture, width), height);
+    ? resizeRows(resizeColumns(picture, height, resampling), width, resampling)
+    : resizeColumns(resizeRows(picture, width, resampling), height, resampling);
 }
 
 /**
@@ -86,12 +116,17 @@ function columnsFirst(picture: Picture, width: number, height: number): boolean 
   return fewerRows > 0 && fewerRows > 2 * fewerColumns;
 }
 
-function resizeRows(picture: Picture, width: number): Picture {
+function resizeRows(picture: Picture, width: number, resampling: Resampling): Picture {
   if (width === picture.width) return picture;
-  return { width, height: picture.height, pixels: convolve(picture.pixels, picture.width, 3, width) };
+  return {
+    width,
+    height: picture.height,
+    pixels: convolve(picture.pixels, { length: picture.width, inner: 3, to: width, resampling }),
+  };
 }
 
-function resizeColumns(picture: Picture, height: number): Picture {
+function resizeColumns(picture: Picture, height: number, resampling: Resampling): Picture {
   if (height === picture.height) return picture;
-  return { width: picture.width, height, pixels: convolve(picture.pixels, picture.height, 3 * picture.width, height) };
+  const along = { length: picture.height, inner: 3 * picture.width, to: height, resampling };
+  return { width: picture.width, height, pixels: convolve(picture.pixels, along) };
 }

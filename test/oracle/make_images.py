@@ -1,4 +1,4 @@
-"""Makes small image files of every kind, each with the picture that the PaliGemma processor makes of it.
+"""Makes small image files of every kind, each with what the processors of PaliGemma and of Gemma 3 make of it.
 
     python make_images.py
 
@@ -6,6 +6,9 @@ Writes `packages/vision/testdata/`: the files, and `golden.safetensors` with one
 
     <file>          uint8 as int32 [size, size, 3]   what SiglipImageProcessor (its Pillow backend, the default without
                                                      torchvision) makes of it before it rescales; sizes differ by file
+
+and `golden_bilinear.safetensors` with the same of Gemma3ImageProcessor, which resizes by bilinear interpolation,
+of some of them.
 
 A file is opened as Transformers' `load_image` does: turned upright by its EXIF data, then `convert("RGB")`.
 """
@@ -21,6 +24,7 @@ from common import made_with, quiet_transformers, write_golden  # noqa: E402
 quiet_transformers()
 from PIL import Image  # noqa: E402
 from transformers.image_utils import load_image  # noqa: E402
+from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil  # noqa: E402
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parents[2] / "packages" / "vision" / "testdata"
@@ -87,19 +91,28 @@ def make_files() -> dict[str, int]:
     return sizes
 
 
-def processed(path: Path, size: int) -> np.ndarray:
-    """What the processor makes of a file, as bytes: its values are (byte / 255 - 0.5) / 0.5."""
-    processor = SiglipImageProcessorPil(size={"height": size, "width": size})
-    values = processor(images=load_image(str(path)).convert("RGB"), return_tensors="np")["pixel_values"][0]
+def processed(path: Path, size: int, kind: type = SiglipImageProcessorPil) -> np.ndarray:
+    """What a processor makes of a file, as bytes: its values are (byte / 255 - 0.5) / 0.5."""
+    processor = kind(size={"height": size, "width": size})
+    image = load_image(str(path)).convert("RGB")
+    values = np.asarray(processor(images=image, return_tensors="np")["pixel_values"]).reshape(3, size, size)
     exact = (values.transpose(1, 2, 0) * 0.5 + 0.5) * 255
     assert np.abs(exact - exact.round()).max() < 1e-3
     return exact.round().astype(np.int32)
+
+
+def write_goldens(sizes: dict[str, int]) -> None:
+    """Writes what both processors make of the files; of the second, those that differ in size alone are enough."""
+    write_golden(FOLDER / "golden.safetensors", {file: processed(FOLDER / file, size) for file, size in sizes.items()},
+                 VERSIONS)
+    of_sizes = ("down.png", "up.png", "same.png", "one_pixel.png", "wide.png", "tall.png", "wide_up_tall_down.png")
+    bilinear = {file: processed(FOLDER / file, sizes[file], Gemma3ImageProcessorPil) for file in of_sizes}
+    write_golden(FOLDER / "golden_bilinear.safetensors", bilinear, VERSIONS)
 
 
 if __name__ == "__main__":
     for path in FOLDER.glob("*.*"):
         path.unlink()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    found = {name: processed(FOLDER / name, size) for name, size in make_files().items()}
-    write_golden(FOLDER / "golden.safetensors", found, VERSIONS)
-    print(f"{len(found)} files, {sum(path.stat().st_size for path in FOLDER.iterdir())} bytes")
+    write_goldens(make_files())
+    print(f"{sum(path.stat().st_size for path in FOLDER.iterdir())} bytes")

@@ -1,5 +1,6 @@
 /** The tests of whole models that every GPU has to pass. */
 import type { Backend } from "tessera";
+import { assertGemma3Vision } from "./gemma3_goldens.ts";
 import { assertLikeTransformers, firstOfEach, textCheckpoints } from "./goldens.ts";
 import { golden } from "./models.ts";
 import { assertPaliGemma } from "./pali_goldens.ts";
@@ -17,5 +18,10 @@ export function testModelsOn(backend: Backend, gpu: string): void {
   Deno.test(
     `pali2_gqa_window has the logits, the loss and the greedy tokens of Transformers on ${gpu}`,
     () => assertPaliGemma(backend, golden("pali_gemma/pali2_gqa_window"), 1e-3),
+  );
+
+  Deno.test(
+    `gemma3v_mqa_f16_rows has the logits, the loss and the greedy tokens of Transformers on ${gpu}`,
+    () => assertGemma3Vision(backend, golden("gemma3_vision/gemma3v_mqa_f16_rows"), 1e-3),
   );
 }

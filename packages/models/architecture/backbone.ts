@@ -15,6 +15,7 @@ import {
 import type { OptionNames } from "@tessera/text";
 import { type LayoutAxisOptions, layoutMapOf } from "./layout.ts";
 import type { ImageTokens } from "@tessera/train";
+import type { Resampling } from "@tessera/vision";
 import { type Declarations, ModelScope } from "./model_scope.ts";
 
 /** How the weights of a backbone are stored, and what it computes in. */
@@ -68,6 +69,8 @@ export interface DecoderInputs {
 export interface ImageInputs extends ImageTokens {
   /** The side of an image, in pixels. */
   readonly size: number;
+  /** How images of other sizes are resized. */
+  readonly resampling: Resampling;
 }
 
 /** The projections that make one layer's keys and values, [batch, time, keyHeads, headDim] each. */

@@ -152,7 +152,7 @@ function build(config: Gemma3VisionConfig, scope: ModelScope): Decoder {
   const place = { begin: config.beginImageTokenId ?? 255_999, end: config.endImageTokenId ?? 256_000 };
   return {
     ...decoder,
-    images: { size: vision.imageSize, tokens: tokensPerImage, tokenId: imageTokenId, place },
+    images: { size: vision.imageSize, resampling: "bilinear", tokens: tokensPerImage, tokenId: imageTokenId, place },
     hidden,
   };
 }

@@ -98,7 +98,13 @@ function build(config: PaliGemmaConfig, scope: ModelScope): Decoder {
   const projector = "model.multi_modal_projector.linear";
   const projection = biasedDense(scope.unquantized(), "image_classifier", projector, sizes, ["model", "batch"]);
   const decoder = gemmaDecoder(text, scope, "model.language_model");
-  const images = { size: vision.imageSize, tokens: tower.tokens, tokenId: imageTokenId, place: "start" } as const;
+  const images = {
+    size: vision.imageSize,
+    resampling: "bicubic",
+    tokens: tower.tokens,
+    tokenId: imageTokenId,
+    place: "start",
+  } as const;
 
   /** The hidden states of tokens, among which image tokens are replaced by the images' patches. */
   function hidden(inputs: DecoderInputs): Tensor {

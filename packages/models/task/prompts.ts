@@ -41,8 +41,8 @@ export interface PromptParts {
 const separator = "\n";
 
 /** The pixels that a model sees of an image, RGB [size, size, 3]. */
-async function pixelsOf(image: ImageSource, { size }: ImageInputs): Promise<Uint8Array> {
-  return squarePixels(await readPicture(image), size);
+async function pixelsOf(image: ImageSource, { size, resampling }: ImageInputs): Promise<Uint8Array> {
+  return squarePixels(await readPicture(image), { size, resampling });
 }
 
 /** How a model's images become tokens and pixels, for training. */
