@@ -1,6 +1,7 @@
 /** Attaching adapters to layers, and taking them off again. */
 import { checkOptions, formatCount, nearestName, type OptionNames } from "@tessera/text";
 import { disposeValues, type EinsumDense, type Variable } from "@tessera/nn";
+import { allLinear, lastNameOfModule, type ModuleNames, namesOfLayer } from "./peft_targets.ts";
 import { keras, type LoraAdapter, type LoraLayout, peft } from "./layouts.ts";
 
 /** A model whose dense layers can take adapters. */
@@ -13,7 +14,10 @@ export interface Adaptable {
   readonly denses: readonly EinsumDense[];
 }
 
-/** Which layers to adapt: a regular expression that must match a layer's whole path or its whole last name. */
+/**
+ * Which layers to adapt: a regular expression that must match a layer's whole path or its whole last name, or, in PEFT's words, the
+ * name of its module in Transformers, such as `q_proj`, or an end of it; `"all-linear"` is every layer but the output.
+ */
 export type LoraTarget = string | RegExp;
 
 /** How adapters are made. */
@@ -45,14 +49,15 @@ export function loraAdapters(model: Adaptable): Adapted[] {
 }
 
 /**
- * Freezes a model and attaches a trainable low-rank adapter to each targeted layer.
+ * Freezes a model and attaches a trainable low-rank adapter to each targeted layer. With the `names` of its modules, targets can be
+ * in PEFT's words.
  *
  * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when the rank or alpha is out of range, or there is no such layout.
  * @throws {SyntaxError} when a target is not a regular expression.
  * @throws {Error} when the targets match no layer, or when the model has adapters already.
  */
-export function enableLora(model: Adaptable, options: LoraOptions): void {
+export function enableLora(model: Adaptable, options: LoraOptions, names?: ModuleNames): void {
   checkOptions("enable LoRA", options, loraOptionNames);
   const { rank, layout = "peft" } = options;
   const alpha = options.alpha ?? rank;
@@ -69,7 +74,7 @@ export function enableLora(model: Adaptable, options: LoraOptions): void {
   if (loraAdapters(model).length > 0) {
     throw new Error(`Cannot enable LoRA on "${model.name}": it has adapters already; merge or unload them first`);
   }
-  const layers = targetLayers(model, options.targets ?? defaultTargets);
+  const layers = targetLayers(model, options.targets ?? defaultTargets, names);
   for (const { kernel, path } of layers) {
     const narrowest = Math.min(...kernel.shape);
     if (rank > kernel.size / narrowest) {
@@ -121,32 +126,46 @@ export function unloadLora(model: Adaptable): void {
   model.variables.forEach((variable) => variable.trainable = true);
 }
 
-function targetLayers(model: Adaptable, targets: LoraTarget | readonly LoraTarget[]): EinsumDense[] {
-  const patterns = (Array.isArray(targets) ? targets as readonly LoraTarget[] : [targets as LoraTarget]).map(
-    (target) => {
-      const source = typeof target === "string" ? target : target.source;
-      try {
-        const flags = typeof target === "string" ? "" : target.flags.replace(/[gy]/g, "");
-        return { source, pattern: new RegExp(`^(?:${source})$`, flags) };
-      } catch (cause) {
-        throw new SyntaxError(`Cannot enable LoRA: target "${source}" is not a regular expression`, { cause });
-      }
-    },
-  );
-  if (patterns.length === 0) throw new Error(`Cannot enable LoRA on "${model.name}": empty targets match no layer`);
-  const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
-  const matches = (pattern: RegExp, path: string) => pattern.test(path) || pattern.test(nameOf(path));
-  const names = [...new Set(model.denses.map(({ path }) => nameOf(path)))];
-  for (const { source, pattern } of patterns) {
-    if (model.denses.some(({ path }) => matches(pattern, path))) continue;
-    const near = nearestName(source, names);
-    throw new Error(
-      `Cannot enable LoRA on "${model.name}": target ${JSON.stringify(source)} matches no layer` +
-        (near === null ? "" : `; did you mean "${near}"?`) + ` Layers are ${
-        names.map((name) => `"${name}"`).join(", ")
-      }, ` +
-        `with paths such as "${model.denses[0]?.path}"`,
-    );
+/** A target, and what tells whether it means a layer of such names. */
+interface Matcher {
+  readonly source: string;
+  readonly matches: (names: readonly string[]) => boolean;
+}
+
+function matcherOf(target: LoraTarget): Matcher {
+  const source = typeof target === "string" ? target : target.source;
+  if (source.toLowerCase() === allLinear) return { source, matches: (names) => !names.includes("lm_head") };
+  try {
+    const pattern = new RegExp(`^(?:${source})$`, typeof target === "string" ? "" : target.flags.replace(/[gy]/g, ""));
+    return { source, matches: (names) => names.some((name) => pattern.test(name)) };
+  } catch (cause) {
+    throw new SyntaxError(`Cannot enable LoRA: target "${source}" is not a regular expression`, { cause });
   }
-  return model.denses.filter(({ path }) => patterns.some(({ pattern }) => matches(pattern, path)));
+}
+
+function targetLayers(
+  model: Adaptable,
+  targets: LoraTarget | readonly LoraTarget[],
+  names: ModuleNames | undefined,
+): EinsumDense[] {
+  const matchers = (Array.isArray(targets) ? targets as readonly LoraTarget[] : [targets as LoraTarget]).map(matcherOf);
+  if (matchers.length === 0) throw new Error(`Cannot enable LoRA on "${model.name}": empty targets match no layer`);
+  const layers = model.denses.map((layer) => ({ layer, names: namesOfLayer(layer, names) }));
+  for (const { source, matches } of matchers) {
+    if (!layers.some((layer) => matches(layer.names))) throw matchesNone(model, source, names);
+  }
+  return layers.filter((layer) => matchers.some(({ matches }) => matches(layer.names))).map(({ layer }) => layer);
+}
+
+function matchesNone(model: Adaptable, source: string, names: ModuleNames | undefined): Error {
+  const list = (all: readonly string[]) => all.map((name) => `"${name}"`).join(", ");
+  const own = [...new Set(model.denses.map(({ path }) => path.slice(path.lastIndexOf("/") + 1)))];
+  const modules = [...new Set(model.denses.flatMap((layer) => lastNameOfModule(layer, names) ?? []))];
+  const near = nearestName(source, [...own, ...modules]);
+  return new Error(
+    `Cannot enable LoRA on "${model.name}": target ${JSON.stringify(source)} matches no layer` +
+      (near === null ? "" : `; did you mean "${near}"?`) + ` Layers are ${list(own)}, ` +
+      `with paths such as "${model.denses[0]?.path}"` +
+      (modules.length === 0 ? "" : `; PEFT's names are ${list(modules)}`),
+  );
 }

@@ -5,7 +5,8 @@ import { withFolder } from "@tessera/files/testing";
 import { einsumDense, modelVariables, putValue, Scope, zeros } from "@tessera/nn";
 import { referenceBackend } from "@tessera/runtime/testing";
 import { type Adaptable, enableLora, loraAdapters, unloadLora } from "./enable.ts";
-import { loadAdapter, type ModuleNames, saveAdapter } from "./peft_files.ts";
+import { loadAdapter, saveAdapter } from "./peft_files.ts";
+import type { ModuleNames } from "./peft_targets.ts";
 
 const backend = referenceBackend();
 const heads = { query: 4, key: 2, value: 2 } as const;

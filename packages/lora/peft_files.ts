@@ -15,21 +15,14 @@ import {
 import { disposeValues, type EinsumDense, putValue, type Variable, whereOf } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { type Adaptable, type Adapted, attachAdapters, loraAdapters, makeAdapters, unloadLora } from "./enable.ts";
-import { readPeftConfig } from "./peft_config.ts";
-
-/** The names of a model's layers in Hugging Face's modules, both ways. */
-export interface ModuleNames {
-  /** The module of a layer, such as `model.layers.0.self_attn.q_proj`; `null` when there is none. */
-  readonly moduleOf: (layerPath: string) => string | null;
-  /** The layers of a module, in the order of their rows where it is several; none when there is no such module. */
-  readonly layersOf: (module: string) => readonly string[];
-  /** Whether the base model has modules beside those of the layers, which adapters must not be taken for; false unless given. */
-  readonly hasOthers?: boolean;
-}
+import { type PeftConfig, readPeftConfig } from "./peft_config.ts";
+import { scaleFields, scaleOf } from "./peft_scales.ts";
+import { type ModuleNames, targetFault } from "./peft_targets.ts";
 
 const modelFile = "adapter_model.safetensors";
 const configFile = "adapter_config.json";
-const key = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+// Between the factor and "weight" a state dict of a model has the name of the adapter, which PEFT leaves out of files.
+const key = /^base_model\.model\.(.+)\.lora_([AB])(?:\.([^.]+))?\.weight$/;
 
 /** A factor's shape in the file: all axes but the rank's merged. */
 function fileShape({ size }: Variable, factor: "A" | "B", rank: number): [number, number] {
@@ -87,8 +80,7 @@ export async function saveAdapter(
     peft_type: "LORA",
     task_type: "CAUSAL_LM",
     base_model_name_or_path: options.baseModel ?? null,
-    r: first.rank,
-    lora_alpha: first.alpha,
+    ...scaleFields(modules),
     lora_dropout: 0,
     target_modules: targetModules([...modules.keys()], model, names),
     bias: "none",
@@ -152,12 +144,19 @@ function targetModules(modules: readonly string[], model: Adaptable, names: Modu
   ].sort();
 }
 
+/** How an adapter is loaded. */
+export interface LoadAdapterOptions {
+  /** Called with what a user should know of the config, such as fields that are unknown; `console.warn` unless given. */
+  readonly onWarning?: (message: string) => void;
+}
+
 /**
  * Enables LoRA on a model as a PEFT adapter folder says, with the values that it holds. Adapters that the model has are replaced,
  * once everything has been read and found to fit. Where layers are one module to PEFT, those whose rows of B are all zeros while
  * others' are not get no adapter: `saveAdapter` writes layers so that have none.
  *
- * @throws {Error} when a file is missing or damaged, when a tensor belongs to no layer, or when a module has one factor only.
+ * @throws {Error} when a file is missing or damaged, when a tensor belongs to no layer or to one that the config does not name, or
+ * when a module has one factor only.
  * @throws {TypeError} when the adapter is of a kind that Tessera does not have, or a factor has the wrong shape.
  */
 export async function loadAdapter(
@@ -165,15 +164,17 @@ export async function loadAdapter(
   model: Adaptable,
   names: ModuleNames,
   backend: Backend,
+  options: LoadAdapterOptions = {},
 ): Promise<void> {
   const source = folderOf(from);
   const { path: folder } = source;
   const config = await readPeftConfig(source);
-  const alpha = config.useRslora ? config.loraAlpha * Math.sqrt(config.r) : config.loraAlpha;
   const file = await openSafetensors(source.file(modelFile));
   const pairs: Adapted[] = [];
   try {
     for (const [module, factors] of readModules(folder, file)) {
+      checkTarget(folder, module, config);
+      const { rank, alpha } = scaleOf(module, config);
       const layers = layersOf(folder, module, model, names);
       const [first] = layers as [EinsumDense];
       const read = (factor: "A" | "B", shape: readonly number[]) => {
@@ -184,9 +185,9 @@ export async function loadAdapter(
         return toFloat32(tensor);
       };
       const rows = layers.reduce((sum, layer) => sum + outputsOf(layer), 0);
-      const a = read("A", [config.r, first.kernel.size / outputsOf(first)]);
-      const b = rowsOf(read("B", [rows, config.r]), layers, config.r);
-      const adapted = makeAdapters([...b.keys()], "peft", { rank: config.r, alpha });
+      const a = read("A", [rank, first.kernel.size / outputsOf(first)]);
+      const b = rowsOf(read("B", [rows, rank]), layers, rank);
+      const adapted = makeAdapters([...b.keys()], "peft", { rank, alpha });
       pairs.push(...adapted);
       put(adapted[0]!.adapter.a, a, backend);
       for (const { layer, adapter } of adapted) put(adapter.b, b.get(layer)!, backend);
@@ -197,8 +198,17 @@ export async function loadAdapter(
   } finally {
     file.close();
   }
+  config.warnings.forEach((warning) => (options.onWarning ?? console.warn)(warning));
   unloadLora(model);
   attachAdapters(model, pairs);
+}
+
+function checkTarget(folder: string, module: string, { targets }: PeftConfig): void {
+  const fault = targetFault(module, targets);
+  if (fault === null) return;
+  throw new Error(
+    `Cannot load the adapter "${folder}": it has factors of "${module}", which PEFT would leave out: ${fault} in ${configFile}`,
+  );
 }
 
 /** Factors are trained in place, so they must not be views of the file. */
@@ -220,7 +230,7 @@ function checkFactor(folder: string, name: string, tensor: HostTensor, shape: re
     `Cannot load the adapter "${folder}": "${name}" must be floating-point of shape [${shape.join(",")}], ` +
       `found ${
         formatType(tensor)
-      }; check that it was trained on this base model, and that "r" of ${configFile} is right`,
+      }; check that it was trained on this base model, and that "r" and "rank_pattern" of ${configFile} are right`,
   );
 }
 
@@ -235,6 +245,13 @@ function readModules(folder: string, file: TensorStore): Map<string, FactorNames
       throw new Error(
         `Cannot load the adapter "${folder}": tensor "${name}" is no LoRA factor; ` +
           'expected names such as "base_model.model.<module>.lora_A.weight"',
+      );
+    }
+    const other = found.get(module)?.[factor as "A" | "B"];
+    if (other !== undefined) {
+      throw new Error(
+        `Cannot load the adapter "${folder}": "${other}" and "${name}" are factors of two adapters of one module; ` +
+          "save each alone",
       );
     }
     found.set(module, { ...found.get(module), [factor]: name });

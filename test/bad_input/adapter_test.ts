@@ -36,7 +36,14 @@ for (
     [{ rank: 2, layout: "hf" as "peft" }, RangeError, ['layout "hf"', '"keras"', '"peft"']],
     [{ rank: 2, targets: "qeury" }, Error, ['"qeury" matches no layer', 'did you mean "query"', '"ffw_gating"']],
     [{ rank: 2, targets: ["query", /valeu/] }, Error, ['"valeu" matches no layer', 'did you mean "value"']],
-    [{ rank: 2, targets: "q_proj" }, Error, ['"q_proj" matches no layer', '"attention_output"', "decoder_block_0/"]],
+    [{ rank: 2, targets: "c_attn" }, Error, [
+      '"c_attn" matches no layer',
+      '"attention_output"',
+      "decoder_block_0/",
+      '"o_proj"',
+    ]],
+    [{ rank: 2, targets: "qkv_proj" }, Error, ['"qkv_proj" matches no layer', 'did you mean "q_proj"', '"k_proj"']],
+    [{ rank: 2, targets: ["q_proj", "v_prj"] }, Error, ['"v_prj" matches no layer', 'did you mean "v_proj"']],
     [{ rank: 2, targets: [] }, Error, ["targets", "no layer"]],
     [{ rank: 2, targets: "que(ry" }, SyntaxError, ['"que(ry"', "not a regular expression"]],
   ] satisfies [LoraOptions & { seed?: number }, new (message: string) => Error, string[]][]
@@ -219,6 +226,38 @@ loadFails(
     "int32",
   ],
 );
+loadFails(
+  "factors of two adapters",
+  (folder) =>
+    changeTensors(folder, (tensors) => {
+      tensors.set(queryA.replace("lora_A", "lora_A.second"), tensors.get(queryA)!);
+    }),
+  Error,
+  ["FOLDER", queryA, "lora_A.second.weight", "two adapters"],
+);
+for (
+  const [changes, fault] of [
+    [{ target_modules: ["v_proj"] }, '"target_modules" does not name it'],
+    [{ target_modules: ["proj"] }, '"target_modules" does not name it'],
+    [{ target_modules: ".*\\.v_proj" }, '"target_modules" does not name it'],
+    [{ exclude_modules: ["self_attn.q_proj"] }, '"exclude_modules" names it'],
+    [{ exclude_modules: ".*q_proj" }, '"exclude_modules" names it'],
+    [{ layers_to_transform: 1 }, '"layers_to_transform" does not name its layer'],
+    [{ layers_to_transform: [1, 7], layers_pattern: "layers" }, '"layers_to_transform" does not name its layer'],
+    [{ layers_to_transform: [0, 1], layers_pattern: ["h"] }, '"layers_to_transform" does not name its layer'],
+  ] satisfies [Record<string, unknown>, string][]
+) {
+  loadFails(
+    `factors that PEFT leaves out by ${JSON.stringify(changes)}`,
+    (folder) => changeConfig(folder, changes),
+    Error,
+    [
+      "FOLDER",
+      "model.layers.0.self_attn.q_proj",
+      fault,
+    ],
+  );
+}
 loadFails("an adapter without tensors", (folder) => changeTensors(folder, (tensors) => tensors.clear()), Error, [
   "FOLDER",
   "holds no tensors",
@@ -226,13 +265,44 @@ loadFails("an adapter without tensors", (folder) => changeTensors(folder, (tenso
 
 for (
   const [changes, words] of [
-    [{ use_dora: true }, ['"use_dora" is true', "DoRA"]],
-    [{ bias: "all" }, ['"bias" is "all"', "biases"]],
     [{ peft_type: "IA3" }, ['"peft_type" is "IA3"', "LORA"]],
-    [{ fan_in_fan_out: true }, ['"fan_in_fan_out" is true']],
-    [{ modules_to_save: ["lm_head"] }, ['"modules_to_save"', "whole modules"]],
-    [{ rank_pattern: { q_proj: 4 } }, ['"rank_pattern"', "differs by layer"]],
-    [{ alpha_pattern: { q_proj: 4 } }, ['"alpha_pattern"', "differs by layer"]],
+    [{ use_dora: true }, ['"use_dora" is true', "DoRA", "merge_and_unload()"]],
+    [{ bias: "all" }, ['"bias" is "all"', "biases"]],
+    [{ lora_bias: true }, ['"lora_bias" is true', "biases"]],
+    [{ modules_to_save: ["lm_head"] }, ['"modules_to_save" is ["lm_head"]', "trained whole"]],
+    [{ trainable_token_indices: [3] }, ['"trainable_token_indices" is [3]', "embeddings"]],
+    [{ target_parameters: ["experts.down_proj"] }, ['"target_parameters"', "parameters that are no module's weight"]],
+    [{ layer_replication: [[0, 1], [0, 2]] }, ['"layer_replication" is [[0,1],[0,2]]', "several times"]],
+    [{ kasa_config: { beta: 1e-4, gamma: 1e-3 } }, ['"kasa_config"', "KaSA"]],
+    [{ use_bdlora: { nblocks: 2 } }, ['"use_bdlora"', "block-diagonal"]],
+    [{ monteclora_config: { num_samples: 8 } }, ['"monteclora_config"', "sampled"]],
+    [{ kasa_config: {} }, ['"kasa_config" is {}', "KaSA"]],
+    [{ velora_config: { num_groups: 4 } }, ['"velora_config"', "VeLoRA"]],
+    [{ arrow_config: { top_k: 3 } }, ['"arrow_config"', "routes between"]],
+    [{ alora_invocation_tokens: [5, 6] }, ['"alora_invocation_tokens" is [5,6]', "activated LoRA"]],
+    [{ use_qalora: true }, ['"use_qalora" is true', "QA-LoRA"]],
+    [{ megatron_config: { hidden_size: 8 } }, ['"megatron_config"', "Megatron"]],
+    ...["pissa", "pissa_niter_16", "olora", "OLoRA", "corda", "lora_ga"].map((
+      name,
+    ): [Record<string, unknown>, string[]] => [
+      { init_lora_weights: name },
+      [
+        `"init_lora_weights" is "${name}"`,
+        "changes the weights of the base",
+        "path_initial_model_for_weight_conversion",
+        "to true",
+      ],
+    ]),
+    [{ init_lora_weights: "loftq" }, [
+      '"init_lora_weights" is "loftq"',
+      "changes the weights of the base",
+      "save the changed base",
+    ]],
+    [{ init_lora_weights: "pisa" }, ['"init_lora_weights" is "pisa"', "no such initialisation", '"gaussian"']],
+    [{ rank_pattern: { q_proj: 0 } }, ['"rank_pattern.q_proj" is 0']],
+    [{ alpha_pattern: { "(q_proj": 4 } }, ['"alpha_pattern.(q_proj" is 4', "no regular expression"]],
+    [{ rank_pattern: { "(a+)+": 4 } }, ['"rank_pattern.(a+)+"', "repeats a group"]],
+    [{ rank_pattern: { ".*.*.*.*x": 4 } }, ['"rank_pattern..*.*.*.*x"', "more than 3 repetitions"]],
     [{ r: 0 }, ['"r" is 0']],
     [{ lora_alpha: -1 }, ['"lora_alpha" is -1']],
     [{ lora_alpha: undefined, lora_alhpa: 4 }, ['"lora_alhpa"', 'did you mean "lora_alpha"']],
@@ -260,6 +330,65 @@ withModel("loadAdapter() scales by alpha over the root of the rank where the ada
   await changeConfig(folder, { use_rslora: true });
   await lm.loadAdapter(folder);
   assert.deepEqual(loraAdapters(lm).map(({ adapter }) => adapter.alpha / adapter.rank), [2, 2, 2, 2]);
+});
+
+withModel(
+  "loadAdapter() takes fields that change nothing, and says those that are unknown or change training only",
+  async (lm, folder) => {
+    lm.enableLora({ rank: 2 });
+    await lm.saveAdapter(folder);
+    const warnings = async (changes: Record<string, unknown>) => {
+      const before = await Deno.readTextFile(`${folder}/adapter_config.json`);
+      await changeConfig(folder, changes);
+      const said: string[] = [];
+      await lm.loadAdapter(folder, { onWarning: (message) => said.push(message) });
+      await Deno.writeTextFile(`${folder}/adapter_config.json`, before);
+      return said;
+    };
+    const idle = {
+      megatron_core: "megatron.core",
+      qalora_group_size: 16,
+      loftq_config: { loftq_bits: 4 },
+      fan_in_fan_out: true,
+    };
+    assert.deepEqual(await warnings(idle), []);
+    assert.deepEqual(
+      await warnings({ layers_to_transform: [0, 1], exclude_modules: ["k_proj"], a_new_field: null }),
+      [],
+    );
+    assert.deepEqual(
+      await warnings({ target_modules: "(?:.*?(?:language|text)|.*).*?(?:self_attn).*?(?:q_proj|v_proj)" }),
+      [],
+    );
+    for (const init_lora_weights of [true, false, "gaussian", "eva", "orthogonal"]) {
+      assert.deepEqual(await warnings({ init_lora_weights }), []);
+    }
+    const file = `"${folder}/adapter_config.json"`;
+    assert.deepEqual(await warnings({ use_future_lora: true }), [
+      `${file}: "use_future_lora" is true, a field that Tessera does not know and does not compute`,
+    ]);
+    assert.deepEqual(await warnings({ lora_dropout: 0.1 }), [
+      `${file}: "lora_dropout" is 0.1, which changes training only: here adapters are trained without dropout`,
+    ]);
+    assert.deepEqual(await warnings({ init_lora_weights: "mica" }), [
+      `${file}: "init_lora_weights" is "mica", which changes training only: here B is trained, too`,
+    ]);
+  },
+);
+
+withModel("loadAdapter() takes factors that have the name of their adapter", async (lm, folder) => {
+  lm.enableLora({ rank: 2, seed: 5 });
+  await lm.saveAdapter(folder);
+  const a = await loraAdapters(lm)[0]!.adapter.a.value!.read();
+  await changeTensors(folder, (tensors) => {
+    for (const [name, tensor] of [...tensors]) {
+      tensors.delete(name);
+      tensors.set(name.replace(/(lora_[AB])/, "$1.default"), tensor);
+    }
+  });
+  await lm.loadAdapter(folder);
+  assert.equal(loraAdapters(lm).length, 4);
+  assert.deepEqual((await loraAdapters(lm)[0]!.adapter.a.value!.read()).data, a.data);
 });
 
 withModel("saveToPreset() can save to the folder that the model came from", async (lm, folder) => {

@@ -89,6 +89,23 @@ ADAPTERS = {
         "base": "phi3/phi4_mini_tied_partial_old", "seed": 27, "r": 2, "alpha": 4, "clip_norm": 0.8,
         "targets": ["down_proj", "o_proj"],
     },
+    # Ranks and alphas that differ by module: by an end of a name, by an expression, and where the first of two matches counts.
+    "llama_patterns": {
+        "base": "llama/llama32_tied_padded", "seed": 28, "r": 2, "alpha": 4, "clip_norm": 0.8, "targets": ALL_LINEAR,
+        "fields": {
+            "rank_pattern": {"layers.1.self_attn.q_proj": 4, "self_attn.q_proj": 3, "down_proj": 1},
+            "alpha_pattern": {r"^model\.layers\.0\.(mlp|self_attn)\.[gv].*": 6, "q_proj": 2},
+            "fan_in_fan_out": True,
+        },
+    },
+    "phi3_rslora_all_linear": {
+        "base": "phi3/phi3_gqa_bf16_shards_padded", "seed": 29, "r": 4, "alpha": 4, "clip_norm": 0.8, "targets": "all-linear",
+        "fields": {"use_rslora": True, "rank_pattern": {"qkv_proj": 2}, "alpha_pattern": {"o_proj": 6}},
+    },
+    "qwen2_some_layers": {
+        "base": "qwen2/qwen25_window_padded", "seed": 30, "r": 2, "alpha": 4, "clip_norm": 0.8, "targets": ALL_LINEAR,
+        "fields": {"layers_to_transform": [1], "exclude_modules": ["k_proj"], "init_lora_weights": "gaussian"},
+    },
 }
 
 
@@ -101,7 +118,7 @@ def load_base(name: str) -> torch.nn.Module:
 def save_adapter(name: str, spec: dict) -> None:
     """Saves an adapter whose A and B are both random, so that it changes the logits from the start."""
     config = LoraConfig(r=spec["r"], lora_alpha=spec["alpha"], target_modules=spec["targets"], lora_dropout=0.0,
-                        bias="none", task_type="CAUSAL_LM")
+                        bias="none", task_type="CAUSAL_LM", **spec.get("fields", {}))
     model = get_peft_model(load_base(spec["base"]), config)
     generator = torch.Generator().manual_seed(spec["seed"])
     with torch.no_grad():
@@ -116,7 +133,10 @@ def save_adapter(name: str, spec: dict) -> None:
     # PEFT writes the targets in the order of a Python set, which differs from run to run.
     file = folder / "adapter_config.json"
     config = json.loads(file.read_text())
-    write_json(file, config | {"target_modules": sorted(config["target_modules"])})
+    lists = {name: sorted(config[name]) for name in ("target_modules", "exclude_modules") if config[name] is not None}
+    # PEFT clears fan_in_fan_out for linear layers; a file may well have it.
+    fan = spec.get("fields", {}).get("fan_in_fan_out", config["fan_in_fan_out"])
+    write_json(file, config | lists | {"fan_in_fan_out": fan})
 
 
 def training_data(vocabulary: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -90,6 +90,12 @@ function assertRelative(found: readonly number[], expected: ArrayLike<number>, t
 
 const names = [...Deno.readDirSync(golden("peft"))].map(({ name }) => name).sort();
 
+/** Fields that a saved adapter has other values of, which mean the same: alpha in place of rsLoRA, and modules that are named in full. */
+const inOtherWords: Readonly<Record<string, readonly string[]>> = {
+  phi3_rslora_all_linear: ["lora_alpha", "target_modules", "use_rslora"],
+  qwen2_some_layers: ["target_modules"],
+};
+
 for (const name of names) {
   Deno.test(`${name}: an adapter of PEFT gives PEFT's logits`, async () => {
     await withGolden(name, async ({ lm, arrays, about }) => {
@@ -135,7 +141,8 @@ for (const name of names) {
         const [ours, theirs] = [folder, adapter].map((from) =>
           JSON.parse(Deno.readTextFileSync(`${from}/adapter_config.json`))
         );
-        for (const field of ["peft_type", "task_type", "r", "lora_alpha", "bias", "target_modules", "use_rslora"]) {
+        const fields = ["peft_type", "task_type", "r", "lora_alpha", "bias", "target_modules", "use_rslora"];
+        for (const field of fields.filter((field) => !inOtherWords[name]?.includes(field))) {
           assert.deepEqual(ours[field], theirs[field], field);
         }
         const unknown = Object.keys(ours).filter((field) => !(field in theirs));
@@ -168,5 +175,35 @@ for (const name of names) {
       // The weights are a view of the file, which merging must not write to.
       assert.deepEqual(await Deno.readFile(golden(`${about.base}/${file.name}`)), before);
     });
+  });
+}
+
+/** Targets in PEFT's words, and the golden whose adapter has the modules that they mean. */
+const inPeftWords = [
+  ["all_linear", ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]],
+  ["llama_all_linear", "all-linear"],
+  ["llama_tied", ["self_attn.k_proj", "o_proj", "up_proj"]],
+  ["qwen2_all_linear", "all-linear"],
+  ["gemma4_per_layer", "all-linear"],
+  ["phi3_fused", ["qkv_proj", "gate_up_proj"]],
+  ["phi3_rslora_all_linear", "all-linear"],
+  ["query_value", "(q|v)_proj"],
+  ["qwen2_some_layers", "model\\.layers\\.1\\.(mlp|self_attn)\\.([qvo]|gate|up|down)_proj"],
+] as const;
+
+for (const [name, targets] of inPeftWords) {
+  Deno.test(`${name}: enableLora() takes ${targets} for the modules that PEFT takes it for`, async () => {
+    const about: Golden = JSON.parse(await Deno.readTextFile(golden(`peft/${name}/golden.json`)));
+    const expected = await openSafetensors(golden(`peft/${name}/adapter/adapter_model.safetensors`));
+    const lm = await CausalLM.fromPreset(golden(about.base), { backend });
+    lm.enableLora({ rank: about.r, targets });
+    await withFolder(async (folder) => {
+      await lm.saveAdapter(folder);
+      const saved = await openSafetensors(`${folder}/adapter_model.safetensors`);
+      assert.deepEqual([...saved.tensors.keys()].sort(), [...expected.tensors.keys()].sort());
+      saved.close();
+    });
+    expected.close();
+    lm.dispose();
   });
 }

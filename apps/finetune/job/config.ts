@@ -14,7 +14,7 @@ const lora = z.strictObject({
   rank: count.default(8).describe("The rank of the adapters: more can learn more, and cost more."),
   targets: z.array(z.string().min(1)).min(1).default(["query", "value"]).describe(
     "The layers that get an adapter: names such as query, key, value, attention_output, ffw_gating, ffw_gating_2 and " +
-      "ffw_linear, or regular expressions over paths.",
+      "ffw_linear, or regular expressions over paths; also in PEFT's words: q_proj, gate_proj, all-linear.",
   ),
   alpha: z.number().positive().nullable().default(null).describe(
     "The scale of the adapters times their rank; null is the rank, so a scale of 1.",

@@ -6,7 +6,6 @@ import {
   type BackendName,
   type Distribution,
   distributionFor,
-  enableLora,
   loadTokenizer,
   type LoraOptions,
   type OpenedPreset,
@@ -68,7 +67,7 @@ async function openModel(config: Config, hub: HubOptions): Promise<OpenedPreset>
   }
   const opened = await openPreset(preset, { ...hub, dtype, ...(quantize === null ? {} : { quantize }) });
   const lora = loraOptions(config);
-  if (lora !== null) enableLora(opened.backbone, lora);
+  if (lora !== null) opened.enableLora(lora);
   return opened;
 }
 

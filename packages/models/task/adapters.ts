@@ -19,10 +19,11 @@ export function addAdapters(
   model: Adaptable,
   backend: Backend,
   options: LoraOptions & { readonly seed?: number },
+  names: ModuleNames,
 ): void {
   checkOptions("enable LoRA", options, taskLoraOptionNames);
   const { seed = 0, ...adapters } = options;
-  enableLora(model, adapters);
+  enableLora(model, adapters, names);
   // A model that has no values yet gets those of its adapters together with its own.
   const loaded = loraAdapters(model).filter(({ layer }) => layer.kernel.value !== null);
   try {

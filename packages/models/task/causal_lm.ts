@@ -7,7 +7,14 @@ import type { HostTensor, Tensor } from "@tessera/core";
 import type { SaveOptions } from "@tessera/convert";
 import { type Folder, folderOf } from "@tessera/files";
 import { parseHandle } from "@tessera/hub";
-import { loadAdapter, type LoraOptions, mergeLora, saveAdapter, unloadLora } from "@tessera/lora";
+import {
+  loadAdapter,
+  type LoadAdapterOptions,
+  type LoraOptions,
+  mergeLora,
+  saveAdapter,
+  unloadLora,
+} from "@tessera/lora";
 import { disposeValues, type EinsumDense, formatSummary, type Variable } from "@tessera/nn";
 import type { Backend } from "@tessera/runtime";
 import { checkOptions } from "@tessera/text";
@@ -40,7 +47,7 @@ import type {
 } from "./causal_lm_options.ts";
 import { type DataSource, encodeDataset } from "./encode_dataset.ts";
 import { hiddenStates, trainingStates } from "./forward.ts";
-import { generateOptionNames, hubOptionNames } from "./option_names.ts";
+import { generateOptionNames, loadAdapterOptionNames } from "./option_names.ts";
 import type { PresetSource } from "./open_preset.ts";
 import { Placement } from "./placement.ts";
 import { type EncodedPrompts, encodePrompts, type Prompt } from "./prompts.ts";
@@ -175,7 +182,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * @throws {Error} when the targets match no layer, or when there are adapters already.
    */
   enableLora(options: LoraOptions & { readonly seed?: number }): void {
-    addAdapters(this, this.backend, options);
+    addAdapters(this, this.backend, options, moduleNames(this.#parts.model));
     this.#dropPrograms();
   }
 
@@ -202,12 +209,19 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * Loads a PEFT adapter folder in place of the adapters that there are, or an adapter of the Hub, such as `hf://owner/adapter`,
    * which is downloaded where it is not on this machine. Throws when it does not fit the model.
    */
-  async loadAdapter(from: string | Folder, options: HubOptions = {}): Promise<void> {
-    checkOptions("load an adapter", options, hubOptionNames);
+  async loadAdapter(from: string | Folder, options: HubOptions & LoadAdapterOptions = {}): Promise<void> {
+    checkOptions("load an adapter", options, loadAdapterOptionNames);
+    const { onWarning, ...hub } = options;
     const handle = typeof from === "string" ? parseHandle(from) : null;
-    const folder = handle === null ? from : await folderOfRepository(handle, [], { ...options, part: "adapter" });
+    const folder = handle === null ? from : await folderOfRepository(handle, [], { ...hub, part: "adapter" });
     await this.#distribute();
-    await loadAdapter(folder, this, moduleNames(this.#parts.model), this.backend);
+    await loadAdapter(
+      folder,
+      this,
+      moduleNames(this.#parts.model),
+      this.backend,
+      onWarning === undefined ? {} : { onWarning },
+    );
     this.#dropPrograms();
   }
 

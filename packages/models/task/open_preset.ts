@@ -7,6 +7,7 @@ import { defaultBackend } from "@tessera/backends";
 import { loadWeights } from "@tessera/convert";
 import { type Folder, folderOf, isFolder, openCheckpoint } from "@tessera/files";
 import type { DownloadOptions, DownloadReporter } from "@tessera/hub";
+import { enableLora, type LoraOptions } from "@tessera/lora";
 import { distribution as currentDistribution } from "@tessera/mesh";
 import { disposeValues, initialize, quantizeVariables } from "@tessera/nn";
 import { checkOptions, pickOptions } from "@tessera/text";
@@ -20,6 +21,7 @@ import { type GenerationDefaults, generationDefaults } from "../generation/gener
 import { findPreset, folderOfPreset } from "../presets/find_folder.ts";
 import { handleOf, isBuiltIn, presetOf } from "../presets/presets.ts";
 import { buildModel, type PresetName } from "../registry.ts";
+import { moduleNames } from "./adapters.ts";
 import { CausalLM } from "./causal_lm.ts";
 import type { CausalLMParts, FromPresetOptions, HubOptions, LoadOptions, OpenOptions } from "./causal_lm_options.ts";
 import { checkDistribution, checkWeights } from "./distribute.ts";
@@ -82,6 +84,15 @@ export class OpenedPreset {
   /** The table of variables and parameter counts. */
   summary(options: { readonly width?: number } = {}): string {
     return this.backbone.summary(options);
+  }
+
+  /**
+   * Attaches a trainable low-rank adapter to each targeted layer of the model that the first `load` gives.
+   *
+   * @throws what `enableLora` throws.
+   */
+  enableLora(options: LoraOptions): void {
+    enableLora(this.backbone, options, moduleNames(this.model));
   }
 
   /**

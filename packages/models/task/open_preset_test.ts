@@ -14,6 +14,21 @@ Deno.test("openPreset() describes a preset without any file, adapters and all", 
   assert(opened.backbone.variables.every(({ value }) => value === null));
 });
 
+Deno.test("OpenedPreset.enableLora() takes PEFT's words, and makes as many parameters as PEFT does", async () => {
+  for (
+    const [targets, trainable] of [
+      ["all-linear", 5_636_096],
+      [["q_proj", "v_proj"], 851_968],
+      [["query", "value"], 851_968],
+      [["gate_proj", "up_proj", "down_proj"], 3_932_160],
+    ] as const
+  ) {
+    const opened = await openPreset("llama3.2_1b", { part: "config", dtype: "bfloat16" });
+    opened.enableLora({ rank: 8, targets });
+    assert.equal(countParameters(opened.backbone.variables).trainable, trainable, `${targets}`);
+  }
+});
+
 Deno.test("OpenedPreset.load() ends at once when it is cancelled before it begins", async () => {
   const opened = await openPreset("llama3.2_1b", { part: "config" });
   const reason = new Error("no more");

@@ -1,6 +1,6 @@
 /** The names of what the task takes, so that a slip is an error. */
 import type { SaveOptions } from "@tessera/convert";
-import { loraOptionNames, type LoraOptions } from "@tessera/lora";
+import { type LoadAdapterOptions, loraOptionNames, type LoraOptions } from "@tessera/lora";
 import type { OptionNames } from "@tessera/text";
 import { datasetOptionNames } from "@tessera/train";
 import { buildOptionNames } from "../architecture/architecture.ts";
@@ -18,6 +18,12 @@ import type { ScoreInputs, ScoreMode } from "./scoring.ts";
 
 /** The names of `HubOptions`. */
 export const hubOptionNames: OptionNames<HubOptions> = { onProgress: true, reporter: true, signal: true };
+
+/** The names of the options of `CausalLM.loadAdapter`. */
+export const loadAdapterOptionNames: OptionNames<HubOptions & LoadAdapterOptions> = {
+  ...hubOptionNames,
+  onWarning: true,
+};
 
 /** The names of `OpenOptions`. */
 export const openOptionNames: OptionNames<OpenOptions> = { ...hubOptionNames, ...buildOptionNames, part: true };
