@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type HubAccess, type HubRequest, readHubAccess, requestHub, type Wait } from "./hub_access.ts";
+import { type HubAccess, readHubAccess, type Wait } from "./hub_access.ts";
+import { type HubRequest, requestHub } from "./hub_request.ts";
 import { fileOf } from "@tessera/files";
 import { withFolder } from "@tessera/files/testing";
 import { type HubServer, serveHub } from "./testing/hub_server.ts";
@@ -30,7 +31,7 @@ async function accessTo(
     HOME: "/nobody",
     ...variables,
   };
-  return { access: await readHubAccess((name) => environment[name], wait), waits };
+  return { access: await readHubAccess((name) => environment[name], { wait }), waits };
 }
 
 const request: HubRequest = { purpose: "read it", repository: "me/open" };
@@ -213,7 +214,7 @@ Deno.test("requestHub() tries again where a file is not taken any more, and says
       return Promise.resolve();
     };
     const endpoint = `http://127.0.0.1:${(deaf.addr as Deno.NetAddr).port}`;
-    const access = await readHubAccess((name) => name === "HF_ENDPOINT" ? endpoint : undefined, wait);
+    const access = await readHubAccess((name) => name === "HF_ENDPOINT" ? endpoint : undefined, { wait });
     const body = await fileOf(`${folder}/large`).blob();
     await assert.rejects(requestHub(access, "/here", { ...request, method: "PUT", body, timeout: 200, tries: 2 }), {
       message: /cannot be reached \(Nothing was taken within 0\.2 seconds\)/i,

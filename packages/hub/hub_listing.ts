@@ -1,7 +1,11 @@
 /** What the hub has of a repository: its commit, and its files with their sizes and checksums. */
 import { z } from "zod";
-import { type HubAccess, type HubRequest, requestHub } from "./hub_access.ts";
+import { formatBytes, HubError } from "@tessera/text";
+import type { HubAccess } from "./hub_access.ts";
+import { BodyError, readText } from "./hub_body.ts";
+import { type HubRequest, requestHub } from "./hub_request.ts";
 import type { RepositoryHandle } from "./hub_handle.ts";
+import { withRedaction } from "./hub_secrets.ts";
 import { checkJson, parseJson } from "@tessera/files";
 
 /** A file of a repository. */
@@ -46,18 +50,31 @@ export async function listRepository(
   const api = `/api/models/${repository}`;
   const request = { purpose: `download "${repository}"`, repository, ...options };
   const answer = await requestHub(access, `${api}/revision/${encodeURIComponent(revision)}`, request);
-  const { sha: commit } = await readAnswer(answer, infoSchema);
+  const { sha: commit } = await readAnswer(access, answer, infoSchema, request);
   const files = new Map<string, RepositoryFile>();
-  let next: string | URL | null = `${api}/tree/${commit}`;
+  const { listingPages, listingFiles } = access.limits;
+  const refuse = (problem: string): never => {
+    throw new HubError(`Cannot ${request.purpose}: the listing of "${repository}" ${problem}`, "unreachable");
+  };
+  // Pages that come one by one, each in its time, must end together.
+  const endsAt = performance.now() + 5 * access.limits.graceMs;
+  const asked = new Set<string>();
+  let next: string | null = `${api}/tree/${commit}`;
   while (next !== null) {
+    if (asked.size === listingPages) refuse(`has more than ${listingPages} pages; no model has`);
+    if (asked.has(next)) refuse("leads back to a page that was read");
+    if (performance.now() > endsAt) refuse("does not end in the time for it");
+    asked.add(next);
     const page: Response = await requestHub(access, next, request);
-    for (const { type, path: name, size, oid, lfs } of await readAnswer(page, treeSchema)) {
+    for (const { type, path: name, size, oid, lfs } of await readAnswer(access, page, treeSchema, request)) {
       if (type === "file" && isPlainName(name)) {
         files.set(name, { name, size: lfs?.size ?? size, etag: lfs?.oid ?? oid });
       }
     }
+    if (files.size > listingFiles) refuse(`has more than ${listingFiles} files outside of folders; no model has`);
     const [, link] = /<([^>]+)>;\s*rel="next"/.exec(page.headers.get("link") ?? "") ?? [];
-    next = link === undefined ? null : new URL(link, page.url);
+    // What leads to no address of the network is refused where it is asked.
+    next = link === undefined ? null : URL.parse(link, page.url)?.href ?? link;
   }
   return { commit, files };
 }
@@ -65,11 +82,57 @@ export async function listRepository(
 /**
  * The JSON of an answer, checked against a schema.
  *
+ * @throws {HubError} when it stalls, does not end, or is too large.
  * @throws {SyntaxError} when it is no JSON, as from a proxy that asks for a login.
  * @throws {TypeError} when a field is missing or of the wrong kind.
  */
-export async function readAnswer<S extends z.ZodType>(response: Response, schema: S): Promise<z.output<S>> {
-  return checkJson(response.url, parseJson(response.url, await response.text()), schema);
+export async function readAnswer<S extends z.ZodType>(
+  access: HubAccess,
+  response: Response,
+  schema: S,
+  request: Pick<HubRequest, "purpose" | "signal">,
+): Promise<z.output<S>> {
+  return await withRedaction(access, request.signal, async () => {
+    // An echoed token would be cut by the parser's message, and not be found in it.
+    const text = access.hide(await readAnswerText(access, response, request));
+    return checkJson(response.url, parseJson(response.url, text), schema);
+  });
+}
+
+/**
+ * The text of an answer.
+ *
+ * @throws {HubError} when it stalls, does not end, or is too large.
+ */
+export async function readAnswerText(
+  access: HubAccess,
+  response: Response,
+  { purpose, signal }: Pick<HubRequest, "purpose" | "signal">,
+): Promise<string> {
+  const { answerBytes } = access.limits;
+  const origin = new URL(response.url).origin;
+  const fail = (problem: string, options?: ErrorOptions): never => {
+    throw new HubError(
+      `Cannot ${purpose}: the answer of ${origin} ${problem}; try again, or look at what stands between this machine and the hub`,
+      "unreachable",
+      options,
+    );
+  };
+  const totalMs = access.limits.graceMs;
+  try {
+    const { text, isWhole } = await readText(response, access, {
+      totalMs,
+      what: `the answer of ${origin}`,
+      maxBytes: answerBytes,
+    });
+    // Runtimes differ in whether they decompress what was asked for as it is; what they do is counted above.
+    if (text.startsWith("\x1f\ufffd")) fail("is compressed, although it was asked for as it is");
+    return isWhole ? text : fail(`has more than ${formatBytes(answerBytes)}`);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (!(cause instanceof BodyError)) throw cause;
+    return fail(`broke off (${cause.message})`, { cause });
+  }
 }
 
 /** Whether a name leads nowhere else than to a file of the folder that it is put into. */

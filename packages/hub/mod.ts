@@ -20,7 +20,8 @@ export {
   type DownloadReporter,
   showDownloads,
 } from "./download/download_options.ts";
-export type { EnvironmentReader, Wait } from "./hub_access.ts";
+export type { EnvironmentReader, HubOptions, Wait } from "./hub_access.ts";
+export type { HubLimits } from "./hub_limits.ts";
 export { type CachedSnapshot, cachedSnapshot, repositoryFolder } from "./download/hub_cache.ts";
 export { parseHandle, type RepositoryHandle } from "./hub_handle.ts";
 export type { RepositoryFile } from "./hub_listing.ts";

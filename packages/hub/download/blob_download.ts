@@ -6,7 +6,11 @@
  * is that of Hugging Face's own tools, `flock` on `.locks/<repository>/<checksum>.lock`, which ends with its process.
  */
 import { createHash, type Hash } from "node:crypto";
-import { backoff, type HubAccess, requestHub } from "../hub_access.ts";
+import { formatDuration, HubError } from "@tessera/text";
+import type { HubAccess } from "../hub_access.ts";
+import { BodyError, piecesOf } from "../hub_body.ts";
+import { timeFor } from "../hub_limits.ts";
+import { backoff, requestHub, withWord } from "../hub_request.ts";
 import type { RepositoryFile } from "../hub_listing.ts";
 
 /** A file that is to be downloaded. */
@@ -29,8 +33,6 @@ export interface BlobDownload {
 
 /** How often a connection may fail in a row without a byte, some two minutes in all. */
 const mostTries = 9;
-/** The milliseconds without a byte after which a connection counts as dropped. */
-const idleLimit = 30_000;
 /** The bytes that are gathered for one write. */
 const writeBytes = 2 ** 20;
 
@@ -66,7 +68,10 @@ export async function downloadBlob(download: BlobDownload, use: (blob: string) =
   await Deno.mkdir(`${home}/blobs`, { recursive: true });
   await Deno.mkdir(locks, { recursive: true });
   using lock = await Deno.open(`${locks}/${file.etag}.lock`, { read: true, write: true, create: true });
-  while (!await tryLock(lock)) await access.wait(200, signal);
+  // The lock ends with its process, so that this is waited for.
+  await withWord(access, `Waiting for another download of ${describe(download)}`, async () => {
+    while (!await tryLock(lock)) await access.wait(200, signal);
+  });
   const blob = blobPath(home, file);
   if (await sizeOfFile(blob) !== file.size) {
     await fill(download);
@@ -155,23 +160,34 @@ async function startAgain(blob: Growing, { file, onSize }: BlobDownload): Promis
 /** Fetches what is missing, however often the connection is dropped, as long as bytes come now and then. */
 async function fetchRest(blob: Growing, download: BlobDownload): Promise<void> {
   const { access, file, signal } = download;
+  const totalMs = timeFor(file.size, access.limits) + access.limits.waitMs;
+  const endsAt = performance.now() + totalMs;
   for (let failed = 0; blob.size < file.size;) {
     const begin = blob.size;
     let cause: unknown;
     try {
-      await fetchOnce(blob, download);
+      await fetchOnce(blob, download, endsAt);
       cause = new Error("The connection ended early");
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof Dropped)) throw error;
-      cause = error.cause;
+      if (!(error instanceof BodyError)) throw error;
+      cause = error;
     }
     if (blob.size >= file.size) return;
+    if (performance.now() >= endsAt || cause instanceof BodyError && cause.isOver) {
+      throw new HubError(
+        `Cannot download ${describe(download)}: only ${blob.size} of its ${file.size} bytes have come in ` +
+          `${formatDuration(totalMs / 1000)}; what is here is kept, so run the same again to go on`,
+        "unreachable",
+        { cause },
+      );
+    }
     failed = blob.size > begin ? 0 : failed + 1;
     if (failed >= mostTries) {
-      throw new Error(
+      throw new HubError(
         `Cannot download ${describe(download)}: the connection was dropped ${failed} times at byte ${blob.size} of ` +
           `${file.size} (${(cause as Error).message}); what is here is kept, so run the same again to go on`,
+        "unreachable",
         { cause },
       );
     }
@@ -179,13 +195,9 @@ async function fetchRest(blob: Growing, download: BlobDownload): Promise<void> {
   }
 }
 
-/** The cause of a body that ended early, which is worth another try. */
-class Dropped extends Error {}
-
 /** Makes one request, and writes what it brings. */
-async function fetchOnce(blob: Growing, download: BlobDownload): Promise<void> {
+async function fetchOnce(blob: Growing, download: BlobDownload, endsAt: number): Promise<void> {
   const { access, repository, commit, file, signal } = download;
-  const idle = new AbortController();
   const response = await requestHub(access, `/${repository}/resolve/${commit}/${encodeURIComponent(file.name)}`, {
     purpose: `download ${describe(download)}`,
     repository,
@@ -193,29 +205,21 @@ async function fetchOnce(blob: Growing, download: BlobDownload): Promise<void> {
     headers: blob.size === 0 ? {} : { range: `bytes=${blob.size}-` },
     understood: [416],
     tries: mostTries,
-    signal: AbortSignal.any([signal, idle.signal]),
+    signal,
   });
   const [, begin, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "") ?? [];
   const isBehind = response.status === 206 && Number(begin) === blob.size && Number(total) === file.size;
   if (!isBehind && blob.size > 0) await startAgain(blob, download);
   if (response.status === 416 || response.status === 206 && !isBehind) return await response.body?.cancel();
-  let lastAt = Date.now();
-  const timer = setInterval(() => {
-    if (Date.now() - lastAt > idleLimit) idle.abort(new Error(`No byte came in ${idleLimit / 1000} seconds`));
-  }, idleLimit / 10);
-  try {
-    await writeBody(response.body!, blob, download, () => lastAt = Date.now());
-  } finally {
-    clearInterval(timer);
-  }
+  const totalMs = Math.max(0, endsAt - performance.now());
+  await writeBody(piecesOf(response, access, { totalMs, what: `the rest of ${describe(download)}` }), blob, download);
 }
 
 /** Writes a body behind what is there; a buffer's worth at a time, and what there is of it when it breaks off. */
 async function writeBody(
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  pieces: AsyncIterable<Uint8Array<ArrayBuffer>>,
   blob: Growing,
   download: BlobDownload,
-  onChunk: () => void,
 ): Promise<void> {
   const { file, onSize } = download;
   const buffer = new Uint8Array(Math.min(writeBytes, Math.max(1, file.size)));
@@ -227,14 +231,8 @@ async function writeBody(
     blob.size += filled;
     filled = 0;
   };
-  const reader = body.getReader();
   try {
-    for (;;) {
-      const { done, value } = await reader.read().catch((cause) => {
-        throw new Dropped("The body ended early", { cause });
-      });
-      if (done) break;
-      onChunk();
+    for await (const value of pieces) {
       if (blob.size + filled + value.length > file.size) {
         throw new Error(
           `Cannot download ${describe(download)}: the server sends more than the ${file.size} bytes that the hub lists`,
@@ -250,7 +248,6 @@ async function writeBody(
     }
   } finally {
     await flush();
-    await reader.cancel().catch(() => {});
   }
 }
 

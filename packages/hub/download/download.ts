@@ -11,8 +11,10 @@ import { blobPath, downloadBlob, incompletePath, sizeOfFile } from "./blob_downl
 import { environmentVariable, fileOf, folderOf, indexName, isFolder, readIndex, writeText } from "@tessera/files";
 import { type Download, downloadOptionNames, type DownloadOptions } from "./download_options.ts";
 import { type HubAccess, readHubAccess } from "../hub_access.ts";
+import type { HubLimits } from "../hub_limits.ts";
 import { cachedSnapshot, isCommit, repositoryFolder } from "./hub_cache.ts";
 import { formatHandle, parseHandle, type RepositoryHandle } from "../hub_handle.ts";
+import { withRedaction } from "../hub_secrets.ts";
 import { listRepository, type RepositoryFile, type RepositoryListing } from "../hub_listing.ts";
 import { filesOfPart } from "./repository_files.ts";
 
@@ -36,8 +38,22 @@ export async function downloadRepository(
   const { part = "model", environment = environmentVariable, signal = new AbortController().signal } = options;
   const wanted = typeof handle === "string" ? parseRequired(handle) : handle;
   checkOptions(`download "${formatHandle(wanted)}"`, options, downloadOptionNames);
+  const { wait, limits, reporter } = options;
+  const access = await readHubAccess(environment, { wait, limits, onWait: (text) => reporter?.waiting?.(text) });
+  return await withRedaction(
+    access,
+    signal,
+    () => downloadTo(access, wanted, { ...options, part, environment, signal }),
+  );
+}
+
+async function downloadTo(
+  access: HubAccess,
+  wanted: RepositoryHandle,
+  options: DownloadOptions & Required<Pick<DownloadOptions, "part" | "environment" | "signal">>,
+): Promise<string> {
+  const { part, environment, signal } = options;
   const { repository, revision } = wanted;
-  const access = await readHubAccess(environment, options.wait);
   const cached = await cachedSnapshot(wanted, part, environment);
   const isWhole = cached !== null && cached.missing.length === 0;
   if (isWhole && (access.isOffline || isCommit(revision))) return cached.folder;
@@ -64,10 +80,10 @@ export async function downloadRepository(
   const folder = snapshotFolder(target);
   const completes = await isFolder(folder);
   if (names.includes(indexName)) {
-    await place(target, await absentFiles(folder, [fileNamed(listing, indexName)]), () => {});
+    await place(target, await absentFiles(folder, [fileNamed(listing, indexName, access.limits)]), () => {});
     names.push(...await shardsOf(target, listing));
   }
-  const absent = await absentFiles(folder, names.map((name) => fileNamed(listing, name)));
+  const absent = await absentFiles(folder, names.map((name) => fileNamed(listing, name, access.limits)));
   if (absent.length > 0) await downloadFiles(target, absent, { revision, completes }, options);
   if ((part === "model" || part === "adapter") && !isCommit(revision)) {
     const ref = fileOf(`${home}/refs/${revision}`);
@@ -102,9 +118,23 @@ function snapshotFolder({ home, commit }: Target): string {
   return `${home}/snapshots/${commit}`;
 }
 
+/** Whether a file holds weights, which are never read into memory whole. */
+function isWeights({ name }: RepositoryFile): boolean {
+  return name.endsWith(".safetensors");
+}
+
 /** A file of a listing, which is known to be there. */
-function fileNamed({ files }: RepositoryListing, name: string): RepositoryFile {
+function fileNamed({ files }: RepositoryListing, name: string, { textBytes }: HubLimits): RepositoryFile {
   const file = files.get(name)!;
+  if (!isWeights(file) && file.size > textBytes) {
+    throw new HubError(
+      `Cannot download "${name}": the hub lists it with ${
+        formatBytes(file.size)
+      }, and a file that is no weights has at most ` +
+        formatBytes(textBytes),
+      "unreachable",
+    );
+  }
   if (/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(file.etag)) return file;
   throw new TypeError(
     `Cannot download "${name}": the hub lists "${file.etag}" as its checksum, expected SHA-256 or SHA-1`,
@@ -153,7 +183,6 @@ async function downloadFiles(
     sizes.set(file, size);
     reporter?.progress(done, bytes);
   };
-  const isWeights = ({ name }: RepositoryFile) => name.endsWith(".safetensors");
   try {
     await place(target, files.filter((file) => !isWeights(file)), onSize);
     await check?.(snapshotFolder(target));

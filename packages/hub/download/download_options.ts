@@ -1,6 +1,8 @@
 /** How a repository is downloaded, and how that is shown. */
 import { formatBytes, listNames, type OptionNames, type Progress, progress, standardErrorStream } from "@tessera/text";
 import type { EnvironmentReader, Wait } from "../hub_access.ts";
+import type { HubLimits } from "../hub_limits.ts";
+import { redactor } from "../hub_secrets.ts";
 import type { RepositoryFile } from "../hub_listing.ts";
 import type { RepositoryPart } from "./repository_files.ts";
 
@@ -30,6 +32,8 @@ export interface DownloadReporter {
   begin(download: Download): void;
   /** Called as bytes arrive, with the number that are here and the number in all. */
   progress(done: number, total: number): void;
+  /** Called with a sentence when something has been waited for, also before `begin`. */
+  waiting?(text: string): void;
   /** Called when it is over, also when it failed. */
   end(): void;
 }
@@ -48,6 +52,8 @@ export interface DownloadOptions {
   readonly environment?: EnvironmentReader;
   /** Waits between tries; by the clock unless given. */
   readonly wait?: Wait;
+  /** How long and how much the hub may take, where that is not as usual. */
+  readonly limits?: Partial<HubLimits>;
 }
 
 /** The names of `DownloadOptions`. */
@@ -58,6 +64,7 @@ export const downloadOptionNames: OptionNames<DownloadOptions> = {
   signal: true,
   environment: true,
   wait: true,
+  limits: true,
 };
 
 /** Where a download is shown: a line of text, then, unless it is small, a bar. */
@@ -76,7 +83,8 @@ export function describeDownload(download: Download): string {
   const names = completes ? ` (${listNames(files.map(({ name }) => name))})` : "";
   const rest = present === 0 ? "" : `, ${formatBytes(present)} of it here already,`;
   const verb = completes ? "Completing" : "Downloading";
-  return `${verb} ${repository}${at} · ${formatBytes(bytes)} in ${count}${names}${rest} to ${folder}`;
+  // The names are the hub's.
+  return redactor()(`${verb} ${repository}${at} · ${formatBytes(bytes)} in ${count}${names}${rest} to ${folder}`);
 }
 
 /** The bytes from which on a download takes long enough for a bar. */
@@ -94,6 +102,7 @@ export function showDownloads(given?: DownloadDisplay): DownloadReporter {
       if (bytes - present >= leastShown) bar = display.progress("Downloading", bytes, "bytes", present);
     },
     progress: (done) => bar?.update(done),
+    waiting: (text) => (given ?? standardErrorDisplay()).print(text),
     end() {
       bar?.done();
       bar = null;

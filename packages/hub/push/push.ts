@@ -6,7 +6,9 @@
  */
 import { type Folder, folderOf } from "@tessera/files";
 import { checkOptions, type OptionNames } from "@tessera/text";
-import { requestHub } from "../hub_access.ts";
+import { requestHub } from "../hub_request.ts";
+import { readAnswerText } from "../hub_listing.ts";
+import { withRedaction } from "../hub_secrets.ts";
 import { parseHandle } from "../hub_handle.ts";
 import { isOwnCard, type ModelCardDetails, writeModelCard } from "./model_card.ts";
 import { isWeightsFile, type PushedFolder, readPushedFolder } from "./push_folder.ts";
@@ -34,6 +36,8 @@ const optionNames: OptionNames<PushOptions> = {
   signal: true,
   environment: true,
   wait: true,
+  limits: true,
+  onWait: true,
 };
 
 /** What a push came to. */
@@ -65,12 +69,28 @@ export interface Pushed {
 export async function pushToHub(handle: string, from: string | Folder, options: PushOptions = {}): Promise<Pushed> {
   checkOptions(`push to "${handle}"`, options, optionNames);
   const { visibility = "private", reporter = defaultReporter(), signal } = options;
-  const whenever = signal === undefined ? {} : { signal };
   const content = await readPushedFolder(
     folderOf(from),
     options.baseModel === undefined ? null : baseOf(options.baseModel),
   );
-  const found = await checkPush(handle, content.kind, options);
+  // Who is told of nothing is not told of waiting either.
+  const onWait = options.onWait ?? ((text: string) => reporter?.waiting?.(text));
+  const found = await checkPush(handle, content.kind, { ...options, onWait });
+  return await withRedaction(
+    found.access,
+    signal,
+    () => pushContent(content, found, { ...options, visibility, reporter }),
+  );
+}
+
+/** Pushes what is complete to where it may go. */
+async function pushContent(
+  content: PushedFolder,
+  found: PushTarget,
+  options: PushOptions & Required<Pick<PushOptions, "visibility" | "reporter">>,
+): Promise<Pushed> {
+  const { visibility, reporter, signal } = options;
+  const whenever = signal === undefined ? {} : { signal };
   const target = await prepareRepository(found, { visibility, ...whenever });
   const files = [...content.files, ...await cardFor(target, content, options)];
   const names = new Set(files.map(({ path }) => path));
@@ -106,14 +126,15 @@ function baseOf(handle: string): string {
 async function cardFor(
   { repository, files, access }: PushTarget,
   content: PushedFolder,
-  { card = {} }: PushOptions,
+  { card = {}, signal }: PushOptions,
 ): Promise<UploadFile[]> {
   const path = "README.md";
   if (content.files.some((file) => file.path === path)) return [];
   if (files.has(path)) {
     const purpose = `read the model card of ${repository}`;
-    const response = await requestHub(access, `/${repository}/resolve/main/${path}`, { purpose, repository });
-    if (!isOwnCard(await response.text())) return [];
+    const about = { purpose, repository, ...(signal === undefined ? {} : { signal }) };
+    const response = await requestHub(access, `/${repository}/resolve/main/${path}`, about);
+    if (!isOwnCard(await readAnswerText(access, response, about))) return [];
   }
   return [{ path, content: new Blob([writeModelCard({ ...content, repository }, card)]) }];
 }

@@ -7,6 +7,8 @@ import type { UploadProgress } from "./upload_commit.ts";
 export interface PushReporter {
   /** Called as the work goes on; not at all where there are no large files. */
   progress(state: UploadProgress): void;
+  /** Called with a sentence when something has been waited for. */
+  waiting?(text: string): void;
   /** Called when it is over, also when it failed. */
   end(): void;
 }
@@ -14,7 +16,9 @@ export interface PushReporter {
 const labels: Readonly<Record<UploadProgress["phase"], string>> = { hash: "Reading", upload: "Uploading" };
 
 /** Shows pushes on a display, a bar for each part of the work; on standard error unless one is given. */
-export function showPushes(display: Pick<DownloadDisplay, "progress"> = standardErrorDisplay()): PushReporter {
+export function showPushes(
+  display: Pick<DownloadDisplay, "progress"> & Partial<DownloadDisplay> = standardErrorDisplay(),
+): PushReporter {
   let bar: Progress | null = null;
   let shown: UploadProgress["phase"] | null = null;
   return {
@@ -26,6 +30,7 @@ export function showPushes(display: Pick<DownloadDisplay, "progress"> = standard
       }
       bar?.update(done);
     },
+    waiting: (text) => display.print?.(text),
     end() {
       bar?.done();
       [bar, shown] = [null, null];

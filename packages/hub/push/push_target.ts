@@ -4,14 +4,10 @@
  */
 import { z } from "zod";
 import { nearestName } from "@tessera/text";
-import {
-  type EnvironmentReader,
-  type HubAccess,
-  type HubRequest,
-  readHubAccess,
-  requestHub,
-  type Wait,
-} from "../hub_access.ts";
+import { type EnvironmentReader, type HubAccess, type HubOptions, readHubAccess } from "../hub_access.ts";
+import { type HubRequest, requestHub } from "../hub_request.ts";
+import { standardErrorDisplay } from "../download/download_options.ts";
+import { withRedaction } from "../hub_secrets.ts";
 import { listRepository, readAnswer, type RepositoryFile } from "../hub_listing.ts";
 import { kindOf, type PushKind } from "./push_folder.ts";
 import { askModes } from "./upload_commit.ts";
@@ -20,13 +16,11 @@ import { askModes } from "./upload_commit.ts";
 export type Visibility = "private" | "public";
 
 /** How the hub is asked. */
-export interface PushAccess {
+export interface PushAccess extends HubOptions {
   /** Ends it. */
   readonly signal?: AbortSignal;
   /** Reads the environment; the process's own unless given. */
   readonly environment?: EnvironmentReader;
-  /** Waits between tries; by the clock unless given. */
-  readonly wait?: Wait;
 }
 
 /** A repository that may be pushed to. */
@@ -81,9 +75,19 @@ const account = z.object({
  */
 export async function checkPush(handle: string, kind: PushKind, options: PushAccess = {}): Promise<PushTarget> {
   const repository = repositoryToPush(handle);
-  const access = await readHubAccess(options.environment, options.wait);
+  const onWait = options.onWait ?? ("process" in globalThis ? standardErrorDisplay().print : undefined);
+  const access = await readHubAccess(options.environment, { ...options, onWait });
+  return await withRedaction(access, options.signal, () => checkTarget(access, repository, kind, options.signal));
+}
+
+async function checkTarget(
+  access: HubAccess,
+  repository: string,
+  kind: PushKind,
+  signal: AbortSignal | undefined,
+): Promise<PushTarget> {
   const purpose = `push to ${repository}`;
-  const about = { purpose, repository, ...(options.signal === undefined ? {} : { signal: options.signal }) };
+  const about = { purpose, repository, ...(signal === undefined ? {} : { signal }) };
   const { endpoint, tokenSource } = access;
   const ownToken = `a token with write access from ${endpoint}/settings/tokens`;
   if (tokenSource === null) throw new Error(`Cannot ${purpose}: there is no token; set HF_TOKEN to ${ownToken}`);
@@ -94,7 +98,7 @@ export async function checkPush(handle: string, kind: PushKind, options: PushAcc
       `Cannot ${purpose}: the hub does not know the token of ${tokenSource}; set HF_TOKEN to ${ownToken}`,
     );
   }
-  const user = await readAnswer(who, account);
+  const user = await readAnswer(access, who, account, about);
   if (user.auth?.accessToken?.role === "read") {
     throw new Error(`Cannot ${purpose}: the token of ${tokenSource} may only read; set HF_TOKEN to ${ownToken}`);
   }
@@ -129,7 +133,7 @@ async function visibilityOf(
 ): Promise<Visibility | null> {
   const response = await requestHub(access, `/api/models/${repository}`, { ...about, understood: [401, 404] });
   if (response.ok) {
-    const info = await readAnswer(response, z.object({ private: z.boolean() }));
+    const info = await readAnswer(access, response, z.object({ private: z.boolean() }), about);
     return info.private ? "private" : "public";
   }
   await response.body?.cancel();

@@ -4,7 +4,7 @@
  * The hub's API: https://github.com/huggingface/huggingface_hub/blob/main/src/huggingface_hub/_commit_api.py
  */
 import { z } from "zod";
-import { requestHub } from "../hub_access.ts";
+import { requestHub } from "../hub_request.ts";
 import { readAnswer, type RepositoryFile } from "../hub_listing.ts";
 import { sha256 } from "./sha256.ts";
 import { type LargeFile, requestActions, type UploadContext, uploadObject } from "./upload_objects.ts";
@@ -108,15 +108,16 @@ export async function askModes(
   files: readonly FileSample[],
   { access, repository, signal }: UploadContext,
 ): Promise<Set<string>> {
+  const purpose = `push to ${repository}`;
   const response = await requestHub(access, `/api/models/${repository}/preupload/main`, {
-    purpose: `push to ${repository}`,
+    purpose,
     repository,
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ files }),
     ...(signal === undefined ? {} : { signal }),
   });
-  const answer = await readAnswer(response, modes);
+  const answer = await readAnswer(access, response, modes, { purpose, ...(signal === undefined ? {} : { signal }) });
   return new Set(answer.files.filter(({ uploadMode }) => uploadMode === "lfs").map(({ path }) => path));
 }
 
@@ -171,8 +172,9 @@ async function sendLarge(
 const committed = z.object({ commitOid: z.string() });
 
 async function sendCommit(lines: readonly unknown[], { access, repository, signal }: UploadContext): Promise<string> {
+  const purpose = `commit to ${repository}`;
   const response = await requestHub(access, `/api/models/${repository}/commit/main`, {
-    purpose: `commit to ${repository}`,
+    purpose,
     repository,
     method: "POST",
     headers: { "content-type": "application/x-ndjson" },
@@ -184,7 +186,8 @@ async function sendCommit(lines: readonly unknown[], { access, repository, signa
     await response.body?.cancel();
     throw new Error(`Cannot commit to ${repository}: somebody else has changed it meanwhile; push again`);
   }
-  return (await readAnswer(response, committed)).commitOid;
+  return (await readAnswer(access, response, committed, { purpose, ...(signal === undefined ? {} : { signal }) }))
+    .commitOid;
 }
 
 /** The name that git gives to the content of a file. */

@@ -7,7 +7,8 @@
  */
 import { z } from "zod";
 import { countedBlob } from "@tessera/files";
-import { type HubAccess, type HubRequest, requestHub } from "../hub_access.ts";
+import type { HubAccess } from "../hub_access.ts";
+import { type HubRequest, requestHub } from "../hub_request.ts";
 import { readAnswer } from "../hub_listing.ts";
 
 /** A file that is to be sent, whose digest is known. */
@@ -57,9 +58,9 @@ export async function requestActions(
   const found = new Map<LargeFile, Actions>();
   for (let begin = 0; begin < files.length; begin += filesInBatch) {
     const batch = files.slice(begin, begin + filesInBatch);
+    const about = { purpose: `upload to ${repository}`, repository, ...(signal === undefined ? {} : { signal }) };
     const response = await requestHub(access, `/${repository}.git/info/lfs/objects/batch`, {
-      purpose: `upload to ${repository}`,
-      repository,
+      ...about,
       method: "POST",
       headers: { "accept": lfsJson, "content-type": lfsJson },
       body: JSON.stringify({
@@ -70,9 +71,8 @@ export async function requestActions(
         objects: batch.map(({ sha256, content }) => ({ oid: sha256, size: content.size })),
       }),
       tries,
-      ...(signal === undefined ? {} : { signal }),
     });
-    const { objects } = await readAnswer(response, answer);
+    const { objects } = await readAnswer(access, response, answer, about);
     for (const { oid, actions, error } of objects) {
       const file = batch.find(({ sha256 }) => sha256 === oid);
       if (file === undefined) continue;
@@ -186,7 +186,7 @@ async function requestFor(
   { access, repository, signal }: UploadContext,
   request: Pick<HubRequest, "method" | "headers" | "body" | "understood">,
 ): Promise<Response> {
-  return await requestHub(access, new URL(href), {
+  return await requestHub(access, href, {
     ...request,
     purpose: `upload "${path}" to ${repository}`,
     repository,
