@@ -1,4 +1,4 @@
-/** The examples of the READMEs and of doc comments, as programs. */
+/** The examples of the READMEs, of guides and of doc comments, as programs. */
 
 /** A block of code of a page. */
 export interface Example {
@@ -35,6 +35,11 @@ const declared: Readonly<Record<string, string>> = {
   distribution: 'declare const distribution: import("tessera").Distribution;',
   batch: 'declare const batch: import("@tessera/runtime").DeviceBuffer;',
   state: 'declare const state: import("@tessera/runtime").DeviceBuffer;',
+  block: 'declare const block: import("@tessera/models").ModelScope;',
+  config: "declare const config: { readonly attentionBias: boolean };",
+  hiddenDim: "declare const hiddenDim: number;",
+  headDim: "declare const headDim: number;",
+  numQueryHeads: "declare const numQueryHeads: number;",
   weights: 'declare const weights: import("@tessera/runtime").DeviceBuffer;',
 };
 
@@ -48,11 +53,11 @@ function takes(code: string, name: string): boolean {
   return uses.test(bare) && !binds.test(bare);
 }
 
-/** The examples of a page, whose blocks of TypeScript may stand in comments. */
+/** The examples of a page, whose blocks of TypeScript may stand in comments and in lists. */
 export function examplesOf(page: string, text: string): Example[] {
-  return Array.from(text.matchAll(/^( \* )?```ts( .*)?\n([^]*?)^(?: \* )?```$/gm), (found) => {
-    const [, comment = "", , block] = found as unknown as [string, string | undefined, string | undefined, string];
-    const code = comment === "" ? block : block.replaceAll(/^ \* ?/gm, "");
+  return Array.from(text.matchAll(/^( \* | {3})?```ts( .*)?\n([^]*?)^(?: \* | {3})?```$/gm), (found) => {
+    const [, begin = "", , block] = found as unknown as [string, string | undefined, string | undefined, string];
+    const code = begin === "" ? block : block.replaceAll(/^(?: \* ?| {3})/gm, "");
     const names = (table: object) => Object.keys(table).filter((name) => takes(code, name));
     const given = [...names(made).map((name) => made[name]), ...names(declared).map((name) => declared[name])];
     return {

@@ -1,8 +1,9 @@
 /**
- * Every example of the READMEs and of doc comments is type-checked, and those that need no more than the shipped tiny model run
- * on it: only the preset's name is another.
+ * Every example of the READMEs, of guides and of doc comments is type-checked, and those that need no more than the shipped tiny
+ * model run on it: only the preset's name is another, and the hub, which is one on loopback.
  */
 import assert from "node:assert/strict";
+import { serveUploadHub } from "@tessera/hub/testing";
 import { encodePng } from "@tessera/vision";
 import { type Example, examplesOf } from "./examples.ts";
 import { packages } from "./exported_names.ts";
@@ -18,7 +19,7 @@ function pages(): string[] {
       `${folder}/${name}`
     );
   });
-  return ["README.md", ...sources.sort()];
+  return ["README.md", "docs/add_a_model.md", ...sources.sort()];
 }
 
 const examples = pages().flatMap((page) => examplesOf(page, Deno.readTextFileSync(new URL(page, root))));
@@ -48,11 +49,15 @@ async function withFolder<T>(task: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-async function deno(folder: string, args: readonly string[]): Promise<{ success: boolean; output: string }> {
+async function deno(
+  folder: string,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<{ success: boolean; output: string }> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: folder,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...variables },
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { success, output: text(stdout) + text(stderr) };
@@ -63,7 +68,7 @@ Deno.test("there are examples, none of which is left unchecked", () => {
   for (const page of pages()) {
     assert.doesNotMatch(
       Deno.readTextFileSync(new URL(page, root)),
-      /^( \* )?```ts \w/m,
+      /^( \* | {3})?```ts \w/m,
       `${page} has a fence that asks to be left out`,
     );
   }
@@ -82,11 +87,9 @@ function fileOf(at: string): string {
   return `${at.replaceAll(/\W/g, "_")}.ts`;
 }
 
-/** The program with the tiny model in place of one that would be downloaded, and nothing pushed. */
+/** The program with the tiny model in place of one that would be downloaded. */
 function onTiny({ program }: Example): string {
-  return program
-    .replaceAll(/fromPreset\("(?:hf:\/\/)?[\w/.-]+"/g, 'fromPreset("gemma-2-2b"')
-    .replaceAll(/^await pushToHub\(.*$/gm, "void pushToHub;");
+  return program.replaceAll(/fromPreset\("(?:hf:\/\/)?[\w/.-]+"/g, 'fromPreset("gemma-2-2b"');
 }
 
 for (const example of examples) {
@@ -95,8 +98,11 @@ for (const example of examples) {
   Deno.test(`the example at ${at} runs`, async () => {
     await withFolder(async (folder) => {
       await Deno.writeTextFile(`${folder}/example.ts`, onTiny(example));
-      const { success, output } = await deno(folder, ["run", "-A", "--no-check", "example.ts"]);
+      await using hub = serveUploadHub();
+      const variables = { HF_ENDPOINT: hub.endpoint, HF_TOKEN: hub.token };
+      const { success, output } = await deno(folder, ["run", "-A", "--no-check", "example.ts"], variables);
       assert.ok(success, output);
+      assert.equal(hub.commits.length, /pushToHub\(/.test(code) ? 1 : 0);
       if (/27,227,128,320/.test(code)) assert.match(output, /Total params: 27,227,128,320/);
     });
   });
