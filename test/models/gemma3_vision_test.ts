@@ -1,5 +1,6 @@
 /** Gemma 3 with images as people use it: images anywhere in prompts, fine-tuning on JSONL with and without them. */
 import assert from "node:assert/strict";
+import { loraAdapters } from "@tessera/lora";
 import { initialize } from "@tessera/nn";
 import { pictureTensor } from "@tessera/train";
 import { encodePng } from "@tessera/vision";
@@ -89,6 +90,15 @@ Deno.test("generate() lays prompts out as the processor does: images between lin
     // In one batch, prompts of none, one and two images get what they get alone.
     assert.deepEqual(await lm.generate(prompts, greedy), wanted);
     assert.notEqual(await lm.generate({ image: blue.file, prompt: "what is it?" }, greedy), wanted[0]);
+    for (const options of [{ numBeams: 2 }, { penaltyAlpha: 0.6, topK: 3 }]) {
+      const together = await lm.generate(prompts, { ...greedy, ...options });
+      for (const [i, prompt] of prompts.entries()) {
+        assert.equal(await lm.generate(prompt, { ...greedy, ...options }), together[i]);
+      }
+    }
+    lm.enableLora({ rank: 2 });
+    const adapted = loraAdapters(lm).map(({ layer }) => layer.path);
+    assert(adapted.length > 0 && adapted.every((path) => path.startsWith("decoder_block_")));
     lm.dispose();
   });
 });
