@@ -76,7 +76,7 @@ Deno.test("main() plans a repository of the Hub from its config alone", async ()
   });
 });
 
-Deno.test("main() plans a model that takes pictures", async () => {
+Deno.test("main() plans a model that takes images", async () => {
   const { code, out } = await runLine("--preset", "pali_gemma_3b_224", "--length", "320", "--batchSize", "2", "--json");
   assert.equal(code, 0);
   const { plan } = JSON.parse(out);

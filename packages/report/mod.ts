@@ -4,7 +4,7 @@
  * @module
  */
 export { describeMesh } from "./mesh_text.ts";
-export { type Pictures, readPictures, type ReportPicture } from "./pictures.ts";
+export { readReportImages, type ReportImage, type ReportImages } from "./images.ts";
 export type {
   DataFacts,
   Environment,

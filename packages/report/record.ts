@@ -37,8 +37,8 @@ export interface ModelFacts {
   readonly optimizerBytes: number;
   /** The most tokens that the model can read. */
   readonly contextLength: number;
-  /** Whether it sees pictures. */
-  readonly seesPictures: boolean;
+  /** Whether it sees images. */
+  readonly seesImages: boolean;
 }
 
 /** Where one variable lies on a mesh. */
@@ -111,7 +111,7 @@ export interface Score {
 export interface Generation {
   /** What the model was given. */
   readonly prompt: string;
-  /** The picture that it was given before that; left out for text alone. */
+  /** The image that it was given before that; left out for text alone. */
   readonly image?: string;
   /** The right answer. */
   readonly expected: string;

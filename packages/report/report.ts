@@ -8,7 +8,7 @@ import type { DataFacts, Generation, MeshFacts, Plan, RunRecord, Score, Variable
 import { learningRateChart, lossChart } from "./curve.ts";
 import { type Content, Html, markup } from "./html.ts";
 import { describeMesh } from "./mesh_text.ts";
-import { pictureRow, type Pictures } from "./pictures.ts";
+import { imageRow, type ReportImages } from "./images.ts";
 import { script, style } from "./style.ts";
 
 const shownAnswers = 12;
@@ -105,10 +105,10 @@ function answer(name: string, text: string | null, expected: string): Html | nul
   return markup`<dt>${name}</dt><dd>${mark}${shown}</dd>`;
 }
 
-function answerList(generations: readonly Generation[], pictures: Pictures): Html {
+function answerList(generations: readonly Generation[], images: ReportImages): Html {
   const items = generations.map(({ prompt, image, expected, before, after }) =>
     markup`<li>${
-      image !== undefined && pictureRow(pictures.get(image), { expected, after: after ?? before })
+      image !== undefined && imageRow(images.get(image), { expected, after: after ?? before })
     }<p>${prompt}</p><dl><dt>expected</dt><dd><code>${expected}</code></dd>${answer("before", before, expected)}${
       answer("after", after, expected)
     }</dl></li>\n`
@@ -116,7 +116,7 @@ function answerList(generations: readonly Generation[], pictures: Pictures): Htm
   return markup`<ul class="answers">${items}</ul>`;
 }
 
-function answers({ generations, after }: RunRecord, pictures: Pictures): Html | null {
+function answers({ generations, after }: RunRecord, images: ReportImages): Html | null {
   if (generations.length === 0) return null;
   const rest = generations.slice(shownAnswers).filter((one) => one.after !== null && one.after !== one.expected);
   const wrong = after?.exactMatch ? after.exactMatch.total - after.exactMatch.right : 0;
@@ -126,12 +126,12 @@ function answers({ generations, after }: RunRecord, pictures: Pictures): Html | 
   } of ${generations.length}, in the order of the file${
     wrong > 0 && `; ${formatCount(wrong)} are still wrong`
   }. What differs from the right answer is marked.</p>
-${answerList(generations.slice(0, shownAnswers), pictures)}
+${answerList(generations.slice(0, shownAnswers), images)}
 ${
     rest.length > 0 &&
     markup`<details><summary>${
       rest.length > 20 ? `20 of ${rest.length}` : rest.length
-    } more that are still wrong</summary><br>${answerList(rest.slice(0, 20), pictures)}</details>`
+    } more that are still wrong</summary><br>${answerList(rest.slice(0, 20), images)}</details>`
   }`;
 }
 
@@ -249,8 +249,8 @@ ${
 <details><summary>Configuration</summary><pre>${JSON.stringify(config, null, 2)}</pre></details>`;
 }
 
-/** Writes the report of a run as one HTML page, with the pictures of its prompts. */
-export function renderReport(record: RunRecord, pictures: Pictures = new Map()): string {
+/** Writes the report of a run as one HTML page, with the images of its prompts. */
+export function renderReport(record: RunRecord, images: ReportImages = new Map()): string {
   const { name, config, plan, training } = record;
   const method = config.lora ? `LoRA of rank ${config.lora.rank}` : "all weights trained";
   const page = markup`<!doctype html>
@@ -274,7 +274,7 @@ ${hero(record)}
 ${lossChart(training.steps, training.heldOut)}
 <h2>Learning rate</h2>
 ${learningRateChart(training.steps)}
-${answers(record, pictures)}
+${answers(record, images)}
 ${shardings(plan)}
 ${facts(record)}
 <footer>Made by Tessera ${record.environment.tessera}. Everything measured is in metrics.json beside this page.</footer>

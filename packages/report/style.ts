@@ -43,8 +43,8 @@ figure { margin: 0; } figcaption { display: flex; flex-wrap: wrap; gap: .25rem 1
 .below { text-align: center; font-size: .78rem; color: var(--soft); margin: 0; }
 .answers { list-style: none; margin: 0; padding: 0; border: 1px solid var(--line); border-radius: 12px; background: var(--card); }
 .answers li { padding: .9rem 1.15rem; border-top: 1px solid var(--line); break-inside: avoid; } .answers li:first-child { border-top: 0; }
-.pictures { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 .6rem; } .pictures figcaption { margin: .2rem 0 0; }
-.pictures svg { display: block; max-width: 100%; height: auto; border-radius: 6px; border: 1px solid var(--line); }
+.images { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 .6rem; } .images figcaption { margin: .2rem 0 0; }
+.images svg { display: block; max-width: 100%; height: auto; border-radius: 6px; border: 1px solid var(--line); }
 .answers p { margin: 0 0 .45rem; overflow-wrap: anywhere; white-space: pre-wrap; } .answers dl { display: grid; grid-template-columns: 5.25rem 1fr;
   gap: .15rem .5rem; margin: 0; font-size: .84rem; } .answers dt { color: var(--soft); } .answers dd { margin: 0; padding-left: 1.15rem; }
 code, pre { font: .93em/1.5 ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }

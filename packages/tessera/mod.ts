@@ -80,7 +80,7 @@ export { blobFolder, fetchFolder } from "@tessera/files";
 export type { BlobFolder, Folder } from "@tessera/files";
 export { downloadRepository, pushToHub } from "@tessera/hub";
 export type { PushOptions } from "@tessera/hub";
-export { readPicture } from "@tessera/vision";
+export { readImage } from "@tessera/vision";
 
 // Errors that programs act on, and whether work ended because a signal asked for it.
 export { CapacityError, CheckpointError, HubError, isCancelled } from "@tessera/text";

@@ -63,7 +63,7 @@ function shifted(x: Tensor): Tensor {
 /** The masks and labels of each place. The labels are shifted, not the logits, which are far bigger. */
 function targetsOf({ tokenIds, lossMask }: LossInputs): { readonly labels: Tensor; readonly mask: Tensor } {
   const mask = shifted(lossMask);
-  // Tokens that do not count may lie beyond the vocabulary, as those of pictures do.
+  // Tokens that do not count may lie beyond the vocabulary, as those of images do.
   return { labels: shifted(tokenIds).mul(mask.cast("int32")), mask };
 }
 

@@ -22,7 +22,7 @@ export { encodeExamples } from "./data/encode.ts";
 export type { EncodedExample, EncodedExamples, EncodeOptions, ImageEncoding } from "./data/encode.ts";
 export { layOutImages } from "./data/image_layout.ts";
 export type { ImagePlace, ImageStretch, ImageTokens } from "./data/image_layout.ts";
-export { batches, createDataset, datasetOptionNames, pictureTensor } from "./data/batches.ts";
+export { batches, createDataset, datasetOptionNames, imageTensor } from "./data/batches.ts";
 export type { Batch, BatchShape, Dataset, DatasetOptions, DatasetStatistics, EpochOptions } from "./data/batches.ts";
 export { chooseBuckets } from "./data/buckets.ts";
 export type { BucketOptions } from "./data/buckets.ts";

@@ -3,8 +3,8 @@ import { codecs } from "./codecs.ts";
 import { type ImageHeader, readImageHeader } from "./header.ts";
 import { turnUpright } from "./orientation.ts";
 
-/** A picture in RGB, row by row from the top. */
-export interface Picture {
+/** An image in RGB, row by row from the top. */
+export interface RgbImage {
   /** The width, in pixels. */
   readonly width: number;
   /** The height, in pixels. */
@@ -13,22 +13,22 @@ export interface Picture {
   readonly pixels: Uint8Array;
 }
 
-/** The most pixels of a picture; Pillow warns of a decompression bomb above this. */
+/** The most pixels of an image; Pillow warns of a decompression bomb above this. */
 const mostPixels = 89_478_485;
 
 /**
  * Decodes a PNG, a JPEG or a WebP.
  *
  * @throws {TypeError} when the file is of another format, or of a kind that is not read, such as CMYK.
- * @throws {RangeError} when the picture is larger than 89 million pixels, before anything is decoded.
+ * @throws {RangeError} when the image is larger than 89 million pixels, before anything is decoded.
  * @throws {SyntaxError} when the file is damaged or cut short.
  */
-export async function decodeImage(bytes: Uint8Array): Promise<Picture> {
+export async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
   const header = readImageHeader(bytes);
   const { format, width, height, channels } = header;
   if (width * height > mostPixels) {
     throw new RangeError(
-      `The picture is ${width} × ${height} pixels, more than the ${mostPixels} that are decoded; make it smaller first`,
+      `The image is ${width} × ${height} pixels, more than the ${mostPixels} that are decoded; make it smaller first`,
     );
   }
   if (format === "jpeg" && channels !== 1 && channels !== 3) {

@@ -1,12 +1,12 @@
 /**
  * What PaliGemma writes of where things are: `<loc0123>` tokens for the edges of a box, `<seg045>` tokens for an outline.
  *
- * A detection is four places, top, left, bottom and right in 1024ths of the picture, sixteen codes where an outline was asked
+ * A detection is four places, top, left, bottom and right in 1024ths of the image, sixteen codes where an outline was asked
  * for, and a label; detections are parted by semicolons.
  * Format: https://github.com/google-research/big_vision/blob/main/big_vision/configs/proj/paligemma/README.md
  */
 
-/** Places along a side of a picture. */
+/** Places along a side of an image. */
 const places = 1024;
 /** The codes of an outline. */
 const codesPerOutline = 16;
@@ -21,7 +21,7 @@ export interface Size {
   readonly height: number;
 }
 
-/** A box in a picture, in pixels from its upper left corner. */
+/** A box in an image, in pixels from its upper left corner. */
 export interface Box {
   /** The left edge. */
   readonly left: number;
@@ -33,7 +33,7 @@ export interface Box {
   readonly bottom: number;
 }
 
-/** Something found in a picture. */
+/** Something found in an image. */
 export interface Detection {
   /** What it is. */
   readonly label: string;
@@ -43,7 +43,7 @@ export interface Detection {
   readonly codes?: readonly number[];
 }
 
-/** What a text says of a picture. */
+/** What a text says of an image. */
 export interface Detections {
   /** The things found, in the order of the text. */
   readonly found: readonly Detection[];
@@ -72,7 +72,7 @@ function parseDetection(text: string, { width, height }: Size): Detection | stri
   if (edges.length !== 4) return `it has ${edges.length} places; a box has 4`;
   if (/<(loc|seg)\d*>?/.test(label)) return `it has places or codes where its label should be: "${label}"`;
   const beyond = edges.find((place) => place >= places);
-  if (beyond !== undefined) return `place ${beyond} is outside the picture; places go from 0 to ${places - 1}`;
+  if (beyond !== undefined) return `place ${beyond} is outside the image; places go from 0 to ${places - 1}`;
   if (codes.length !== 0 && codes.length !== codesPerOutline) {
     return `it has ${codes.length} codes; an outline has ${codesPerOutline}`;
   }
@@ -89,7 +89,7 @@ function parseDetection(text: string, { width, height }: Size): Detection | stri
   return codes.length === 0 ? { label, box } : { label, box, codes };
 }
 
-/** The detections in a text that a model wrote about a picture of some size. What is malformed is listed, and never guessed at. */
+/** The detections in a text that a model wrote about an image of some size. What is malformed is listed, and never guessed at. */
 export function parseDetections(text: string, size: Size): Detections {
   const parts = text.split(";").map((part) => part.trim()).filter((part) => part !== "");
   const found: Detection[] = [];
@@ -105,7 +105,7 @@ export function parseDetections(text: string, size: Size): Detections {
 /**
  * Detections as the text that PaliGemma writes, which is what it is trained on.
  *
- * @throws {RangeError} when a box is empty or reaches out of the picture, or codes are not those of an outline.
+ * @throws {RangeError} when a box is empty or reaches out of the image, or codes are not those of an outline.
  * @throws {TypeError} when a label holds a semicolon, which parts detections.
  */
 export function formatDetections(detections: readonly Detection[], size: Size): string {
@@ -116,7 +116,7 @@ function formatDetection({ label, box, codes = [] }: Detection, { width, height 
   const { left, top, right, bottom } = box;
   const what = `Cannot write the box of "${label}", ${left} to ${right} across and ${top} to ${bottom} down`;
   if (!(left >= 0 && top >= 0 && right <= width && bottom <= height)) {
-    throw new RangeError(`${what}: it must lie within the picture of ${width} × ${height} pixels`);
+    throw new RangeError(`${what}: it must lie within the image of ${width} × ${height} pixels`);
   }
   if (!(left < right && top < bottom)) throw new RangeError(`${what}: it is empty`);
   if (label.includes(";")) throw new TypeError(`Cannot write the label "${label}": a semicolon parts detections`);

@@ -27,7 +27,7 @@ const malformed: readonly (readonly [text: string, reason: RegExp])[] = [
   ["<loc0001><loc0002><loc0003> cat", /^it has 3 places/],
   ["<loc0001><loc0002><loc0003><loc0004><loc0005> cat", /^it has 5 places/],
   ["<loc0500><loc0002><loc0003><loc0004> cat", /^its box is empty: 2 to 4 across, 500 to 3 down$/],
-  ["<loc0001><loc0002><loc0003><loc1024> cat", /^place 1024 is outside the picture; places go from 0 to 1023$/],
+  ["<loc0001><loc0002><loc0003><loc1024> cat", /^place 1024 is outside the image; places go from 0 to 1023$/],
   ["<loc0001><loc0002><loc0003><loc0004> <seg001> cat", /^it has 1 codes; an outline has 16$/],
   [`<loc0001><loc0002><loc0003><loc0004> ${outline.replace("<seg000>", "<seg128>")} cat`, /^there is no code 128/],
   ["<loc0001><loc0002><loc0003><loc0004> cat <loc0005>", /^it has places or codes where its label should be/],
@@ -64,12 +64,12 @@ Deno.test("formatDetections() writes what parseDetections() reads", () => {
   }));
 });
 
-Deno.test("formatDetections() rejects boxes outside the picture, empty ones, and labels and codes that are none", () => {
+Deno.test("formatDetections() rejects boxes outside the image, empty ones, and labels and codes that are none", () => {
   const box = { left: 0, top: 0, right: 10, bottom: 10 };
   const given: readonly (readonly [Detection, RegExp])[] = [
     [
       { label: "cat", box: { ...box, right: 641 } },
-      /^RangeError: Cannot write the box of "cat", 0 to 641 across and 0 to 10 down: it must lie within the picture of 640 × 480 pixels$/,
+      /^RangeError: Cannot write the box of "cat", 0 to 641 across and 0 to 10 down: it must lie within the image of 640 × 480 pixels$/,
     ],
     [{ label: "cat", box: { ...box, top: -1 } }, /must lie within/],
     [{ label: "cat", box: { ...box, left: NaN } }, /must lie within/],

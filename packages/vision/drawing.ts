@@ -1,16 +1,16 @@
-/** Pictures with what was found on them, as SVG. */
+/** Images with what was found on them, as SVG. */
 import type { Detection, Size } from "./detections.ts";
 import type { Mask } from "./mask_decoder.ts";
 
-/** What is drawn over a picture. */
+/** What is drawn over an image. */
 export interface DrawOptions {
   /** The masks of detections, in their order; `null` for those without one. */
   readonly masks?: readonly (Mask | null)[];
-  /** How many times larger the drawing is shown than the picture; 1 unless given. */
+  /** How many times larger the drawing is shown than the image; 1 unless given. */
   readonly scale?: number;
 }
 
-/** Colors that are told apart on most pictures. */
+/** Colors that are told apart on most images. */
 const strokes = ["#e6194b", "#0a7cff", "#f58231", "#911eb4", "#008a5a", "#b8860b"];
 
 /** Masks cover what they are at least this sure of. */
@@ -45,9 +45,9 @@ function maskPath({ width, height, values }: Mask): string {
 }
 
 /**
- * A picture with boxes, labels and masks drawn over it, as an SVG element of its own.
+ * An image with boxes, labels and masks drawn over it, as an SVG element of its own.
  *
- * @param source the address of the picture, such as `dataUrl(file, "image/png")`.
+ * @param source the address of the image, such as `dataUrl(file, "image/png")`.
  */
 export function drawDetections(
   source: string,
@@ -57,7 +57,7 @@ export function drawDetections(
 ): string {
   const { masks = [], scale = 1 } = options;
   const { width, height } = size;
-  // Lines and letters have one width on the screen, whatever the picture's size.
+  // Lines and letters have one width on the screen, whatever the image's size.
   const unit = 1 / scale;
   const marks = detections.map(({ label, box }, i) => {
     const stroke = strokes[i % strokes.length]!;

@@ -1,8 +1,8 @@
-/** Pictures as files. */
-import type { Picture } from "./decode.ts";
+/** Images as files. */
+import type { RgbImage } from "./decode.ts";
 
-/** A picture as a PNG file. */
-export async function encodePng({ width, height, pixels }: Picture): Promise<Uint8Array> {
+/** An image as a PNG file. */
+export async function encodePng({ width, height, pixels }: RgbImage): Promise<Uint8Array> {
   const { default: encode } = await import("@jsquash/png/encode.js");
   const data = new Uint8ClampedArray(4 * width * height).fill(255);
   for (let pixel = 0; pixel < width * height; pixel++) {

@@ -151,12 +151,12 @@ function webpHeader(bytes: Uint8Array): ImageHeader {
   let orientation = 1;
   for (let at = 12; at + 8 <= length;) {
     const [kind, chunk] = [text(bytes, at, 4), u32(at + 4, true)];
-    if (kind === "ANIM") throw new TypeError("The WebP file is an animation; expected a still picture");
+    if (kind === "ANIM") throw new TypeError("The WebP file is an animation; expected a still image");
     size ??= webpSize(bytes, kind, at + 8);
     if (kind === "EXIF") orientation = exifOrientation(bytes.subarray(at + 8, at + 8 + chunk));
     at += 8 + chunk + chunk % 2;
   }
-  if (size === null) damaged("WebP", "it holds no picture");
+  if (size === null) damaged("WebP", "it holds no image");
   return { format: "webp", ...size, orientation, bitDepth: 8 };
 }
 
@@ -171,7 +171,7 @@ const signatures: readonly Signature[] = [
   { begins: (bytes) => text(bytes, 0, 4) === "RIFF" && text(bytes, 8, 4) === "WEBP", header: webpHeader },
 ];
 
-/** What other files begin with that people take for pictures of ours. */
+/** What other files begin with that people take for images of ours. */
 const others: readonly (readonly [name: string, begins: RegExp])[] = [
   ["GIF", /^GIF8/],
   ["BMP", /^BM/],
@@ -193,7 +193,7 @@ export function readImageHeader(bytes: Uint8Array): ImageHeader {
     const other = others.find(([, begins]) => begins.test(text(bytes, 0, 16)));
     throw new TypeError(
       `The file is ${
-        other === undefined ? "no picture that Tessera knows" : `a ${other[0]}`
+        other === undefined ? "no image that Tessera knows" : `a ${other[0]}`
       }; expected a PNG, a JPEG or a WebP`,
     );
   }

@@ -8,7 +8,7 @@
 import type { Detection } from "./detections.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
 
-/** A mask over a picture. */
+/** A mask over an image. */
 export interface Mask {
   /** The width, in pixels. */
   readonly width: number;
@@ -168,7 +168,7 @@ function convolveUp(x: Activations, { weight, bias }: Convolution): Activations 
   return { channels, side, data };
 }
 
-/** The mask of a detection over the whole picture of some size, zero outside its box; `null` when it has no outline. */
+/** The mask of a detection over the whole image of some size, zero outside its box; `null` when it has no outline. */
 export function maskOf(
   { codes, box }: Detection,
   decoder: MaskDecoder,

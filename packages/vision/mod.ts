@@ -4,7 +4,7 @@
  * @module
  */
 export { decodeImage } from "./decode.ts";
-export type { Picture } from "./decode.ts";
+export type { RgbImage } from "./decode.ts";
 export { encodePng } from "./encode.ts";
 export { formatDetections, parseDetections } from "./detections.ts";
 export type { Box, Detection, Detections, Size } from "./detections.ts";
@@ -15,7 +15,7 @@ export { loadMaskDecoder, maskOf } from "./mask_decoder.ts";
 export type { Mask, MaskDecoder } from "./mask_decoder.ts";
 export { readImageHeader } from "./header.ts";
 export type { ImageFormat, ImageHeader } from "./header.ts";
-export { readPicture, squarePixels } from "./read_picture.ts";
-export type { ImageSource } from "./read_picture.ts";
+export { readImage, squarePixels } from "./read_image.ts";
+export type { ImageSource } from "./read_image.ts";
 export { resize } from "./resize.ts";
 export type { Resampling, ResizeOptions } from "./resize.ts";

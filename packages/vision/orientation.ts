@@ -1,8 +1,8 @@
-/** Turning a picture the way that its EXIF data says it was meant. */
-import type { Picture } from "./decode.ts";
+/** Turning an image the way that its EXIF data says it was meant. */
+import type { RgbImage } from "./decode.ts";
 
-/** Where the pixel of an upright picture stands in the stored one, by EXIF's orientation. */
-type Source = (x: number, y: number, stored: Picture) => [x: number, y: number];
+/** Where the pixel of an upright image stands in the stored one, by EXIF's orientation. */
+type Source = (x: number, y: number, stored: RgbImage) => [x: number, y: number];
 
 const sources: Readonly<Record<number, Source>> = {
   2: (x, y, { width }) => [width - 1 - x, y],
@@ -14,8 +14,8 @@ const sources: Readonly<Record<number, Source>> = {
   8: (x, y, { width }) => [width - 1 - y, x],
 };
 
-/** The upright picture of a stored one, given EXIF's orientation from 1 to 8. */
-export function turnUpright(stored: Picture, orientation: number): Picture {
+/** The upright image of a stored one, given EXIF's orientation from 1 to 8. */
+export function turnUpright(stored: RgbImage, orientation: number): RgbImage {
   const source = sources[orientation];
   if (source === undefined) return stored;
   const [width, height] = orientation >= 5 ? [stored.height, stored.width] : [stored.width, stored.height];

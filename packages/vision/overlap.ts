@@ -15,7 +15,7 @@ export function intersectionOverUnion(a: Box, b: Box): number {
  * label are given out best fit first, each once. What nothing was written for has 0; a right text without boxes gives none.
  */
 export function detectionOverlaps(text: string, right: string): number[] {
-  // Overlap does not change with the size of the picture.
+  // Overlap does not change with the size of the image.
   const [written, wanted] = [text, right].map((one) => parseDetections(one, { width: 1, height: 1 }).found);
   const pairs = wanted!.flatMap(({ label, box }, of) =>
     written!.flatMap((one, by) => one.label === label ? [{ of, by, overlap: intersectionOverUnion(one.box, box) }] : [])

@@ -3,7 +3,7 @@
  *
  * Source of the method: `Resample.c` of Pillow, https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c.
  */
-import type { Picture } from "./decode.ts";
+import type { RgbImage } from "./decode.ts";
 
 /** Fractional bits of a weight: what 32 bits leave beside eight of a pixel and two for overshoot. */
 const precision = 22;
@@ -81,7 +81,7 @@ function convolve(
   return result;
 }
 
-/** The size that a picture is brought to, and how. */
+/** The size that an image is brought to, and how. */
 export interface ResizeOptions {
   /** The new width, in pixels. */
   readonly width: number;
@@ -92,41 +92,41 @@ export interface ResizeOptions {
 }
 
 /**
- * A picture in another size; its sides are stretched independently.
+ * An image in another size; its sides are stretched independently.
  *
  * @throws {RangeError} when a side is not a positive whole number.
  */
-export function resize(picture: Picture, { width, height, resampling = "bicubic" }: ResizeOptions): Picture {
+export function resize(image: RgbImage, { width, height, resampling = "bicubic" }: ResizeOptions): RgbImage {
   for (const [side, length] of [["width", width], ["height", height]] as const) {
     if (!Number.isInteger(length) || length < 1) {
-      throw new RangeError(`Cannot resize a picture: the ${side} must be a positive whole number, found ${length}`);
+      throw new RangeError(`Cannot resize an image: the ${side} must be a positive whole number, found ${length}`);
     }
   }
-  return columnsFirst(picture, width, height)
-    ? resizeRows(resizeColumns(picture, height, resampling), width, resampling)
-    : resizeColumns(resizeRows(picture, width, resampling), height, resampling);
+  return columnsFirst(image, width, height)
+    ? resizeRows(resizeColumns(image, height, resampling), width, resampling)
+    : resizeColumns(resizeRows(image, width, resampling), height, resampling);
 }
 
 /**
  * Whether columns are convolved before rows, which rounds and cuts off in another order. Pillow does so since version 13 where
  * it saves work: columns are cheaper, and what is done second is done on what the first has left.
  */
-function columnsFirst(picture: Picture, width: number, height: number): boolean {
-  const [fewerRows, fewerColumns] = [picture.height - height, picture.width - width];
+function columnsFirst(image: RgbImage, width: number, height: number): boolean {
+  const [fewerRows, fewerColumns] = [image.height - height, image.width - width];
   return fewerRows > 0 && fewerRows > 2 * fewerColumns;
 }
 
-function resizeRows(picture: Picture, width: number, resampling: Resampling): Picture {
-  if (width === picture.width) return picture;
+function resizeRows(image: RgbImage, width: number, resampling: Resampling): RgbImage {
+  if (width === image.width) return image;
   return {
     width,
-    height: picture.height,
-    pixels: convolve(picture.pixels, { length: picture.width, inner: 3, to: width, resampling }),
+    height: image.height,
+    pixels: convolve(image.pixels, { length: image.width, inner: 3, to: width, resampling }),
   };
 }
 
-function resizeColumns(picture: Picture, height: number, resampling: Resampling): Picture {
-  if (height === picture.height) return picture;
-  const along = { length: picture.height, inner: 3 * picture.width, to: height, resampling };
-  return { width: picture.width, height, pixels: convolve(picture.pixels, along) };
+function resizeColumns(image: RgbImage, height: number, resampling: Resampling): RgbImage {
+  if (height === image.height) return image;
+  const along = { length: image.height, inner: 3 * image.width, to: height, resampling };
+  return { width: image.width, height, pixels: convolve(image.pixels, along) };
 }

@@ -4,7 +4,7 @@ import { resize } from "./resize.ts";
 
 const side = fc.integer({ min: 1, max: 40 });
 
-Deno.test("resize() keeps a picture of one color, whatever the sizes", () => {
+Deno.test("resize() keeps an image of one color, whatever the sizes", () => {
   fc.assert(
     fc.property(
       side,
@@ -41,8 +41,8 @@ Deno.test("resize() commutes with mirroring", () => {
 });
 
 Deno.test("resize() rejects sizes that are none", () => {
-  const picture = { width: 1, height: 1, pixels: new Uint8Array(3) };
+  const image = { width: 1, height: 1, pixels: new Uint8Array(3) };
   for (const size of [0, -1, 1.5, NaN]) {
-    assert.throws(() => resize(picture, { width: size, height: 4 }), { name: "RangeError" });
+    assert.throws(() => resize(image, { width: size, height: 4 }), { name: "RangeError" });
   }
 });

@@ -64,7 +64,7 @@ const cases: readonly (readonly [
     ['"lm_head.weight" differs from "model.language_model.embed_tokens.weight"'],
   ],
   [
-    "position embeddings of another picture",
+    "position embeddings of another image",
     today,
     { config: { vision_config: { ...(await visionOf(today)), image_size: 35 } } },
     TypeError,

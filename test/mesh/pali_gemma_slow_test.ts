@@ -1,6 +1,6 @@
 /** PaliGemma, sharded by the layout map of its two towers: logits, greedy tokens and training are those of one device. */
 import assert from "node:assert/strict";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { CausalLM, createDataset, type Distribution, ModelParallel, openBackend, PaliGemmaBackbone } from "tessera";
 import { meshOf } from "../support/meshes.ts";
 import { golden, largestDifference } from "../support/models.ts";
@@ -10,16 +10,16 @@ const one = await openBackend("cpu", { threads: 1 });
 const many = await openBackend("cpu", { threads: 1, deviceCount: 4 });
 
 const [side, patches, imageToken] = [28, 16, 127];
-/** Three rows, which divide over no batch axis, each with a picture, a prompt of four tokens and a response. */
+/** Three rows, which divide over no batch axis, each with an image, a prompt of four tokens and a response. */
 const rows = [9, 7, 9].map((length, row) => [
   ...new Array<number>(patches).fill(imageToken),
   ...Array.from({ length }, (_, i) => 5 + (row * 11 + i * 7) % 100),
 ]);
-const pictures = rows.map((_, row) => Uint8Array.from({ length: 3 * side * side }, (_, i) => (i * (row + 3)) % 256));
+const rawImages = rows.map((_, row) => Uint8Array.from({ length: 3 * side * side }, (_, i) => (i * (row + 3)) % 256));
 const examples = rows.map((row, i) => ({
   tokenIds: Int32Array.from(row),
   lossMask: Uint8Array.from(row, (_, t) => t >= patches + 4 ? 1 : 0),
-  image: pictures[i]!,
+  image: rawImages[i]!,
   at: `row ${i}`,
 }));
 const dataset = createDataset(examples, { batchSize: 3, buckets: [26] });
@@ -28,10 +28,10 @@ async function run(distribution: Distribution | null) {
   const backend = distribution === null ? one : many;
   const lm = await CausalLM.fromPreset(golden("pali_gemma/pali2_gqa_window"), { backend, distribution });
   try {
-    const images = pictureTensor(pictures.slice(0, 1));
+    const images = imageTensor(rawImages.slice(0, 1));
     const logits = await lm.score({ tokenIds: [rows[0]!], images });
     const prompts = rows.map((row) => row.slice(0, patches + 4));
-    const options = { images: pictureTensor(pictures), maxNewTokens: 6, stopTokenIds: [] };
+    const options = { images: imageTensor(rawImages), maxNewTokens: 6, stopTokenIds: [] };
     const tokens = await lm.generateTokens(prompts, options);
     lm.compile({ optimizer: comparableAdamW(2e-3) });
     const { steps } = await lm.fit(dataset, { epochs: 4 });

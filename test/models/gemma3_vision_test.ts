@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { loraAdapters } from "@tessera/lora";
 import { initialize } from "@tessera/nn";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { encodePng } from "@tessera/vision";
 import { adamW, CausalLM, Gemma3VisionCausalLM, type Gemma3VisionConfig, openBackend } from "tessera";
 import { withFolder } from "../support/models.ts";
@@ -67,7 +67,7 @@ Deno.test("generate() lays prompts out as the processor does: images between lin
     const image = [begin, ...new Array<number>(4).fill(imageToken), end];
     const text = (part: string) => tokenizer.encode(part);
     const expected = async (ids: readonly number[], ...seen: readonly Uint8Array[]) => {
-      const images = seen.length === 0 ? {} : { images: pictureTensor(seen) };
+      const images = seen.length === 0 ? {} : { images: imageTensor(seen) };
       const [tokens] = await lm.generateTokens([ids], { ...greedy, ...images });
       return tokenizer.decode(tokens!, { skipSpecialTokens: true });
     };
@@ -145,7 +145,7 @@ Deno.test("images and prompts that do not fit each other are errors before work 
         "Cannot place 2 images in a text that marks 1 by <start_of_image>: mark each, or none, to have them before it",
     });
     await assert.rejects(lm.generate("one <start_of_image>"), /Cannot place 0 images in a text that marks 1/);
-    const images = pictureTensor([seen]);
+    const images = imageTensor([seen]);
     await assert.rejects(lm.score({ tokenIds: [[5, 6, 7]], images }), {
       name: "RangeError",
       message: 'Cannot show "gemma3_vision_causal_lm" 1 images: the rows have image tokens (490) for 0, 4 for each',

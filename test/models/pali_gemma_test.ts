@@ -1,4 +1,4 @@
-/** PaliGemma as people use it: pictures and prompts in, text and boxes out, fine-tuning on JSONL. */
+/** PaliGemma as people use it: images and prompts in, text and boxes out, fine-tuning on JSONL. */
 import assert from "node:assert/strict";
 import { loraAdapters } from "@tessera/lora";
 import { initialize } from "@tessera/nn";
@@ -30,7 +30,7 @@ async function withPaliGemma(run: (folder: string) => Promise<void>, on: Backend
   });
 }
 
-/** A picture of one color, as a PNG file. */
+/** An image of one color, as a PNG file. */
 function plain(red: number, green: number, blue: number, width = 20, height = 12): Promise<Uint8Array> {
   const pixels = Uint8Array.from({ length: 3 * width * height }, (_, i) => [red, green, blue][i % 3]!);
   return encodePng({ width, height, pixels });
@@ -38,13 +38,13 @@ function plain(red: number, green: number, blue: number, width = 20, height = 12
 
 const greedy = { maxNewTokens: 6, stopTokenIds: [] };
 
-Deno.test("generate() lays a prompt out as the processor does: the picture's tokens, <bos>, the prompt, a line break", async () => {
+Deno.test("generate() lays a prompt out as the processor does: the image's tokens, <bos>, the prompt, a line break", async () => {
   await withPaliGemma(async (folder) => {
     const lm = await CausalLM.fromPreset(folder, { backend });
     const image = await plain(200, 30, 60);
     const { tokenizer } = lm;
     const promptIds = [480, 480, 480, 480, tokenizer.bosId!, ...tokenizer.encode("caption en\n")];
-    // The picture is of one color, so resizing leaves it as it is.
+    // The image is of one color, so resizing leaves it as it is.
     const pixels = Float32Array.from({ length: 16 * 16 * 3 }, (_, i) => [200, 30, 60][i % 3]! / 127.5 - 1);
     const images = { shape: [1, 16, 16, 3], dtype: "float32", data: pixels } as const;
     const [expected] = await lm.generateTokens([promptIds], { ...greedy, images });
@@ -61,7 +61,7 @@ Deno.test("generate() lays a prompt out as the processor does: the picture's tok
   });
 });
 
-Deno.test("generate() gives each prompt of a batch what it gets alone, and pictures matter", async () => {
+Deno.test("generate() gives each prompt of a batch what it gets alone, and images matter", async () => {
   await withPaliGemma(async (folder) => {
     const lm = await PaliGemmaCausalLM.fromPreset(folder, { backend });
     const prompts = [
@@ -81,7 +81,7 @@ Deno.test("generate() gives each prompt of a batch what it gets alone, and pictu
   });
 });
 
-Deno.test("fit() learns responses to pictures from JSONL, with adapters in the decoder or through both towers", async () => {
+Deno.test("fit() learns responses to images from JSONL, with adapters in the decoder or through both towers", async () => {
   await withPaliGemma(async (folder) => {
     const lm = await CausalLM.fromPreset(folder, { backend });
     const colors = { red: [250, 0, 0], green: [0, 250, 0], blue: [0, 0, 250] } as const;
@@ -110,7 +110,7 @@ Deno.test("fit() learns responses to pictures from JSONL, with adapters in the d
   });
 });
 
-Deno.test("pictures and models that do not fit each other are errors before work starts", async () => {
+Deno.test("images and models that do not fit each other are errors before work starts", async () => {
   await withPaliGemma(async (folder) => {
     const lm = await CausalLM.fromPreset(folder, { backend });
     await assert.rejects(lm.generate("caption en"), {
@@ -120,7 +120,7 @@ Deno.test("pictures and models that do not fit each other are errors before work
     await assert.rejects(lm.generate({ image: `${folder}/none.png`, prompt: "ocr" }), /there is no such file/);
     await assert.rejects(
       lm.generate({ image: new Uint8Array([1, 2, 3]), prompt: "ocr" }),
-      /no picture that Tessera knows/,
+      /no image that Tessera knows/,
     );
     await assert.rejects(lm.generate({ image: await plain(1, 2, 3), prompt: "a ".repeat(100) }), {
       name: "RangeError",

@@ -4,7 +4,7 @@ import { assertAllClose } from "@tessera/core/testing";
 import { type HostTensor, hostTensor } from "@tessera/core";
 import { openSafetensors } from "@tessera/files";
 import { countParameters, type QuantizationName } from "@tessera/nn";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { adamW, CausalLM, createDataset, type Distribution, openBackend } from "tessera";
 import { readGolden } from "../support/pali_goldens.ts";
 import { assertFails } from "../support/failures.ts";
@@ -179,9 +179,9 @@ Deno.test("a mesh that would cut a block of 4-bit codes is refused before anythi
 
 Deno.test("the decoder of a PaliGemma is stored in int8, its tower as it was", async () => {
   const folder = golden("pali_gemma/pali2_gqa_window");
-  const { file, tokenIds, pictures } = await readGolden(folder);
+  const { file, tokenIds, rawImages } = await readGolden(folder);
   file.close();
-  const images = pictureTensor(pictures);
+  const images = imageTensor(rawImages);
   const [exact, lm] = [
     await CausalLM.fromPreset(folder, { backend }),
     await CausalLM.fromPreset(folder, { backend, quantize: "int8" }),

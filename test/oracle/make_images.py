@@ -32,13 +32,13 @@ VERSIONS = made_with("transformers", "pillow", "numpy")
 
 
 def scene(width: int, height: int, channels: int = 3) -> np.ndarray:
-    """A picture with edges, waves and flat parts, in which nothing is symmetric."""
+    """An image with edges, waves and flat parts, in which nothing is symmetric."""
     y, x = np.mgrid[0:height, 0:width]
     waves = [127 + 120 * np.sin(x / 7 + y / 11 + channel) * np.cos(y / (9 + channel)) for channel in range(channels)]
-    picture = np.stack(waves, -1)
-    picture[height // 5:height // 2, width // 7:width // 3] = [250, 20, 60, 128][:channels]
-    picture[height // 3:, 2 * width // 3:2 * width // 3 + 2] = [5, 240, 200, 255][:channels]
-    return picture.clip(0, 255).astype(np.uint8)
+    image = np.stack(waves, -1)
+    image[height // 5:height // 2, width // 7:width // 3] = [250, 20, 60, 128][:channels]
+    image[height // 3:, 2 * width // 3:2 * width // 3 + 2] = [5, 240, 200, 255][:channels]
+    return image.clip(0, 255).astype(np.uint8)
 
 
 def turned(orientation: int) -> Image.Exif:
@@ -85,7 +85,7 @@ def make_files() -> dict[str, int]:
     save("turned8.webp", 28, scene(60, 40), lossless=True, exif=turned(8))
     # What must be refused.
     Image.fromarray(scene(40, 30)).convert("CMYK").save(FOLDER / "cmyk.jpg")
-    Image.fromarray(scene(40, 30)).save(FOLDER / "picture.gif")
+    Image.fromarray(scene(40, 30)).save(FOLDER / "image.gif")
     frames = [Image.fromarray(scene(20, 20)), Image.fromarray(255 - scene(20, 20))]
     frames[0].save(FOLDER / "animated.webp", save_all=True, append_images=frames[1:], duration=100)
     return sizes

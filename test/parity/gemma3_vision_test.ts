@@ -1,6 +1,6 @@
 /** Gemma 3 with images against Transformers: small random checkpoints, made by `test/oracle/make_gemma3_vision.py`. */
 import assert from "node:assert/strict";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { CausalLM, ModelParallel, openBackend } from "tessera";
 import { assertGemma3Vision, readGemma3Golden } from "../support/gemma3_goldens.ts";
 import { meshOf } from "../support/meshes.ts";
@@ -25,7 +25,7 @@ for (const name of names) {
       file.close();
       const scored = async (from: string) => {
         const lm = await CausalLM.fromPreset(from, { backend });
-        const logits = await lm.score({ tokenIds, images: pictureTensor(images) });
+        const logits = await lm.score({ tokenIds, images: imageTensor(images) });
         if (from !== saved) await lm.saveToPreset(saved);
         lm.dispose();
         return logits;

@@ -1,6 +1,6 @@
 /** PaliGemma's logits, loss and greedy tokens against Transformers, on checkpoints made by `test/oracle/make_pali_gemma.py`. */
 import assert from "node:assert/strict";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { CausalLM, openBackend } from "tessera";
 import { withFolder } from "../support/models.ts";
 import { assertPaliGemma, readGolden } from "../support/pali_goldens.ts";
@@ -19,13 +19,13 @@ for (const { name, isDirectory } of Deno.readDirSync(goldens)) {
   );
 
   Deno.test(`${name} is the same after it has been saved and loaded`, async () => {
-    const { file, tokenIds, pictures } = await readGolden(folder);
+    const { file, tokenIds, rawImages } = await readGolden(folder);
     file.close();
     await withFolder(async (copy) => {
       const lm = await CausalLM.fromPreset(folder, { backend });
       await lm.saveToPreset(copy);
       const again = await CausalLM.fromPreset(copy, { backend });
-      const images = pictureTensor(pictures);
+      const images = imageTensor(rawImages);
       assert.deepEqual(await again.score({ tokenIds, images }), await lm.score({ tokenIds, images }));
       lm.dispose();
       again.dispose();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { HostTensor } from "@tessera/core";
 import { openSafetensors } from "@tessera/files";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { type Backend, CausalLM, type Distribution } from "tessera";
 import { largestDifference } from "./models.ts";
 
@@ -43,7 +43,7 @@ export async function assertGemma3Vision(
   plain.dispose();
   const lm = await CausalLM.fromPreset(folder, { backend, distribution });
   try {
-    const pixels = pictureTensor(images);
+    const pixels = imageTensor(images);
     const logits = await lm.score({ tokenIds, paddingMask, images: pixels });
     const difference = largestDifference(logits, read("logits"), paddingMask.data);
     assert(difference <= tolerance, `logits differ by ${difference}, tolerance ${tolerance}`);
@@ -55,7 +55,7 @@ export async function assertGemma3Vision(
     assert(Math.abs(loss - Number(read("loss").data[0])) <= tolerance, `loss ${loss}, not ${read("loss").data[0]}`);
 
     const promptIds = read("prompt_ids") as HostTensor<"int32">;
-    const first = ofFirst === 0 ? {} : { images: pictureTensor(images.slice(0, ofFirst)) };
+    const first = ofFirst === 0 ? {} : { images: imageTensor(images.slice(0, ofFirst)) };
     const promptDifference = largestDifference(
       await lm.score({ tokenIds: promptIds, ...first }),
       read("prompt_logits"),

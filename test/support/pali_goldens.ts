@@ -2,21 +2,21 @@
 import assert from "node:assert/strict";
 import type { HostTensor } from "@tessera/core";
 import { openSafetensors } from "@tessera/files";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { type Backend, CausalLM, createDataset } from "tessera";
 import { largestDifference } from "./models.ts";
 
-/** A golden's arrays: rows of tokens with the pixels of their pictures, and what Transformers makes of them. */
+/** A golden's arrays: rows of tokens with the pixels of their images, and what Transformers makes of them. */
 export async function readGolden(folder: string) {
   const file = await openSafetensors(`${folder}/golden.safetensors`);
   const read = (name: string) => file.read(name);
   const tokenIds = read("input_ids") as HostTensor<"int32">;
   const [batch, time] = tokenIds.shape as [number, number];
   const pixels = read("pixels");
-  const pictureLength = pixels.data.length / pixels.shape[0]!;
-  const pictures = Array.from(
+  const imageLength = pixels.data.length / pixels.shape[0]!;
+  const rawImages = Array.from(
     { length: pixels.shape[0]! },
-    (_, i) => Uint8Array.from(pixels.data.subarray(i * pictureLength, (i + 1) * pictureLength)),
+    (_, i) => Uint8Array.from(pixels.data.subarray(i * imageLength, (i + 1) * imageLength)),
   );
   const types = read("token_type_ids").data;
   const mask = read("attention_mask").data;
@@ -29,15 +29,15 @@ export async function readGolden(folder: string) {
       at: `row ${row}`,
     };
   });
-  return { file, read, tokenIds, mask, pictures, rows, perRow: pictures.length / batch };
+  return { file, read, tokenIds, mask, rawImages, rows, perRow: rawImages.length / batch };
 }
 
 /** Asserts that a checkpoint has the logits, within a tolerance, the loss and the greedy tokens of Transformers on a backend. */
 export async function assertPaliGemma(backend: Backend, folder: string, tolerance: number): Promise<void> {
-  const { file, read, tokenIds, mask, pictures, rows, perRow } = await readGolden(folder);
+  const { file, read, tokenIds, mask, rawImages, rows, perRow } = await readGolden(folder);
   const lm = await CausalLM.fromPreset(folder, { backend });
   try {
-    const images = pictureTensor(pictures);
+    const images = imageTensor(rawImages);
     const paddingMask: HostTensor<"bool"> = { shape: tokenIds.shape, dtype: "bool", data: Uint8Array.from(mask) };
     const promptLengths = rows.map(({ lossMask }) => lossMask.indexOf(1));
     const logits = await lm.score({ tokenIds, paddingMask, images, promptLengths });
@@ -45,7 +45,7 @@ export async function assertPaliGemma(backend: Backend, folder: string, toleranc
     assert(difference <= tolerance, `logits differ by ${difference}, tolerance ${tolerance}`);
 
     const promptIds = read("prompt_ids") as HostTensor<"int32">;
-    const ofFirst = pictureTensor(pictures.slice(0, perRow));
+    const ofFirst = imageTensor(rawImages.slice(0, perRow));
     const promptLogits = await lm.score({ tokenIds: promptIds, images: ofFirst });
     const promptDifference = largestDifference(promptLogits, read("prompt_logits"));
     assert(promptDifference <= tolerance, `logits of the prompt differ by ${promptDifference}`);
@@ -55,7 +55,7 @@ export async function assertPaliGemma(backend: Backend, folder: string, toleranc
     assert.deepEqual(await lm.generateTokens([[...promptIds.data]], options), [[...greedy.data]]);
 
     if (perRow === 1) {
-      const examples = rows.map((row, i) => ({ ...row, image: pictures[i]! }));
+      const examples = rows.map((row, i) => ({ ...row, image: rawImages[i]! }));
       const { loss } = await lm.evaluate(
         createDataset(examples, { batchSize: 3, buckets: [tokenIds.shape[1]! + 3] }),
       );

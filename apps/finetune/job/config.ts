@@ -27,7 +27,7 @@ const lora = z.strictObject({
 const data = z.strictObject({
   train: z.string().min(1).describe(
     "The training examples: a JSONL file of { prompt, response }, { text } or { messages } records; for a model that sees " +
-      "pictures, of { image, prompt, response }, where the path of the image starts at the folder of the file.",
+      "images, of { image, prompt, response }, where the path of the image starts at the folder of the file.",
   ),
   heldOut: z.union([z.string().min(1), z.number().gt(0).lt(1)]).nullable().default(0.1).describe(
     "The held-out examples: a JSONL file, a share of the training examples to set aside, or null for none.",

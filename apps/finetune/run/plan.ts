@@ -69,7 +69,7 @@ export function makePlan(
       weightBytes: all.bytes,
       optimizerBytes: optimizer.variables.reduce((sum, { bytes }) => sum + bytes, 0),
       contextLength,
-      seesPictures: backbone.images !== undefined,
+      seesImages: backbone.images !== undefined,
     },
     mesh: distribution === null ? null : meshFacts(backbone, distribution),
     device,

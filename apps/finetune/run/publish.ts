@@ -1,6 +1,6 @@
 /** The results of a run: the model or adapter saved, scored again, measured and reported. */
 import type { CausalLM } from "tessera";
-import { readPictures, renderReport } from "@tessera/report";
+import { readReportImages, renderReport } from "@tessera/report";
 import { join } from "node:path";
 import { describeEnvironment, peakMemoryBytes } from "./environment.ts";
 import { type Scored, scoreModel, type ScoreOptions } from "../score/evaluation.ts";
@@ -71,7 +71,7 @@ export async function publish(lm: CausalLM, trained: TrainedJob, options: Publis
   await Deno.writeTextFile(join(output, outputNames.metrics), formatJson(record));
   await Deno.writeTextFile(
     join(output, outputNames.report),
-    renderReport(record, await readPictures(record.generations)),
+    renderReport(record, await readReportImages(record.generations)),
   );
   return { record, isOver: !training.interrupted && (heldOut === null || after !== null) };
 }
@@ -108,9 +108,9 @@ async function scoreAfter(lm: CausalLM, { known }: TrainedJob, options: PublishO
 }
 
 function generationsOf({ questions }: PreparedJob, before: Scored | null, after: Scored | null): Generation[] {
-  return questions.map(({ prompt, picture, expected }, i) => ({
+  return questions.map(({ prompt, image, expected }, i) => ({
     prompt,
-    ...(picture === null ? {} : { image: picture.path }),
+    ...(image === null ? {} : { image: image.path }),
     expected,
     before: before!.answers[i]!,
     after: after?.answers[i] ?? null,

@@ -79,7 +79,7 @@ export async function pushResults(
       visibility: push.visibility,
       ...(baseModel === null ? {} : { baseModel }),
       card: {
-        task: plan.model.seesPictures ? "image-text-to-text" : "text-generation",
+        task: plan.model.seesImages ? "image-text-to-text" : "text-generation",
         baseName: plan.model.name,
         sections: cardSections(record),
       },

@@ -14,8 +14,8 @@ export interface Examples {
   readonly list: readonly Example[];
 }
 
-/** The picture of a prompt. */
-export interface QuestionPicture {
+/** The image of a prompt. */
+export interface QuestionImage {
   /** The file. */
   readonly path: string;
   /** What the model sees of it, RGB. */
@@ -28,8 +28,8 @@ export interface Question {
   readonly tokenIds: readonly number[];
   /** The prompt, as people read it. */
   readonly prompt: string;
-  /** The picture that the prompt begins with; `null` for text alone. */
-  readonly picture: QuestionPicture | null;
+  /** The image that the prompt begins with; `null` for text alone. */
+  readonly image: QuestionImage | null;
   /** The right answer. */
   readonly expected: string;
 }
@@ -87,7 +87,7 @@ function questionOf(example: Example, encoded: EncodedExample, tokenizer: Tokeni
   return {
     tokenIds: [...tokenIds.subarray(0, start)],
     prompt,
-    picture: example.kind === "prompt" && typeof example.image === "string" && encoded.image !== undefined
+    image: example.kind === "prompt" && typeof example.image === "string" && encoded.image !== undefined
       ? { path: example.image, pixels: encoded.image }
       : null,
     expected: tokenizer.decode([...tokenIds.subarray(start, end)], { skipSpecialTokens: true }),

@@ -1,6 +1,6 @@
 /** How good a model is on held-out examples: its loss, how many answers are right to the character, and how well boxes fit. */
 import type { CommandConsole } from "@tessera/cli";
-import { pictureTensor } from "@tessera/train";
+import { imageTensor } from "@tessera/train";
 import { detectionOverlaps } from "@tessera/vision";
 import type { CausalLM, Evaluation, GenerateOptions } from "tessera";
 import type { Config } from "../job/config.ts";
@@ -49,10 +49,10 @@ export function measureBoxes(answers: readonly string[], questions: readonly Que
   return { overlap: overlaps.reduce((sum, one) => sum + one, 0) / overlaps.length, total: overlaps.length };
 }
 
-/** The pictures that prompts begin with, as an option of generation. */
-function picturesOf(questions: readonly Question[]): Pick<GenerateOptions, "images"> {
-  const pixels = questions.flatMap(({ picture }) => picture === null ? [] : [picture.pixels]);
-  return pixels.length === 0 ? {} : { images: pictureTensor(pixels) };
+/** The images that prompts begin with, as an option of generation. */
+function imagesOf(questions: readonly Question[]): Pick<GenerateOptions, "images"> {
+  const pixels = questions.flatMap(({ image }) => image === null ? [] : [image.pixels]);
+  return pixels.length === 0 ? {} : { images: imageTensor(pixels) };
 }
 
 async function answerAll(lm: CausalLM, questions: readonly Question[], options: ScoreOptions): Promise<string[]> {
@@ -64,7 +64,7 @@ async function answerAll(lm: CausalLM, questions: readonly Question[], options: 
       const batch = questions.slice(start, start + evaluation.generationBatchSize);
       const tokens = await lm.generateTokens(batch.map(({ tokenIds }) => tokenIds), {
         maxNewTokens: evaluation.maxNewTokens,
-        ...picturesOf(batch),
+        ...imagesOf(batch),
         signal,
         onProgress: ({ done, total }) => bar.update(start + Math.floor(batch.length * done / (total + 1))),
       });

@@ -1,5 +1,5 @@
 /**
- * Writes the data of the fine-tuning task: pictures of shapes in colors that pretraining never shows, each with a caption to give and a
+ * Writes the data of the fine-tuning task: images of shapes in colors that pretraining never shows, each with a caption to give and a
  * shape to find. Run it from any folder with `deno run -A apps/finetune/shapes/generate.ts`; each run writes the same bytes.
  */
 import { createRandom } from "@tessera/tiny";
@@ -33,6 +33,6 @@ if (import.meta.main) {
       await Deno.writeFile(`${folder}/${String(i).padStart(3, "0")}.png`, await encodePng(rasterize(scene)));
     }
     await Deno.writeTextFile(`${folder}.jsonl`, records.map((record) => JSON.stringify(record) + "\n").join(""));
-    console.log(`Wrote ${folder}.jsonl: ${records.length} examples about ${scenes.length} pictures`);
+    console.log(`Wrote ${folder}.jsonl: ${records.length} examples about ${scenes.length} images`);
   }
 }

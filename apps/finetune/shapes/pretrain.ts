@@ -1,10 +1,10 @@
 /**
- * Pretrains `paligemma-tiny` with Tessera, from random weights, on pictures of shapes that it draws itself, and writes the folder:
+ * Pretrains `paligemma-tiny` with Tessera, from random weights, on images of shapes that it draws itself, and writes the folder:
  * config, tokenizer, weights, and `pretraining.json`, which says how it went.
  *
  *     deno run -A apps/finetune/shapes/pretrain.ts [--output <folder>] [--phase 1]
  *
- * `--phase` leaves the phases before it out and goes on from the weights in the folder. Pictures, first weights and order follow from the
+ * `--phase` leaves the phases before it out and goes on from the weights in the folder. Images, first weights and order follow from the
  * seed in `recipe.ts`, and kernels add up in the same order in every run: a second run of all steps on the same machine wrote the same
  * bytes. Another processor rounds in other places and ends near the same loss.
  */
@@ -16,7 +16,7 @@ import { progress } from "@tessera/text";
 import { createRandom } from "@tessera/tiny";
 import { encodeExamples } from "@tessera/train";
 import { adamW, CausalLM, createDataset, type Dataset, loadTokenizer, openBackend, paliGemma } from "tessera";
-import { scorePictures } from "./score.ts";
+import { scoreImages } from "./score.ts";
 import { rasterize } from "./raster.ts";
 import { architecture, contextLength, pretraining as recipe } from "./recipe.ts";
 import { drawScene, palettes, tasksOf } from "./scene.ts";
@@ -35,7 +35,7 @@ async function* parts(lm: CausalLM, phase: number): AsyncGenerator<Dataset> {
   const { scenesPerStep } = recipe;
   for (let part = 0;; part++) {
     const scenes = Array.from({ length: partSteps * scenesPerStep }, () => drawScene(random, palettes.pretraining));
-    const pictures = scenes.map((scene) => rasterize(scene).pixels);
+    const drawn = scenes.map((scene) => rasterize(scene).pixels);
     const tasks = scenes.map((scene) => tasksOf(scene, random));
     // Drawn pixels are what the model sees, so no file is written and read again.
     const images = {
@@ -43,7 +43,7 @@ async function* parts(lm: CausalLM, phase: number): AsyncGenerator<Dataset> {
       read: (image: string | Uint8Array) => Promise.resolve(image as Uint8Array),
     };
     const examples = tasks[0]!.flatMap((_, kind) =>
-      scenes.map((_, i) => ({ kind: "prompt" as const, image: pictures[i]!, ...tasks[i]![kind]!, at: `part ${part}` }))
+      scenes.map((_, i) => ({ kind: "prompt" as const, image: drawn[i]!, ...tasks[i]![kind]!, at: `part ${part}` }))
     );
     const encoded = await encodeExamples(examples, lm.tokenizer, { maxLength: contextLength, images });
     yield createDataset(encoded.examples, {
@@ -129,7 +129,7 @@ async function main(): Promise<void> {
     seed: recipe.seed,
     steps: recipe.phases.reduce((sum, { steps }) => sum + steps, 0),
     finalTrainingLoss: losses.slice(-100).reduce((sum, value) => sum + value, 0) / Math.min(100, losses.length),
-    heldOut: await scorePictures(lm, 300),
+    heldOut: await scoreImages(lm, 300),
     recipe,
   };
   await Deno.writeTextFile(`${output}/pretraining.json`, toJson(report));

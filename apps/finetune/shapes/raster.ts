@@ -1,5 +1,5 @@
 /** Scenes as pixels, with smooth edges. */
-import type { Picture } from "@tessera/vision";
+import type { RgbImage } from "@tessera/vision";
 import { colors, type Scene, type Shape, side } from "./scene.ts";
 
 /** Samples along a pixel's side. */
@@ -25,8 +25,8 @@ function coverage({ kind, box }: Shape, column: number, row: number): number {
   return hits / samples ** 2;
 }
 
-/** The picture of a scene. */
-export function rasterize({ ground, shapes }: Scene): Picture {
+/** The image of a scene. */
+export function rasterize({ ground, shapes }: Scene): RgbImage {
   const pixels = new Uint8Array(side * side * 3).fill(ground);
   for (const shape of shapes) {
     const { box, color } = shape;

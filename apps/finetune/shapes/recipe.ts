@@ -2,11 +2,11 @@
 import type { PaliGemmaConfig } from "tessera";
 import { side } from "./scene.ts";
 
-/** The tokens of words, before those of pictures, places and outlines. */
+/** The tokens of words, before those of images, places and outlines. */
 const words = 448;
 
-/** The tokens that PaliGemma adds to Gemma's: the picture's, 1024 places and 128 outline codes. */
-export const pictureTokens: readonly string[] = [
+/** The tokens that PaliGemma adds to Gemma's: the image's, 1024 places and 128 outline codes. */
+export const imageTokens: readonly string[] = [
   "<image>",
   ...Array.from({ length: 1024 }, (_, i) => `<loc${String(i).padStart(4, "0")}>`),
   ...Array.from({ length: 128 }, (_, i) => `<seg${String(i).padStart(3, "0")}>`),
@@ -15,7 +15,7 @@ export const pictureTokens: readonly string[] = [
 /** A PaliGemma 1 of about a million parameters. */
 export const architecture: PaliGemmaConfig = {
   text: {
-    vocabularySize: words + pictureTokens.length,
+    vocabularySize: words + imageTokens.length,
     numLayers: 4,
     numQueryHeads: 4,
     numKeyValueHeads: 1,
@@ -27,7 +27,7 @@ export const architecture: PaliGemmaConfig = {
   imageTokenId: words,
 };
 
-/** The tokens of a text, its picture's included, at most. */
+/** The tokens of a text, its image's included, at most. */
 export const contextLength = 128;
 
 /** The tokenizer: trained on the texts of this many scenes from this seed. */

@@ -1,4 +1,4 @@
-/** Pictures of colored shapes: what is in them, and what there is to say about them. */
+/** Images of colored shapes: what is in them, and what there is to say about them. */
 import { type Box, formatDetections } from "@tessera/vision";
 import type { Random } from "@tessera/tiny";
 
@@ -28,7 +28,7 @@ export const palettes = {
   finetuning: ["purple", "orange", "cyan"],
 } as const satisfies Readonly<Record<string, readonly Color[]>>;
 
-/** A shape in a picture. */
+/** A shape in an image. */
 export interface Shape {
   /** What it is. */
   readonly kind: Kind;
@@ -38,7 +38,7 @@ export interface Shape {
   readonly box: Box;
 }
 
-/** A picture of one or two shapes. */
+/** An image of one or two shapes. */
 export interface Scene {
   /** The shade of gray behind them, from 0 to 255. */
   readonly ground: number;
@@ -46,7 +46,7 @@ export interface Scene {
   readonly shapes: readonly Shape[];
 }
 
-/** The side of a picture, in pixels. */
+/** The side of an image, in pixels. */
 export const side = 64;
 /** Shapes lie on a grid of this many pixels. */
 const grid = 4;

@@ -2,37 +2,37 @@ import assert from "node:assert/strict";
 import { createRandom } from "@tessera/tiny";
 import { loadTokenizer } from "@tessera/tokenizer";
 import { intersectionOverUnion, parseDetections } from "@tessera/vision";
-import { CausalLM, openBackend, readPicture } from "tessera";
+import { CausalLM, openBackend, readImage } from "tessera";
 import { examplesOf } from "./generate.ts";
 import { rasterize } from "./raster.ts";
-import { architecture, contextLength, pictureTokens } from "./recipe.ts";
+import { architecture, contextLength, imageTokens } from "./recipe.ts";
 import { colors, drawScene, palettes, side, tasksOf } from "./scene.ts";
-import { scorePictures } from "./score.ts";
+import { scoreImages } from "./score.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
 
 const folder = new URL("./paligemma-tiny", import.meta.url).pathname;
 const data = new URL("./data/", import.meta.url);
 
-Deno.test("the committed pictures and examples are what generate.ts writes", async () => {
+Deno.test("the committed images and examples are what generate.ts writes", async () => {
   for (const name of ["train", "heldout"] as const) {
     const { scenes, records } = examplesOf(name);
     const committed = await Deno.readTextFile(new URL(`${name}.jsonl`, data));
     assert.equal(committed, records.map((record) => JSON.stringify(record) + "\n").join(""));
     for (const i of [0, 7, scenes.length - 1]) {
-      const picture = await readPicture(new URL(`${name}/${String(i).padStart(3, "0")}.png`, data).pathname);
-      assert.deepEqual(picture, rasterize(scenes[i]!));
+      const image = await readImage(new URL(`${name}/${String(i).padStart(3, "0")}.png`, data).pathname);
+      assert.deepEqual(image, rasterize(scenes[i]!));
     }
   }
 });
 
-Deno.test("no held-out picture is in the training examples, nor its colors in pretraining", () => {
+Deno.test("no held-out image is in the training examples, nor its colors in pretraining", () => {
   const describe = ({ shapes }: { shapes: unknown }) => JSON.stringify(shapes);
   const seen = new Set(examplesOf("train").scenes.map(describe));
   assert(examplesOf("heldout").scenes.filter((scene) => seen.has(describe(scene))).length <= 1);
   assert(palettes.finetuning.every((color) => !(palettes.pretraining as readonly string[]).includes(color)));
 });
 
-Deno.test("shapes do not overlap, lie in the picture, and are what tasks say of them", () => {
+Deno.test("shapes do not overlap, lie in the image, and are what tasks say of them", () => {
   const random = createRandom(1);
   for (let i = 0; i < 200; i++) {
     const scene = drawScene(random, palettes.pretraining);
@@ -77,15 +77,15 @@ Deno.test("the committed tokenizer is the recipe's, and has PaliGemma's tokens",
     ...loaded.encode(" cat"),
   ]);
   assert.equal(loaded.decode(loaded.encode("<loc0001> cat"), { skipSpecialTokens: true }), "<loc0001> cat");
-  assert.equal(pictureTokens.length, 1153);
+  assert.equal(imageTokens.length, 1153);
 });
 
-Deno.test("paligemma-tiny captions, answers and detects on pictures that it has not seen", async () => {
+Deno.test("paligemma-tiny captions, answers and detects on images that it has not seen", async () => {
   const backend = await openBackend("cpu");
   const lm = await CausalLM.fromPreset(folder, { backend });
   try {
     assert.equal(lm.contextLength, contextLength);
-    const { captions, answers, overlap } = await scorePictures(lm, 40);
+    const { captions, answers, overlap } = await scoreImages(lm, 40);
     assert(captions >= 0.6, `captions ${captions}`);
     assert(answers >= 0.8, `answers ${answers}`);
     assert(overlap >= 0.75, `overlap ${overlap}`);

@@ -1,6 +1,6 @@
 /** The tokenizer of `paligemma-tiny`: that of `gemma2-tiny`, trained on what is said of shapes, and PaliGemma's tokens behind it. */
 import { createRandom, tokenizerConfig, tokenizerJson, trainVocabulary } from "@tessera/tiny";
-import { contextLength, pictureTokens, tokenizerTraining } from "./recipe.ts";
+import { contextLength, imageTokens, tokenizerTraining } from "./recipe.ts";
 import { type Color, colors, drawScene, tasksOf } from "./scene.ts";
 
 /** The texts of scenes, without the tokens of places. */
@@ -20,7 +20,7 @@ export function tokenizerFiles(): {
 } {
   const { vocabularySize } = tokenizerTraining;
   const json = tokenizerJson(trainVocabulary(texts(), { vocabularySize }));
-  const added = pictureTokens.map((content, i) => ({
+  const added = imageTokens.map((content, i) => ({
     id: vocabularySize + i,
     content,
     single_word: false,

@@ -129,7 +129,7 @@ function typescriptUse({ kind, repository, baseModel }: CardSubject, task: Model
   const sees = task === "image-text-to-text";
   const model = sees ? "PaliGemmaCausalLM" : "CausalLM";
   const base = baseModel === null ? ownBase : `hf://${baseModel}`;
-  const prompt = sees ? '{ image: "picture.png", prompt: "caption en" }' : '"Once upon a time"';
+  const prompt = sees ? '{ image: "image.png", prompt: "caption en" }' : '"Once upon a time"';
   return [
     `import { ${model}, openBackend } from "tessera";`,
     "",

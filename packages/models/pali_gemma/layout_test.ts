@@ -57,7 +57,7 @@ Deno.test("PaliGemmaBackbone.getLayoutMap() splits every large variable of both 
 
 const [batch, time, layers] = [2, 8, { vision: 3, text: 2 }];
 
-/** PaliGemma 2 3B's shapes with few layers and small pictures. */
+/** PaliGemma 2 3B's shapes with few layers and small images. */
 function small(): PaliGemmaBackbone {
   const { config } = buildPreset("pali_gemma2_pt_3b_224").backbone as PaliGemmaBackbone;
   return new PaliGemmaBackbone({
@@ -67,7 +67,7 @@ function small(): PaliGemmaBackbone {
   });
 }
 
-/** What the devices of a mesh send for the hidden states of some tokens with pictures and, backward, for what is trained. */
+/** What the devices of a mesh send for the hidden states of some tokens with images and, backward, for what is trained. */
 function traffic(backward: boolean): Traffic[] {
   const backbone = small();
   const hidden = { shape: [batch, time, 2304], dtype: "float32" } satisfies TensorType;

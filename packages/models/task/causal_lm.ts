@@ -116,7 +116,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
     return this.backbone.vocabularySize;
   }
 
-  /** The pictures that the model takes with each prompt; `undefined` when it takes none. */
+  /** The images that the model takes with each prompt; `undefined` when it takes none. */
   get images(): ImageInputs | undefined {
     return this.backbone.images;
   }
@@ -147,7 +147,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
 
   /**
    * The final hidden states [batch, time, hidden] of tokens [batch, time], within a program that is being traced. A model that
-   * takes pictures reads what stands before the first token that counts as a prefix.
+   * takes images reads what stands before the first token that counts as a prefix.
    */
   hidden(batch: ForwardBatch): Tensor {
     return trainingStates(this.backbone, batch);
@@ -266,7 +266,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Continues prompts: one text for one prompt, a list for a list. A model that takes pictures takes `{ image, prompt }`.
+   * Continues prompts: one text for one prompt, a list for a list. A model that takes images takes `{ image, prompt }`.
    *
    * @throws {TypeError} when an option has an unknown name.
    * @throws {RangeError} when a prompt leaves no room in the context, or an option is out of range.
@@ -339,8 +339,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
    * token given those before it, float32 [batch, time]: 0 for the first token and for padding.
    *
    * @throws {RangeError} when a token is not in the vocabulary, a row is longer than the context, or a row's image tokens are not
-   * those of its pictures, at its beginning.
-   * @throws {TypeError} when there are pictures and the model takes none, or they are of another size.
+   * those of its images, at its beginning.
+   * @throws {TypeError} when there are images and the model takes none, or they are of another size.
    */
   async score(inputs: ScoreInputs & { readonly mode?: ScoreMode }): Promise<HostTensor<"float32">> {
     const { mode = "logits" } = inputs;
@@ -392,7 +392,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 }
 
-/** The pictures of prompts as an option of generation. */
+/** The images of prompts as an option of generation. */
 function imagesOf({ images }: EncodedPrompts): Pick<GenerateOptions, "images"> {
   return images === undefined ? {} : { images };
 }

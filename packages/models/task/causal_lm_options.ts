@@ -77,7 +77,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stopStrings?: readonly string[];
   /** Whether to cut after the stop string instead; false unless given. */
   readonly keepStopString?: boolean;
-  /** The pictures that prompts given as tokens begin with, values from -1 to 1, [images, size, size, 3]; none when left out. */
+  /** The images that prompts given as tokens begin with, values from -1 to 1, [images, size, size, 3]; none when left out. */
   readonly images?: HostTensor<"float32">;
   /** Whether the text begins with the prompt, as it does in Keras; false unless given. */
   readonly keepPrompt?: boolean;

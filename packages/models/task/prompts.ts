@@ -1,8 +1,8 @@
 /** Prompts as people write them, text alone or with images, and as tokens. */
 import type { HostTensor } from "@tessera/core";
 import type { Tokenizer } from "@tessera/tokenizer";
-import { type ImageEncoding, layOutImages, pictureTensor } from "@tessera/train";
-import { type ImageSource, readPicture, squarePixels } from "@tessera/vision";
+import { type ImageEncoding, imageTensor, layOutImages } from "@tessera/train";
+import { type ImageSource, readImage, squarePixels } from "@tessera/vision";
 import type { ImageInputs } from "../architecture/backbone.ts";
 
 /** A prompt with an image, such as `{ image: "cat.jpg", prompt: "caption en" }`, or with several. */
@@ -33,7 +33,7 @@ export interface PromptParts {
   readonly name: string;
   /** Turns text into tokens. */
   readonly tokenizer: Tokenizer;
-  /** The pictures that the model takes; `undefined` when it takes none. */
+  /** The images that the model takes; `undefined` when it takes none. */
   readonly images: ImageInputs | undefined;
 }
 
@@ -42,7 +42,7 @@ const separator = "\n";
 
 /** The pixels that a model sees of an image, RGB [size, size, 3]. */
 async function pixelsOf(image: ImageSource, { size, resampling }: ImageInputs): Promise<Uint8Array> {
-  return squarePixels(await readPicture(image), { size, resampling });
+  return squarePixels(await readImage(image), { size, resampling });
 }
 
 /** How a model's images become tokens and pixels, for training. */
@@ -75,7 +75,7 @@ export async function encodePrompts(list: readonly Prompt[], parts: PromptParts)
   const prompts = list.map((prompt) => encodePrompt(prompt, tokenizer, images));
   const sources = list.flatMap(sourcesOf);
   const pixels = await Promise.all(sources.map((source) => pixelsOf(source, images!)));
-  return { prompts, ...(pixels.length === 0 ? {} : { images: pictureTensor(pixels) }) };
+  return { prompts, ...(pixels.length === 0 ? {} : { images: imageTensor(pixels) }) };
 }
 
 function sourcesOf(prompt: Prompt): readonly ImageSource[] {

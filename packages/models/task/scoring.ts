@@ -17,9 +17,9 @@ export interface ScoreInputs {
   readonly tokenIds: HostTensor<"int32"> | readonly (readonly number[])[];
   /** Where there are tokens and no padding, [batch, time]; everywhere unless given. */
   readonly paddingMask?: HostTensor<"bool">;
-  /** The pictures that the rows begin with, values from -1 to 1, [images, size, size, 3], for a model that takes any. */
+  /** The images that the rows begin with, values from -1 to 1, [images, size, size, 3], for a model that takes any. */
   readonly images?: HostTensor<"float32">;
-  /** How many tokens of each row are its prompt, which a model that takes pictures reads as a prefix; all unless given. */
+  /** How many tokens of each row are its prompt, which a model that takes images reads as a prefix; all unless given. */
   readonly promptLengths?: readonly number[];
 }
 
@@ -29,7 +29,7 @@ export interface ScoredBatch {
   readonly tokenIds: Tensor;
   /** Where there are tokens and no padding, bool [batch, time]. */
   readonly paddingMask: Tensor;
-  /** The pictures, float32 [images, size, size, 3]. */
+  /** The images, float32 [images, size, size, 3]. */
   readonly images?: Tensor;
   /** The end of each row's prefix, int32 [batch]. */
   readonly prefix?: Tensor;
@@ -125,7 +125,7 @@ export class Scorer {
     for (let start = 0; start < time - 1; start += chunk) {
       const end = Math.min(start + chunk, time - 1);
       const logits = this.#model.logits(hidden.sliceAxis(1, start, end)).cast("float32");
-      // The tokens of pictures may lie beyond the vocabulary; nothing predicts them, and their loss is 0.
+      // The tokens of images may lie beyond the vocabulary; nothing predicts them, and their loss is 0.
       const labels = tokenIds.sliceAxis(1, start + 1, end + 1);
       const known = labels.less(logits.shape.at(-1)!);
       const losses = crossEntropy(logits, labels.mul(known.cast("int32")));

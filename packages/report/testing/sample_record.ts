@@ -42,7 +42,7 @@ export function sampleRecord(steps = 4, changes: Partial<RunRecord> = {}): RunRe
         weightBytes: 4_461_056,
         optimizerBytes: 786_432,
         contextLength: 256,
-        seesPictures: false,
+        seesImages: false,
       },
       mesh: null,
       device: {

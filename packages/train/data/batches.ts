@@ -21,7 +21,7 @@ export interface Batch {
   readonly lossMask: HostTensor<"float32">;
   /** 1 where a token is real, 0 where it is padding: `[batch, time]`. */
   readonly paddingMask: HostTensor<"bool">;
-  /** The picture of each row, values from -1 to 1, `[batch, size, size, 3]`; only of examples that have one. */
+  /** The image of each row, values from -1 to 1, `[batch, size, size, 3]`; only of examples that have one. */
   readonly images?: HostTensor<"float32">;
   /** The number of tokens to learn, which is the sum of `lossMask`. */
   readonly tokens: number;
@@ -129,7 +129,7 @@ export function createDataset(examples: readonly EncodedExample[], options: Data
   const odd = examples.find(({ image }) => image?.length !== first.image?.length);
   if (odd !== undefined) {
     throw new RangeError(
-      `Cannot make batches of ${first.at} and ${odd.at}: their pictures must be of one size, or both have none`,
+      `Cannot make batches of ${first.at} and ${odd.at}: their images must be of one size, or both have none`,
     );
   }
   const lengths = examples.map((example) => example.tokenIds.length);
@@ -215,9 +215,9 @@ function fill(dataset: Dataset, rows: readonly number[]): Batch {
     paddingMask.fill(1, start, start + example.tokenIds.length);
     tokens += countTargets(example);
   }
-  const pictures = rows.map((index) => examples[index]!.image).filter((image) => image !== undefined);
+  const images = rows.map((index) => examples[index]!.image).filter((image) => image !== undefined);
   return {
-    ...(pictures.length === 0 ? {} : { images: pictureTensor(pictures, batchSize) }),
+    ...(images.length === 0 ? {} : { images: imageTensor(images, batchSize) }),
     tokenIds: hostTensor("int32", shape, tokenIds),
     lossMask: hostTensor("float32", shape, lossMask),
     paddingMask: hostTensor("bool", shape, paddingMask),
@@ -226,12 +226,12 @@ function fill(dataset: Dataset, rows: readonly number[]): Batch {
   };
 }
 
-/** Pictures of RGB bytes as values from -1 to 1; rows without one are black. */
-export function pictureTensor(pictures: readonly Uint8Array[], rows: number = pictures.length): HostTensor<"float32"> {
-  const length = pictures[0]!.length;
+/** Images of RGB bytes as values from -1 to 1; rows without one are black. */
+export function imageTensor(images: readonly Uint8Array[], rows: number = images.length): HostTensor<"float32"> {
+  const length = images[0]!.length;
   const side = Math.sqrt(length / 3);
   const values = new Float32Array(rows * length).fill(-1);
-  pictures.forEach((bytes, row) => values.set(Float32Array.from(bytes, (byte) => byte / 127.5 - 1), row * length));
+  images.forEach((bytes, row) => values.set(Float32Array.from(bytes, (byte) => byte / 127.5 - 1), row * length));
   return hostTensor("float32", [rows, side, side, 3], values);
 }
 

@@ -18,7 +18,7 @@ export interface EncodedExample {
   readonly tokenIds: Int32Array;
   /** 1 where the token is one that the model learns to predict from those before it, else 0: `[time]`. */
   readonly lossMask: Uint8Array;
-  /** The picture that the first tokens stand for, ready for the model: RGB, `[size, size, 3]`; none when left out. */
+  /** The image that the first tokens stand for, ready for the model: RGB, `[size, size, 3]`; none when left out. */
   readonly image?: Uint8Array;
   /** Where the example comes from, such as `train.jsonl:12`. */
   readonly at: string;
@@ -120,15 +120,15 @@ const parts: Writers = {
   messages: chatParts,
 };
 
-/** A prompt with its picture, as PaliGemma's processor lays it out: the picture's tokens, then those of the text. */
-function pictureParts(example: Example, tokenizer: Tokenizer, images: ImageEncoding): Part[] {
+/** A prompt with its image, as PaliGemma's processor lays it out: the image's tokens, then those of the text. */
+function imageParts(example: Example, tokenizer: Tokenizer, images: ImageEncoding): Part[] {
   if (example.kind !== "prompt" || example.image === undefined) {
     throw new TypeError(`Cannot encode ${example.at}: it has no "image", and the model takes one with each prompt`);
   }
   const [, prompt, ...rest] = parts.prompt(example, tokenizer);
-  const pictureIds = new Array<number>(images.tokens).fill(images.tokenId);
+  const imageIds = new Array<number>(images.tokens).fill(images.tokenId);
   return [
-    { ids: pictureIds, counts: "none" },
+    { ids: imageIds, counts: "none" },
     { id: tokenizer.bosId, counts: "none" },
     { ...prompt!, text: `${example.prompt}${images.separator}` },
     ...rest,
@@ -157,7 +157,7 @@ function markedParts(example: Example, tokenizer: Tokenizer, options: EncodeOpti
 
 function partsOf(example: Example, tokenizer: Tokenizer, options: EncodeOptions): Part[] {
   const { images } = options;
-  if (images?.place === "start") return pictureParts(example, tokenizer, images);
+  if (images?.place === "start") return imageParts(example, tokenizer, images);
   if (images !== undefined) return markedParts(example, tokenizer, options, images);
   if (example.kind === "prompt" && example.image !== undefined) {
     throw new TypeError(`Cannot encode ${example.at}: it has an "image", and the model takes none`);
@@ -211,8 +211,8 @@ function createEncoder(tokenizer: Tokenizer, options: EncodeOptions, rest: () =>
   };
 }
 
-/** Reads the pictures of examples; one that several examples share is read once. */
-function createPictureReader(images: ImageEncoding | undefined) {
+/** Reads the images of examples; one that several examples share is read once. */
+function createImageReader(images: ImageEncoding | undefined) {
   const known = new Map<string, Promise<Uint8Array>>();
   return async function read(example: Example): Promise<{ image?: Uint8Array }> {
     if (images === undefined || example.kind !== "prompt" || example.image === undefined) return {};
@@ -243,7 +243,7 @@ function describeOverflow(ids: readonly number[], mask: readonly number[], maxLe
  * Encodes examples, one after the other, without blocking other tasks.
  *
  * A prompt counts as context only; a response counts, and so does the token that ends it. A text counts whole. In a
- * conversation the assistant's turns count, each with the token that ends it. A picture goes before its prompt.
+ * conversation the assistant's turns count, each with the token that ends it. An image goes before its prompt.
  *
  * @throws {RangeError} when an example is too long and `overflow` is `"error"`, or when nothing to learn is left of any.
  * @throws {TypeError} when an option has an unknown name, or a conversation meets a tokenizer without a chat template, or a
@@ -261,7 +261,7 @@ export async function encodeExamples(
   }
   const rest = createPacer();
   const encode = createEncoder(tokenizer, options, rest);
-  const readPicture = createPictureReader(options.images);
+  const readImage = createImageReader(options.images);
   const encoded: EncodedExample[] = [];
   const dropped: { at: string; reason: string }[] = [];
   let truncated = 0;
@@ -279,7 +279,7 @@ export async function encodeExamples(
     }
     if (isLong) truncated++;
     const tokenIds = new Int32Array(isLong ? ids.slice(0, maxLength) : ids);
-    encoded.push({ tokenIds, lossMask, ...await readPicture(example), at });
+    encoded.push({ tokenIds, lossMask, ...await readImage(example), at });
   }
   if (encoded.length === 0) {
     const [first] = dropped;

@@ -13,7 +13,7 @@ import type { ChatMessage } from "@tessera/tokenizer";
 export interface PromptExample {
   /** Names the kind. */
   readonly kind: "prompt";
-  /** The picture that goes before the prompt: the path of its file, or the bytes of one. */
+  /** The image that goes before the prompt: the path of its file, or the bytes of one. */
   readonly image?: string | Uint8Array;
   /** What the model is given; it does not count in the loss. */
   readonly prompt: string;
@@ -92,7 +92,7 @@ function stringField(record: Fields, name: string, known: readonly string[], at:
 function imageField({ image }: Fields, at: string): { image?: string | Uint8Array } {
   if (image === undefined || image === null) return {};
   if ((typeof image === "string" && image !== "") || image instanceof Uint8Array) return { image };
-  fail(at, `"image" is ${describe(image)}; expected the path of a picture`);
+  fail(at, `"image" is ${describe(image)}; expected the path of an image`);
 }
 
 const roles = ["system", "user", "assistant"];

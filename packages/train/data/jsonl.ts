@@ -92,7 +92,7 @@ export async function* readExamples(source: string | FileEntry | Iterable<unknow
   throw new RangeError(`Cannot use an empty data set: ${what}; expected at least one example`);
 }
 
-/** An example whose picture's path, unless it is absolute, starts at the folder of the JSONL file that names it. */
+/** An example whose image's path, unless it is absolute, starts at the folder of the JSONL file that names it. */
 function fromFolder(example: Example, file: string): Example {
   if (example.kind !== "prompt" || typeof example.image !== "string") return example;
   return { ...example, image: pathBeside(file, example.image) };

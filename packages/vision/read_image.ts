@@ -1,6 +1,6 @@
 /** From an image file to what a vision tower sees. */
 import { type FileEntry, fileOf } from "@tessera/files";
-import { decodeImage, type Picture } from "./decode.ts";
+import { decodeImage, type RgbImage } from "./decode.ts";
 import { type Resampling, resize } from "./resize.ts";
 
 /** An image: the path of its file, the file, or its bytes. */
@@ -11,7 +11,7 @@ export type ImageSource = string | FileEntry | Uint8Array;
  *
  * @throws {Error} when there is no such file, and as `decodeImage` does; messages name the file.
  */
-export async function readPicture(source: ImageSource): Promise<Picture> {
+export async function readImage(source: ImageSource): Promise<RgbImage> {
   if (source instanceof Uint8Array) return await decodeNamed(source, `an image of ${source.length} bytes`);
   const file = fileOf(source);
   const bytes = await new Response(await file.stream()).arrayBuffer();
@@ -20,7 +20,7 @@ export async function readPicture(source: ImageSource): Promise<Picture> {
 
 const constructors = [TypeError, RangeError, SyntaxError] as const;
 
-async function decodeNamed(bytes: Uint8Array, name: string): Promise<Picture> {
+async function decodeNamed(bytes: Uint8Array, name: string): Promise<RgbImage> {
   try {
     return await decodeImage(bytes);
   } catch (cause) {
@@ -30,10 +30,10 @@ async function decodeNamed(bytes: Uint8Array, name: string): Promise<Picture> {
   }
 }
 
-/** The pixels of a picture that is stretched to a square, RGB `[size, size, 3]`, as SigLIP's processor makes them unless given. */
+/** The pixels of an image that is stretched to a square, RGB `[size, size, 3]`, as SigLIP's processor makes them unless given. */
 export function squarePixels(
-  picture: Picture,
+  image: RgbImage,
   { size, resampling = "bicubic" }: { readonly size: number; readonly resampling?: Resampling },
 ): Uint8Array {
-  return resize(picture, { width: size, height: size, resampling }).pixels;
+  return resize(image, { width: size, height: size, resampling }).pixels;
 }

@@ -1,26 +1,26 @@
 import assert from "node:assert/strict";
 import { dataUrl, encodePng } from "@tessera/vision";
-import { pictureRow, readPictures } from "./pictures.ts";
+import { imageRow, readReportImages } from "./images.ts";
 import { renderReport } from "./report.ts";
 import { sampleRecord } from "./testing/sample_record.ts";
 
 const expected = "<loc0256><loc0128><loc0512><loc0896> red circle";
 
-Deno.test("readPictures() makes large pictures small, and leaves out files that are gone", async () => {
+Deno.test("readReportImages() makes large images small, and leaves out files that are gone", async () => {
   const folder = await Deno.makeTempDir({ prefix: "tessera-report-" });
   try {
-    const picture = { width: 1000, height: 500, pixels: new Uint8Array(3 * 1000 * 500).fill(200) };
-    await Deno.writeFile(`${folder}/large.png`, await encodePng(picture));
+    const image = { width: 1000, height: 500, pixels: new Uint8Array(3 * 1000 * 500).fill(200) };
+    await Deno.writeFile(`${folder}/large.png`, await encodePng(image));
     const generation = { prompt: "detect red circle", expected, before: "", after: expected };
-    const pictures = await readPictures([
+    const images = await readReportImages([
       { ...generation, image: `${folder}/large.png` },
       { ...generation, image: `${folder}/gone.png` },
       generation,
     ]);
-    const found = pictures.get(`${folder}/large.png`)!;
-    assert.deepEqual([found.width, found.height, pictures.size], [320, 160, 1]);
+    const found = images.get(`${folder}/large.png`)!;
+    assert.deepEqual([found.width, found.height, images.size], [320, 160, 1]);
     const record = sampleRecord(4, { generations: [{ ...generation, image: `${folder}/large.png` }] });
-    const page = renderReport(record, pictures);
+    const page = renderReport(record, images);
     assert.match(page, /<figcaption>expected<\/figcaption>.*<figcaption>answered<\/figcaption>/s);
     assert.equal(page.match(/<rect x="40" y="40" width="240" height="40"/g)?.length, 2);
   } finally {
@@ -28,15 +28,15 @@ Deno.test("readPictures() makes large pictures small, and leaves out files that 
   }
 });
 
-Deno.test("pictureRow() draws no boxes for an answer without any, and escapes what a model wrote", async () => {
-  const picture = {
+Deno.test("imageRow() draws no boxes for an answer without any, and escapes what a model wrote", async () => {
+  const image = {
     width: 64,
     height: 64,
     source: dataUrl(await encodePng({ width: 1, height: 1, pixels: new Uint8Array(3) }), "image/png"),
   };
-  assert(!pictureRow(picture, { expected: "a red circle", after: "<b>" })!.markup.includes("<rect"));
-  const row = pictureRow(picture, { expected, after: "<loc0000><loc0000><loc0512><loc0512> <script>" })!.markup;
+  assert(!imageRow(image, { expected: "a red circle", after: "<b>" })!.markup.includes("<rect"));
+  const row = imageRow(image, { expected, after: "<loc0000><loc0000><loc0512><loc0512> <script>" })!.markup;
   assert(!row.includes("<script>"));
   assert.match(row, /&lt;script&gt;/);
-  assert.equal(pictureRow(undefined, { expected, after: "" }), null);
+  assert.equal(imageRow(undefined, { expected, after: "" }), null);
 });
