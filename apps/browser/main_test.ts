@@ -44,13 +44,13 @@ Deno.test("adviceFor() knows what helps against what can go wrong", () => {
   const cases: readonly (readonly [message: string, advice: RegExp])[] = [
     ["The GPU was lost (no reason was given): its driver was restarted", /press Fine-tune/],
     ["The GPU has no memory left: use a smaller batch", /Fewer examples per step/],
-    ['Cannot go on training "gemma_causal_lm": the loss of update 3 is NaN; lower the learning rate', /to a tenth/],
+    ['Cannot continue training "gemma_causal_lm": the loss of update 3 is NaN; lower the learning rate', /to a tenth/],
     ['Cannot use "gemma": it lacks tokenizer.json (it says how text becomes tokens)', /whole folder/],
     ["Cannot read mine.jsonl:2: malformed JSON", /Every line/],
     ["The worker ended: it did not start", /Load the page again/],
   ];
   for (const [message, advice] of cases) assert.match(adviceFor(message), advice, message);
-  assert.equal(adviceFor("Cannot go on"), "");
+  assert.equal(adviceFor("Cannot continue"), "");
   assert.deepEqual(cases.map(([message]) => isEngineGone(message)), [true, false, false, false, false, true]);
 });
 

@@ -219,7 +219,7 @@ Deno.test({
 
 Deno.test({
   ...options,
-  name: "the page says in words what is wrong, goes on after it, and may talk to nobody else",
+  name: "the page says in words what is wrong, continues after it, and may talk to nobody else",
   fn: () =>
     withPage([], async (page, address, excused) => {
       await page.waitForSelector("#start:enabled");

@@ -40,7 +40,7 @@ export const requestSchema = z.strictObject({
     "The devices by axis, such as batch=2,model=8; null is one device.",
   ),
   layout: z.enum(["auto", "data-parallel"]).default("auto").describe(
-    "Where the weights lie: auto is the published layout map, data-parallel copies them to every device.",
+    "Where the weights lie: auto is the published layout map, data-parallel replicates them on every device.",
   ),
   suggest: count.nullable().default(null).describe("Ranks the meshes of this many devices instead."),
   hardware: z.enum(hardwareNames).default("h100").describe("What a device is; the flags below change its figures."),

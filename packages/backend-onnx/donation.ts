@@ -1,5 +1,5 @@
 /**
- * When an output may be written over a donated input.
+ * When an output may overwrite a donated input.
  *
  * ONNX Runtime runs the nodes of a model one after the other, in some order that respects what depends on what, and that
  * is all that may be relied on. So an output may use an input's memory when every node that reads the input certainly

@@ -7,7 +7,7 @@ import { memorySharing } from "./donation.ts";
 import { cpuSupport, lower, prepare } from "./lowering/lower.ts";
 import { float } from "./testing/run.ts";
 
-/** Whether the first output may be written over the first input. */
+/** Whether the first output may overwrite the first input. */
 function shares(graph: Graph): boolean {
   return memorySharing(lower(prepare(graph, cpuSupport)).model)(0, 0);
 }

@@ -32,7 +32,7 @@ export interface Engine {
 interface OutputPlan {
   /** The input whose buffer receives the output; `null` for a fresh buffer. */
   readonly donor: number | null;
-  /** Whether the output is written over that input. */
+  /** Whether the output overwrites that input. */
   readonly inPlace: boolean;
 }
 

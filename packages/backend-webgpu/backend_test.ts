@@ -138,7 +138,7 @@ await withGpu(() => {
     backend.dispose();
   });
 
-  Deno.test("What the GPU refuses is an error of the run, and the backend goes on", async () => {
+  Deno.test("What the GPU refuses is an error of the run, and the backend continues", async () => {
     const { device } = await openDevice();
     const backend = await webgpuBackend({ device });
     const program = await backend.compile(step, { device: backend.devices[0]! });
@@ -174,7 +174,7 @@ await withGpu(() => {
     device.destroy();
   });
 
-  Deno.test("A lost device is an error that says how to go on", async () => {
+  Deno.test("A lost device is an error that says how to continue", async () => {
     const { device, info } = await openDevice();
     const backend = await webgpuBackend({ device });
     const program = await backend.compile(step, { device: backend.devices[0]! });

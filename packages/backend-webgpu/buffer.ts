@@ -44,7 +44,7 @@ export class TfjsBuffer implements DeviceBuffer {
   /** Copies the content to the host, after the runs that write it. */
   async read(): Promise<HostTensor> {
     this.#require("read");
-    // A value never changes once it is there, so others may go on while it is copied.
+    // A value never changes once it is there, so others may continue while it is copied.
     const value = await whenFree(this.turns, "read", () => retain(this.#engine, this.#value));
     try {
       return { ...await this.#engine.read(value), ...this.type };

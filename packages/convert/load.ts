@@ -149,7 +149,7 @@ export async function loadWeights(
       putBlocks(variable, (block) => inDType(cutBlock(whole, block), variable, backend), backend, options.where);
     }
     options.onProgress?.(++loaded, pairings.length);
-    // Converting a dtype takes a while on big tensors: let other work go on in between.
+    // Converting a dtype takes a while on big tensors: let other work run in between.
     if (loaded % 8 === 0) await new Promise((resolve) => setTimeout(resolve));
   }
 }
@@ -183,7 +183,7 @@ async function isSame(checkpoint: Checkpoint, a: string, b: string): Promise<boo
     const range: [number, number] = [row, Math.min(row + step, rows)];
     const [left, right] = [a, b].map((name) => toFloat32(checkpoint.readSlice(name, [range])));
     if (left!.some((value, i) => value !== right![i])) return false;
-    // Comparing takes a while on big tensors: let other work go on in between.
+    // Comparing takes a while on big tensors: let other work run in between.
     await new Promise((resolve) => setTimeout(resolve));
   }
   return true;

@@ -117,7 +117,7 @@ function make(
   shared?: Variable,
 ): LoraAdapter {
   const letters = lettersOf(layout, layer.equation);
-  // Split like the kernel, x · A · B adds to x · kernel where that is; copied over batches, no device has to gather a factor.
+  // Split like the kernel, x · A · B adds to x · kernel where that is; replicated over batches, no device has to gather a factor.
   const follows = (own: string) => ({
     variable: layer.kernel,
     axes: [...own].map((letter) => letter === r ? null : letters.kernel.indexOf(letter)),

@@ -8,7 +8,7 @@ import type { TracedProgram } from "./program.ts";
  * The first tensor of a traced program that a device of a backend cannot take; `null` where all fit, and where a backend has no
  * limit. The program is that of one device, or that of each device of a mesh.
  *
- * @throws {RangeError} when something cannot be split as its layout says.
+ * @throws {RangeError} when something cannot be sharded as its layout says.
  */
 export async function excessOf(
   traced: TracedProgram,

@@ -47,11 +47,11 @@ interface Target {
 /**
  * Compiles a traced program for the mesh where its variables lie, or else for a device; updated variables are donated.
  *
- * @throws {RangeError} when something cannot be split as its layout says, or the backend lacks a device of the mesh.
+ * @throws {RangeError} when something cannot be sharded as its layout says, or the backend lacks a device of the mesh.
  */
 export async function compileProgram(traced: TracedProgram, backend: Backend, device?: Device): Promise<Program> {
   const distribution = distributionOf(traced.variables);
-  // Tracing took a while, and compiling will: let other work go on in between.
+  // Tracing took a while, and compiling will: let other work run in between.
   await new Promise((resolve) => setTimeout(resolve));
   const target = distribution === null
     ? await onDevice(traced, backend, device ?? backend.devices[0]!)

@@ -3,7 +3,7 @@
  *
  * A key of the layout map that names a variable decides. A variable that no key names lies as the one that it follows: a
  * momentum as its weight, a low-rank factor as its kernel, a cache as the projection that fills it. What follows nothing is
- * copied to every device.
+ * replicated on every device.
  */
 import { type HostTensor, hostZeros } from "@tessera/core";
 import {
@@ -21,7 +21,7 @@ import type { Follows, Variable } from "./variable.ts";
  * The layout of a variable, by its logical axes.
  *
  * @throws {TypeError} when several keys of the layout map match its path.
- * @throws {RangeError} when it cannot be split so, or a device would get a part of a quantized variable's block.
+ * @throws {RangeError} when it cannot be sharded so, or a device would get a part of a quantized variable's block.
  */
 export function layoutOf<Axis extends string>(
   variable: Variable,
@@ -87,7 +87,7 @@ function leaderOf(variable: Variable): Variable {
   return variable.follows === null ? variable : leaderOf(variable.follows.variable);
 }
 
-/** Where values lie: on a device, or split over the mesh of a distribution. */
+/** Where values lie: on a device, or sharded over the mesh of a distribution. */
 export type Where = Device | Distribution;
 
 function isDistribution(where: Where): where is Distribution {

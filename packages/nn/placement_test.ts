@@ -78,7 +78,7 @@ Deno.test("a variable that no key names lies as the one that it follows", () => 
   assert.equal(String(layoutOf(cache, distribution)), "PartitionSpec('batch', None, 'model', None)");
 });
 
-Deno.test("a key goes before what is followed; what follows nothing is copied", () => {
+Deno.test("a key goes before what is followed; what follows nothing is replicated", () => {
   const variable = kernel();
   const distribution = parallel(["query/kernel", ["model", "batch", null]], ["adamw.*", ["model", null, null]]);
   const slot = follower("adamw/query_kernel_momentum", [8, 64, 16], { variable, axes: [0, 1, 2] });
@@ -103,7 +103,7 @@ Deno.test("shardProgram() splits batches, variables and the activations that the
   assert.notDeepEqual(trafficOf(asked.graph), trafficOf(plain.graph));
 });
 
-Deno.test("shardProgram() copies a batch that does not divide, and whole axes of activations that do not", () => {
+Deno.test("shardProgram() replicates a batch that does not divide, and whole axes of activations that do not", () => {
   const x = { shape: [3, 6], dtype: "float32" } as const;
   const traced = traceProgram("odd", { x }, ({ x }) => ({ y: activation("double", x.mul(2)) }));
   const { inputs, outputs } = shardProgram(traced, parallel(["double/output", ["batch", "model"]]));

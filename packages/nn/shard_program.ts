@@ -9,7 +9,7 @@ import type { TracedProgram } from "./program.ts";
  * before the run and after it, and activations as the layout map asks, along the axes that divide.
  *
  * @throws {TypeError} when several keys of the layout map match one path.
- * @throws {RangeError} when a variable cannot be split as its layout says, or an activation has fewer axes than its layout.
+ * @throws {RangeError} when a variable cannot be sharded as its layout says, or an activation has fewer axes than its layout.
  */
 export function shardProgram(traced: TracedProgram, distribution: Distribution): Partitioned {
   const { graph, batch, variables, outputs, updated, activations } = traced;

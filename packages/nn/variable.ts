@@ -50,7 +50,7 @@ export interface VariableSpec {
 export interface Follows {
   /** The variable that leads. */
   readonly variable: Variable;
-  /** Per logical axis, the logical axis of the leader that it is split like, `"batch"` to be split as batches are, or `null`. */
+  /** Per logical axis, the logical axis of the leader that it is sharded like, `"batch"` to be split as batches are, or `null`. */
   readonly axes: readonly (number | "batch" | null)[];
   /**
    * Whether mesh axes that split batches split none of the leader's axes here, so that each device holds all that its share of

@@ -72,7 +72,7 @@ export function referenceBackend(options: { readonly deviceCount?: number } = {}
               evaluate(graph, buffers.map(({ tensor }) => tensor)).map((result, i) => {
                 const donor = donors.get(i);
                 if (donor === undefined) return new HostBuffer(device, result);
-                // Written over the old value, as a backend does that computes in place.
+                // Overwrites the old value, as a backend does that computes in place.
                 buffers[donor]!.tensor.data.set(result.data);
                 return buffers[donor]!;
               }),

@@ -15,5 +15,5 @@ export interface WorkProgress {
   readonly unit: "bytes" | "tensors" | "programs" | "steps" | "batches" | "tokens";
 }
 
-/** Is told of work as it goes on. */
+/** Is told of work as it proceeds. */
 export type WorkListener = (progress: WorkProgress) => void;

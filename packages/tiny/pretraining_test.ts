@@ -18,7 +18,7 @@ Deno.test("pretrainingText() keeps its first documents", () => {
   ]);
 });
 
-Deno.test("pretrainingText() invents longer names as it goes on", () => {
+Deno.test("pretrainingText() invents longer names as it proceeds", () => {
   const texts = documents(2, 61_000);
   function lettersPerWord(from: number): number {
     const lists = texts.slice(from, from + 1000).filter((text) => /\nAgain: /.test(text));

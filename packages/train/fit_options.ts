@@ -24,7 +24,7 @@ export interface FitOptions {
   readonly maxSteps?: number;
   /** The seed of the order of batches and examples; in their own order unless given. */
   readonly seed?: number;
-  /** Where and how often to save the training, and whether it goes on from there; not saved unless given. */
+  /** Where and how often to save the training, and whether it resumes from there; not saved unless given. */
   readonly checkpoint?: CheckpointOptions;
   /** Evaluated after each epoch. */
   readonly validation?: Dataset;

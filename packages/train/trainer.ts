@@ -142,7 +142,7 @@ export class Trainer {
         const { loss, counted, gradientNorm } = await this.#step(group, checkpoints);
         if (!Number.isFinite(loss)) {
           throw new Error(
-            `Cannot go on training "${this.#model.name}": the loss of update ${update} is ${loss}; lower the learning rate ` +
+            `Cannot continue training "${this.#model.name}": the loss of update ${update} is ${loss}; lower the learning rate ` +
               `(${this.settings.optimizer.learningRate(update)}) or set globalClipNorm`,
           );
         }
@@ -275,7 +275,7 @@ export class Trainer {
     });
   }
 
-  /** How far training has come at its beginning, or where it goes on. */
+  /** How far training has come at its beginning, or where it resumes. */
   #begin(resumed: Progress | null): Progress {
     if (resumed === null) {
       const history = { steps: [], epochs: [] };

@@ -57,7 +57,7 @@ Deno.test("fit() reports each update and each epoch, and its losses are means ov
   });
 });
 
-Deno.test("fit() learns, trains what is trainable only, and goes on where it was", async () => {
+Deno.test("fit() learns, trains what is trainable only, and resumes where it stopped", async () => {
   await withTrainer(async (trainer, model) => {
     await trainer.fit(data, { epochs: 40 });
     assert.equal(trainer.updates, 120);
@@ -172,7 +172,7 @@ Deno.test("training can change what is trainable between calls", async () => {
   });
 });
 
-Deno.test("an error in a callback reaches the caller, and training can go on after it", async () => {
+Deno.test("an error in a callback reaches the caller, and training can resume after it", async () => {
   await withTrainer(async (trainer) => {
     const onStep = () => {
       throw new Error("The terminal is gone");

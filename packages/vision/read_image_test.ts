@@ -76,7 +76,7 @@ for (const [file, name, message] of refused) {
 }
 
 for (const file of ["down.png", "colour.jpg", "progressive.jpg", "lossy.webp", "lossless.webp"]) {
-  Deno.test(`readImage() rejects ${file} cut short anywhere, and goes on reading others`, async () => {
+  Deno.test(`readImage() rejects ${file} cut short anywhere, and continues reading others`, async () => {
     const bytes = await read(file);
     for (const share of [0.001, 0.05, 0.5, 0.99]) {
       const cut = bytes.slice(0, Math.ceil(bytes.length * share));

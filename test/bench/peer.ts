@@ -43,7 +43,7 @@ export interface Peer {
   report<T>(steps: number): Promise<T>;
   /** Stops while another runs, so that it takes no processor time. */
   pause(): void;
-  /** Goes on after `pause`. */
+  /** Continues after `pause`. */
   resume(): void;
   /** Ends it and gives its summary. */
   finish<T = Summary>(): Promise<T>;

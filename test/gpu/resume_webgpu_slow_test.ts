@@ -1,4 +1,4 @@
-/** A training whose GPU is lost goes on from its last checkpoint, on the processor or on a GPU that was opened again. */
+/** A training whose GPU is lost resumes from its last checkpoint, on the processor or on a GPU that was opened again. */
 import assert from "node:assert/strict";
 import { webgpuBackend } from "@tessera/backend-webgpu";
 import { withGpu } from "@tessera/backend-webgpu/testing";
@@ -21,7 +21,7 @@ async function train(backend: Backend, options: Pick<FitOptions, "checkpoint" | 
 }
 
 await withGpu(() => {
-  Deno.test("a training whose GPU is lost says what is saved, and goes on elsewhere", async () => {
+  Deno.test("a training whose GPU is lost says what is saved, and resumes elsewhere", async () => {
     const adapter = (await navigator.gpu.requestAdapter())!;
     const device = await adapter.requestDevice();
     const folder = blobFolder();

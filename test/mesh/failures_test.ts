@@ -81,7 +81,7 @@ Deno.test("a mesh of devices that the backend lacks is an error that says how to
   await assertFails(() => load(new DataParallel({ mesh })), RangeError, ['"cpu:8"', "deviceCount: 16"]);
 });
 
-Deno.test("key/value heads that do not divide are an error, or copied when asked to", async () => {
+Deno.test("key/value heads that do not divide are an error, or are replicated when asked to", async () => {
   const mesh = meshOf(backend, 1, 4);
   await assertFails(() => load(published(mesh)), RangeError, ["key/kernel", "2 heads", '"model" (4)', "not divisible"]);
   const lm = await load(
@@ -90,7 +90,7 @@ Deno.test("key/value heads that do not divide are an error, or copied when asked
   assert.match(lm.printSharding({ layer: "decoder_block_1" }), /key\/kernel .* PartitionSpec\(None, 'batch', None\)/);
 });
 
-Deno.test("one dimension is split over two axes, a mesh of two axes splits batches, and scalars are copied", async () => {
+Deno.test("one dimension is sharded over two axes, a mesh of two axes splits batches, and scalars are replicated", async () => {
   const distribution = mapped((map) => map.set(".*ffw_linear.kernel", [["model", "batch"], null]));
   const [lm, one] = await Promise.all([load(distribution), load(null)]);
   const value = lm.variables.find(({ path }) => path.endsWith("ffw_linear/kernel"))!.value as ShardedBuffer;

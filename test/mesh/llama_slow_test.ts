@@ -20,7 +20,7 @@ const many = await openBackend("cpu", { threads: 1, deviceCount: 8 });
 const rows = countingRows([12, 12, 12, 12], 36);
 const dataset = createDataset(examplesOf(rows), { batchSize: 4, buckets: [12] });
 
-/** The published map on a mesh; key heads that do not divide are copied. */
+/** The published map on a mesh; key heads that do not divide are replicated. */
 function published(batch: number, model: number): Distribution {
   return new ModelParallel({
     layoutMap: Llama3Backbone.getLayoutMap(meshOf(many, batch, model)),

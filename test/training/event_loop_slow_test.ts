@@ -4,7 +4,7 @@
  * How late a timer is depends on how long code of ours holds the event loop, and on the machine: others may use its processors,
  * and a virtual machine may stand still as a whole. Only the first is ours. Linux says how long a thread waited for a processor,
  * and a thread that does nothing else than tick shows when the machine stood still; what either explains is taken off.
- * The first step of a shape counts, too: it traces the program and compiles it, in phases that let the event loop go on.
+ * The first step of a shape counts, too: it traces the program and compiles it, in phases that let the event loop run.
  */
 import assert from "node:assert/strict";
 import { adamW, type CausalLM, createDataset, openBackend } from "tessera";

@@ -214,7 +214,7 @@ const cases: readonly (readonly [what: string, Case])[] = [
   ["LoRA, batch 2 × model 2", { config: deep, axes: { batch: 2, model: 2 }, batch: [6, 128] }],
   ["LoRA, model 2", { config: deep, axes: { model: 2 }, batch: [2, 128] }],
   ["all weights, batch 2 × model 2", { config: deep, axes: { batch: 2, model: 2 }, rank: null, batch: [6, 128] }],
-  ["LoRA, copied to 2 devices", { axes: { batch: 2 }, layout: "data-parallel" }],
+  ["LoRA, replicated on 2 devices", { axes: { batch: 2 }, layout: "data-parallel" }],
 ];
 
 for (const [what, given] of cases) {

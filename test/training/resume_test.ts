@@ -1,5 +1,5 @@
 /**
- * Training that was stopped goes on as if it had not been: bit for bit where it began, on another mesh, and on another backend.
+ * Training that was stopped resumes as if it had not been: bit for bit where it began, on another mesh, and on another backend.
  */
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
@@ -89,7 +89,7 @@ for (const [how, { stop, ...part }] of Object.entries(methods)) {
   });
 }
 
-Deno.test("a training goes on from a mesh on one device, and from one device on a mesh", async () => {
+Deno.test("a training resumes from a mesh on one device, and from one device on a mesh", async () => {
   const mesh = distributions["the published map"]!(meshOf(many, 2, 2));
   const whole = await train({ prepare: lora });
   for (
@@ -104,7 +104,7 @@ Deno.test("a training goes on from a mesh on one device, and from one device on 
   }
 });
 
-Deno.test("a training goes on on another backend", async () => {
+Deno.test("a training resumes on another backend", async () => {
   const whole = await train({ prepare: lora });
   for (const [first, second] of [[one, plain], [plain, one]] as const) {
     const folder = blobFolder();

@@ -29,7 +29,7 @@ const known: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/worker ended/i, "Load the page again; if that does not help, the browser may be out of memory."],
 ];
 
-/** Whether an error took the engine along, so that only a new one can go on. */
+/** Whether an error took the engine along, so that only a new one can continue. */
 export function isEngineGone(message: string): boolean {
   return /GPU was lost|worker ended/.test(message);
 }

@@ -225,12 +225,12 @@ export class Session {
   }
 
   #known(): Outline {
-    if (this.#outline === null) throw new Error("Cannot go on without a model: choose one first");
+    if (this.#outline === null) throw new Error("Cannot continue without a model: choose one first");
     return this.#outline;
   }
 
   #loaded(): CausalLM {
-    if (this.#lm === null) throw new Error("Cannot go on without weights: load the model first");
+    if (this.#lm === null) throw new Error("Cannot continue without weights: load the model first");
     return this.#lm;
   }
 

@@ -7,7 +7,7 @@ export const switches = {
   config: { takes: "file", description: "Reads the job from a JSON or TypeScript file; other flags override it." },
   resume: {
     takes: "folder",
-    description: "Goes on with the run in a folder of results, from its last checkpoint.",
+    description: "Resumes the run in a folder of results, from its last checkpoint.",
   },
   plan: { description: "Prints what would be done, and stops." },
   overwrite: { description: "Lets --output name a folder that holds another run." },

@@ -164,7 +164,7 @@ export const configSchema = z.strictObject({
   data: data.describe("The examples."),
   training: training.prefault({}).describe("How the model is trained."),
   checkpoint: checkpoint.nullable().prefault({}).describe(
-    "How often training is saved, so that --resume goes on with it; null never saves it.",
+    "How often training is saved, so that --resume resumes it; null never saves it.",
   ),
   evaluation: evaluation.prefault({}).describe("What is measured before and after."),
   push: push.prefault({}).describe("Where the results are shared."),

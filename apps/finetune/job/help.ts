@@ -41,7 +41,7 @@ export function formatHelp(width: number, styles: Styles): string {
       tinyPath("recipe.ts")
     }. Flags may be written with dashes (--learning-rate) and with their group (--training.seed); what is ` +
     "on by default is turned off by --no- (--no-exactMatch). A configuration file has the same fields in groups; its schema is " +
-    `${schemaPath}. Downloads go to the cache that Hugging Face's own tools share (HF_HOME, HF_HUB_CACHE) and go on where they ended; ` +
+    `${schemaPath}. Downloads go to the cache that Hugging Face's own tools share (HF_HOME, HF_HUB_CACHE) and resume where they ended; ` +
     "HF_TOKEN is for gated models, HF_ENDPOINT for a mirror, and HF_HUB_OFFLINE=1 keeps off the network. Exit codes: 0 done, " +
     "1 failed, 2 not understood, 130 ended by Ctrl-C.";
   return `${purpose.join("\n")}
@@ -54,7 +54,7 @@ ${styles.bold("Examples")}
   ${command} --preset hf://google/gemma-2-2b --data mine.jsonl
       downloads the model first, unless it is on this machine
   ${command} --resume runs/gemma2-tiny
-      goes on with a run that was stopped, as if it had not been
+      resumes a run that was stopped, as if it had not been
   ${command} --resume runs/gemma2-tiny --push hf://me/my-gemma
       shares the results of a run that is over on the Hugging Face Hub
   ${command} --config job.json --plan

@@ -16,7 +16,7 @@ export interface Job {
   readonly config: Config & { readonly name: string };
   /** The folder for results that was asked for; null to choose one by the name. */
   readonly output: string | null;
-  /** The run to go on with; null for a new one. */
+  /** The run to resume; null for a new one. */
   readonly stopped: StoppedRun | null;
   /** The run that is over and whose results are to be pushed; `null` for one that is to be run. */
   readonly finished: RunRecord | null;
@@ -148,13 +148,13 @@ export async function readJob(args: Arguments): Promise<Job> {
 /** What may change while a run is stopped: what runs it, where it lies, how often it is saved and where it is shared. */
 const changeable = ["backend", "threads", "mesh", "layout", "checkpoint", "push"];
 
-/** The job of the run in a folder, to go on with. */
+/** The job of the run in a folder, to resume. */
 async function readStoppedJob(folder: string, { fields, given, switches }: Arguments): Promise<Job> {
   const fixed = [...fields.keys()].find((path) => !changeable.includes(path.split(".")[0]!));
   const wrong = given.has("config") ? "config" : switches.has("overwrite") ? "overwrite" : fixed;
   if (wrong !== undefined) {
     throw new UsageError(
-      `Cannot use --${wrong} with --resume: a run that goes on keeps its job; only ${changeable.join(", ")} may change`,
+      `Cannot use --${wrong} with --resume: a resumed run keeps its job; only ${changeable.join(", ")} may change`,
     );
   }
   const finished = await readFinishedRun(folder);

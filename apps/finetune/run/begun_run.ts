@@ -1,6 +1,6 @@
 /**
  * A run that has begun to train, as it stands beside the checkpoints of its training: the job, and what was measured before, so
- * that it can go on in another process.
+ * that it can resume in another process.
  */
 import { UsageError } from "@tessera/cli";
 import { checkJson, parseJson } from "@tessera/files";
@@ -25,7 +25,7 @@ export interface BegunRun {
   readonly resumedAfter: readonly number[];
 }
 
-/** A run to go on with, and how far its training had come. */
+/** A run to resume, and how far its training had come. */
 export interface StoppedRun {
   /** The run. */
   readonly begun: BegunRun;
@@ -70,7 +70,7 @@ async function writeBegunRun(output: string, begun: BegunRun): Promise<void> {
 }
 
 /**
- * Reads the run in a folder, to go on with it.
+ * Reads the run in a folder, to resume it.
  *
  * @throws {UsageError} when there is none with a checkpoint, or what is there is damaged.
  */
@@ -96,7 +96,7 @@ export async function readStoppedRun(output: string): Promise<StoppedRun> {
 }
 
 /**
- * Reads the measurements of the run in a folder, when it is over: when nothing is kept there to go on with; `null` otherwise.
+ * Reads the measurements of the run in a folder, when it is over: when nothing is kept there to resume; `null` otherwise.
  *
  * @throws {UsageError} when they are damaged.
  */
@@ -131,7 +131,7 @@ const finishedSchema = z.looseObject({
 
 /**
  * Keeps a run beside its checkpoints as it is about to train, and gives where and how often its training is saved, from where it
- * goes on if it is one that was stopped; null when it is not to be saved.
+ * resumes if it is one that was stopped; null when it is not to be saved.
  */
 export async function keepRun(
   output: string,
@@ -140,7 +140,7 @@ export async function keepRun(
 ): Promise<CheckpointOptions | null> {
   const folder = checkpointFolder(output);
   const { checkpoint } = begun.config;
-  // What an earlier run left there, which this one may overwrite, or will never go on from.
+  // What an earlier run left there, which this one may overwrite, or will never resume from.
   if (stopped === null) await removeFolder(folder);
   if (checkpoint === null && stopped === null) return null;
   await writeBegunRun(output, begun);
@@ -154,13 +154,13 @@ export async function keepRun(
   };
 }
 
-/** Takes away what is kept to go on with a run, which is over. */
+/** Takes away what is kept to resume a run, which is over. */
 export async function forgetRun(output: string): Promise<void> {
   await removeFolder(checkpointFolder(output));
 }
 
 /**
- * The command that goes on with a run that is ending, where there is a checkpoint that is later than the one that it went on from.
+ * The command that resumes a run that is ending, where there is a checkpoint that is later than the one that it resumed from.
  * Where there is none at all, nothing of the run is kept.
  */
 export async function resumeCommandOf(output: string, stopped: StoppedRun | null): Promise<string | null> {
@@ -169,7 +169,7 @@ export async function resumeCommandOf(output: string, stopped: StoppedRun | null
   return last === null || last.step === stopped?.checkpoint.step ? null : resumeCommand(output);
 }
 
-/** The command that goes on with the last run of a name that was stopped, of those that keep a new one from their folders; or null. */
+/** The command that resumes the last run of a name that was stopped, of those that keep a new one from their folders; or null. */
 export async function resumeCommandBefore(output: string, runs: string, name: string): Promise<string | null> {
   let command = null;
   for (let number = 1; runFolder(runs, name, number) !== output; number++) {
@@ -188,7 +188,7 @@ async function removeFolder(folder: string): Promise<void> {
   }
 }
 
-/** The command that goes on with the run in a folder. */
+/** The command that resumes the run in a folder. */
 export function resumeCommand(output: string): string {
   return `deno task finetune --resume ${/^[\w./-]+$/.test(output) ? output : JSON.stringify(output)}`;
 }

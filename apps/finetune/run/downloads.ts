@@ -9,7 +9,7 @@ export function downloadsOn(console: CommandConsole, signal: AbortSignal): Downl
     ...shown,
     end() {
       shown.end();
-      if (signal.aborted) console.print("What was downloaded is kept; the same command goes on with it.");
+      if (signal.aborted) console.print("What was downloaded is kept; the same command resumes it.");
     },
   };
 }

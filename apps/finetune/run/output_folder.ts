@@ -68,7 +68,7 @@ export async function chooseOutput({ output, name, overwrite, runs }: OutputOpti
   if (!(await isFolder(output))) throw new UsageError(`Cannot write results to "${output}": it is a file`);
   const found = await findResults(output);
   if (found.length > 0 && !overwrite) {
-    const orResume = found.includes(outputNames.checkpoints) ? ", or go on with it by --resume" : "";
+    const orResume = found.includes(outputNames.checkpoints) ? ", or resume it by --resume" : "";
     throw new UsageError(
       `Cannot write results to "${output}": it holds another run (${found.join(", ")}); ` +
         `name another folder, or add --overwrite${orResume}`,

@@ -43,7 +43,7 @@ Deno.test("chooseOutput() refuses a folder that holds another run, unless told t
     assert.equal(await choose(true), folder);
     await Deno.mkdir(join(folder, "checkpoints"));
     await assert.rejects(choose(false), {
-      message: /checkpoints.*, or add --overwrite, or go on with it by --resume$/,
+      message: /checkpoints.*, or add --overwrite, or resume it by --resume$/,
     });
     const file = join(folder, "notes.txt");
     await assert.rejects(chooseOutput({ output: file, name: "tiny", overwrite: true, runs: "runs" }), {
@@ -78,6 +78,6 @@ Deno.test("claimOutput() leaves earlier results until there are new ones, and ot
     assert.deepEqual(
       namesIn(folder),
       ["checkpoints", "config.json", "notes.txt"],
-      "a run can still go on after it ended",
+      "a run can still resume after it ended",
     );
   }));

@@ -59,7 +59,7 @@ function baseHandle({ preset, push }: Config): string | null {
 }
 
 /**
- * Pushes the results of a run, where its job says so; gives the command that goes on with it when it is ended by hand, or `null`.
+ * Pushes the results of a run, where its job says so; gives the command that resumes it when it is ended by hand, or `null`.
  *
  * @throws {Error} when they cannot be pushed, with the command that tries again.
  */

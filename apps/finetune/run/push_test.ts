@@ -166,7 +166,7 @@ Deno.test("runJob() keeps the results when the push fails, and --resume pushes t
     assert.equal(hub.commits.length, 1);
   }));
 
-Deno.test("runJob() whose push is ended by hand says how to go on with it", () =>
+Deno.test("runJob() whose push is ended by hand says how to resume it", () =>
   withHub({}, async (hub, folder) => {
     const controller = new AbortController();
     const console = recordingConsole((label) => {

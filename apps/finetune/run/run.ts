@@ -42,7 +42,7 @@ export interface RunResult {
   readonly plan: Plan;
   /** What was measured; null when only the plan was asked for. */
   readonly record: RunRecord | null;
-  /** The command that goes on with it; null when it is over. */
+  /** The command that resumes it; null when it is over. */
   readonly resume: string | null;
 }
 

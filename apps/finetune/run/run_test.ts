@@ -109,7 +109,7 @@ function endAfter(step: number): Pick<RunOptions, "console" | "signal"> {
   return { console, signal: controller.signal };
 }
 
-/** Goes on with the run in a folder, as the command line does. */
+/** Resumes the run in a folder, as the command line does. */
 async function resume(output: string, options: Partial<RunOptions> = {}, flags: string[] = []): Promise<RunResult> {
   const job = await readJob(parseArguments(["--resume", output, ...flags]));
   const signal = new AbortController().signal;
@@ -124,7 +124,7 @@ function measured({ record }: RunResult): unknown {
   return { steps, heldOut: training.heldOut, tokens: training.tokens, scores, generations };
 }
 
-Deno.test("runJob() that was ended by hand goes on as if it had not been, in the same folder", () =>
+Deno.test("runJob() that was ended by hand resumes as if it had not been, in the same folder", () =>
   withWorkplace(async (folder) => {
     const whole = await run(folder);
     const ended = await run(folder, {}, endAfter(1));
@@ -153,7 +153,7 @@ Deno.test("runJob() that was ended by hand goes on as if it had not been, in the
     await assert.rejects(resume(output), { name: "UsageError", message: /^Cannot resume .*: the run is over/ });
   }));
 
-Deno.test("runJob() whose training fails says how to go on, and leaves its folder to it", () =>
+Deno.test("runJob() whose training fails says how to resume, and leaves its folder to it", () =>
   withWorkplace(async (folder) => {
     const console = recordingConsole((label, done) => {
       if (label === "Training" && done === 3) throw Object.assign(new Error("The GPU was lost"), { name: "LostError" });
@@ -173,14 +173,14 @@ Deno.test("runJob() whose training fails says how to go on, and leaves its folde
     assert.deepEqual(namesIn(join(folder, "runs")), ["trial", "trial-2"]);
   }));
 
-Deno.test("readJob() says why a run cannot go on", () =>
+Deno.test("readJob() says why a run cannot resume", () =>
   withWorkplace(async (folder) => {
     const { output } = await run(folder, {}, endAfter(1));
     const job = (...flags: string[]) => readJob(parseArguments(["--resume", output, ...flags]));
     const refused = (message: RegExp) => ({ name: "UsageError", message });
     await assert.rejects(
       job("--rank", "4"),
-      refused(/^Cannot use --lora\.rank with --resume: a run that goes on keeps/),
+      refused(/^Cannot use --lora\.rank with --resume: a resumed run keeps/),
     );
     await assert.rejects(job("--config", "a.json"), refused(/^Cannot use --config with --resume/));
     const { config } = await job("--backend", "tfjs-cpu", "--mesh", "batch=2");

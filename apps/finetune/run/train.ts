@@ -34,7 +34,7 @@ export interface TrainedJob {
 /** How a training is saved, and what it follows on. */
 interface Course extends TrainOptions {
   readonly before: Scored | null;
-  /** Where it is saved, and whether it goes on from there; null to save nothing. */
+  /** Where it is saved, and whether it resumes from there; null to save nothing. */
   readonly checkpoint: CheckpointOptions | null;
   /** The steps after which it was resumed. */
   readonly resumedAfter: readonly number[];
@@ -43,7 +43,7 @@ interface Course extends TrainOptions {
 /**
  * Scores a model, trains it and keeps the run beside its checkpoints.
  *
- * @throws {Error} when the loss stops being a number, or when there is a checkpoint that training cannot go on from; the message
+ * @throws {Error} when the loss stops being a number, or when there is a checkpoint that training cannot resume from; the message
  * has the command that resumes the run, where it can be.
  */
 export async function trainJob(lm: CausalLM, options: TrainOptions): Promise<TrainedJob> {

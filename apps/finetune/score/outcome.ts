@@ -98,7 +98,7 @@ export function printResults(
   console.print(`\nTook ${formatDuration(seconds)}${since} · peak memory ${formatBytes(peakMemoryBytes)}`);
 }
 
-/** Prints the command that goes on with a run, where it is not over. */
+/** Prints the command that resumes a run, where it is not over. */
 export function printResume(command: string | null, { print, styles }: CommandConsole): void {
   if (command !== null) print(`\nResume with: ${styles.bold(command)}`);
 }

@@ -4,7 +4,7 @@
  *
  *     deno run -A apps/finetune/shapes/pretrain.ts [--output <folder>] [--phase 1]
  *
- * `--phase` leaves the phases before it out and goes on from the weights in the folder. Images, first weights and order follow from the
+ * `--phase` leaves the phases before it out and resumes from the weights in the folder. Images, first weights and order follow from the
  * seed in `recipe.ts`, and kernels add up in the same order in every run: a second run of all steps on the same machine wrote the same
  * bytes. Another processor rounds in other places and ends near the same loss.
  */

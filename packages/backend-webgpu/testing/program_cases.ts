@@ -245,7 +245,7 @@ function steepCase(programs: Programs): ProgramCase {
 function repeatedCase(): ProgramCase {
   const types = { x: float(4, 3), rate: float(), places: ints(4), starts: ints(4) };
   const graph = trace("repeated", types, ({ x, rate, places, starts }) => {
-    // Values that nothing else needs, so that they could be written over.
+    // Values that nothing else needs, so that they could be overwritten.
     const [a, b, c] = [0.5, 0.25, 0.125].map((scale) => x.mul(scale).square()) as [Tensor, Tensor, Tensor];
     const step = { gradient: a, learningRate: rate, momentumCorrection: rate, velocityCorrection: rate };
     const rule = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
@@ -255,7 +255,7 @@ function repeatedCase(): ProgramCase {
       updated: apply("updateSlice", [c, c, starts], { axis: 1 }),
     };
   });
-  const name = "A value that a step reads through several operands is not written over";
+  const name = "A value that a step reads through several operands is not overwritten";
   const inputs = inputsOf(graph, 3).with(1, hostTensor("float32", [], Float32Array.of(0.1)))
     .with(3, hostTensor("int32", [4], new Int32Array(4)));
   return { name, programs: "gpu", graph, inputs };

@@ -31,7 +31,7 @@ Deno.test("trace() may be called while another graph is traced", () => {
 Deno.test("trace() ends when its function throws", () => {
   assert.throws(() =>
     trace("failing", { x }, () => {
-      throw new RangeError("Cannot go on");
+      throw new RangeError("Cannot continue");
     })
   );
   assert.throws(() => full([], 1), {

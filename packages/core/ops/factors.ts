@@ -11,8 +11,8 @@
  * ```
  *
  * A factor stands for one loop over an axis, or over a part of one: `(a b)` is an axis of length |a|·|b| of which `a` is
- * the outer part. A factor may be split over devices unless it is marked `!`; then every axis that names it is split, and
- * each result that does not name it is partial: the devices' results have to be added up. An axis `1` is not split. A
+ * the outer part. A factor may be sharded over devices unless it is marked `!`; then every axis that names it is split, and
+ * each result that does not name it is partial: the devices' results have to be reduced. An axis `1` is not split. A
  * tensor without axes is empty text, and a string that starts with the arrow has no operands.
  */
 

@@ -78,7 +78,7 @@ function alignedNames(rank: number, axis: number): { whole: string; part: string
 
 /** The indexing family. */
 export const indexing: OpTable<Indexing> = {
-  // A vocabulary that is split over devices takes more than the factors say: each device looks up the positions that it
+  // A vocabulary that is sharded over devices takes more than the factors say: each device looks up the positions that it
   // holds and gives zeros for the others, so that the sum is the whole.
   gather: {
     infer: ([x, indices], { axis }) => {

@@ -37,7 +37,7 @@ export interface Op<S extends Signature> {
   readonly infer: (operands: Each<S["operands"], TensorType>, attrs: S["attrs"]) => Each<S["results"], TensorType>;
   /**
    * How axes of operands and results correspond, in einsum form with a name per axis: `"a k, k b -> a b"`. When an axis
-   * is split, so is every axis of that name, and results without it are partial: they have to be added up. `1` is an
+   * is split, so is every axis of that name, and results without it are partial: they have to be reduced. `1` is an
    * axis that is never split; `(a b)` is one axis that is the product of two; `!a` must not be split. `null` means that
    * the partitioner has a rule of its own for the op; see `parseFactors`.
    */

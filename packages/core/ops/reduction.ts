@@ -50,7 +50,7 @@ function restore(y: Tensor, x: Tensor, axes: readonly number[]): Tensor {
   return y.reshape(x.shape.map((length, axis) => axes.includes(axis) ? 1 : length));
 }
 
-/** `partial` says that a split axis may be reduced part by part and the results added up. */
+/** `partial` says that a split axis may be reduced part by part and the results reduced. */
 function reduction(
   name: string,
   partial: boolean,

@@ -1,6 +1,6 @@
 /**
  * Stateless random numbers: a key in, numbers out. The same key gives the same numbers whatever ran before, so results do not
- * depend on the order of work, nor, once a model is split, on the mesh.
+ * depend on the order of work, nor, once a model is sharded, on the mesh.
  *
  * The generator is Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
  */

@@ -13,7 +13,7 @@ export function contiguousRuns(
   shape: readonly number[],
   spans: readonly (readonly [begin: number, end: number])[],
 ): Runs {
-  // From the last axis inward, a run goes on through whole axes and ends with the first partial one.
+  // From the last axis inward, a run continues through whole axes and ends with the first partial one.
   let axis = shape.length - 1;
   let stride = 1; // elements per step along `axis`
   while (axis >= 0 && spans[axis]![0] === 0 && spans[axis]![1] === shape[axis]) stride *= shape[axis--]!;

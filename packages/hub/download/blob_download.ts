@@ -2,7 +2,7 @@
  * One file of a repository, downloaded into the cache: `blobs/<checksum>.incomplete` grows, and gets its name when its checksum
  * is right.
  *
- * What was written before a dropped connection, Ctrl-C or `kill -9` stays, and the next download goes on behind it. The lock
+ * What was written before a dropped connection, Ctrl-C or `kill -9` stays, and the next download resumes after it. The lock
  * is that of Hugging Face's own tools, `flock` on `.locks/<repository>/<checksum>.lock`, which ends with its process.
  */
 import { createHash, type Hash } from "node:crypto";
@@ -57,7 +57,7 @@ export async function sizeOfFile(path: string): Promise<number | null> {
 }
 
 /**
- * Downloads a blob, going on with what is there of it, and hands it to `use` while no other process can touch it.
+ * Downloads a blob from where an earlier download stopped, and hands it to `use` while no other process can touch it.
  *
  * @throws {Error} when the hub refuses or keeps failing, the disk is full, or the bytes are not those that the checksum is of.
  */
@@ -177,7 +177,7 @@ async function fetchRest(blob: Growing, download: BlobDownload): Promise<void> {
     if (performance.now() >= endsAt || cause instanceof BodyError && cause.isOver) {
       throw new HubError(
         `Cannot download ${describe(download)}: only ${blob.size} of its ${file.size} bytes have come in ` +
-          `${formatDuration(totalMs / 1000)}; what is here is kept, so run the same again to go on`,
+          `${formatDuration(totalMs / 1000)}; what is here is kept, so run the same again to resume`,
         "unreachable",
         { cause },
       );
@@ -186,7 +186,7 @@ async function fetchRest(blob: Growing, download: BlobDownload): Promise<void> {
     if (failed >= mostTries) {
       throw new HubError(
         `Cannot download ${describe(download)}: the connection was dropped ${failed} times at byte ${blob.size} of ` +
-          `${file.size} (${(cause as Error).message}); what is here is kept, so run the same again to go on`,
+          `${file.size} (${(cause as Error).message}); what is here is kept, so run the same again to resume`,
         "unreachable",
         { cause },
       );
@@ -259,7 +259,7 @@ async function write(file: Deno.FsFile, bytes: Uint8Array, download: BlobDownloa
     if (code !== "ENOSPC") throw cause;
     throw new Error(
       `Cannot download ${describe(download)} to "${download.home}": the disk is full (${message}); make room, or set ` +
-        "HF_HUB_CACHE to a folder on another disk, and run the same again to go on",
+        "HF_HUB_CACHE to a folder on another disk, and run the same again to resume",
       { cause },
     );
   }

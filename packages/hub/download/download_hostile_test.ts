@@ -14,7 +14,7 @@ function listener() {
   return { said, begin: () => {}, progress: () => {}, end: () => {}, waiting: (text: string) => void said.push(text) };
 }
 
-Deno.test("downloadRepository() goes on where a body stalls, and says that it waits", async () => {
+Deno.test("downloadRepository() resumes where a body stalls, and says that it waits", async () => {
   await withDownloads(model, async ({ hub, download }) => {
     hub.faults.push({ path: first, server: "cdn", stallAfter: 1000 });
     const reporter = listener();
@@ -44,7 +44,7 @@ Deno.test("downloadRepository() ends where a body trickles, and keeps what came"
     await assert.rejects(download({ limits }), {
       code: "unreachable",
       message:
-        /^Cannot download "model-00001-of-0000\d\.safetensors" of me\/model: only \d+ of its 3000 bytes have come in \d+ms; what is here is kept, so run the same again to go on$/,
+        /^Cannot download "model-00001-of-0000\d\.safetensors" of me\/model: only \d+ of its 3000 bytes have come in \d+ms; what is here is kept, so run the same again to resume$/,
     });
     assert(names(`${home}/blobs`).some((name) => name.endsWith(".incomplete")));
   });

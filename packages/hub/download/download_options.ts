@@ -46,7 +46,7 @@ export interface DownloadOptions {
   readonly check?: (folder: string) => Promise<unknown>;
   /** Who is told; nobody unless given. */
   readonly reporter?: DownloadReporter | null;
-  /** Ends it; what has arrived stays, and the next download goes on behind it. */
+  /** Ends it; what has arrived stays, and the next download resumes after it. */
   readonly signal?: AbortSignal;
   /** Reads the environment; the process's own unless given. */
   readonly environment?: EnvironmentReader;

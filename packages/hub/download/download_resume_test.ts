@@ -17,7 +17,7 @@ const [first, second] = shards;
 const model = shardedModel();
 const commit = commitOf(model);
 
-Deno.test("downloadRepository() goes on where the connection was dropped", async () => {
+Deno.test("downloadRepository() resumes where the connection was dropped", async () => {
   await withDownloads(model, async ({ hub, download }) => {
     hub.faults.push({ path: first, server: "cdn", cutAfter: 1000 }, { path: first, server: "cdn", cutAfter: 500 });
     const folder = await download();
@@ -40,7 +40,7 @@ Deno.test("downloadRepository() gives up on a connection that brings nothing, an
     const { message } = await leavePart(fixture, first);
     const problem = `Cannot download "${first}" of me/model: the connection was dropped 9 times at byte 1000 of 3000 (`;
     assert(message.startsWith(problem), message);
-    assert(message.endsWith("); what is here is kept, so run the same again to go on"), message);
+    assert(message.endsWith("); what is here is kept, so run the same again to resume"), message);
     assert.equal(names(`${home}/blobs`).filter((name) => name.endsWith(".incomplete")).length, 1);
     hub.requests.length = 0;
     assert.deepEqual(await contentsOf(await download()), expectedContents(model));
@@ -49,7 +49,7 @@ Deno.test("downloadRepository() gives up on a connection that brings nothing, an
   });
 });
 
-Deno.test("downloadRepository() ends by its signal without naming the snapshot, and goes on later", async () => {
+Deno.test("downloadRepository() ends by its signal without naming the snapshot, and resumes later", async () => {
   await withDownloads(model, async ({ hub, home, download }) => {
     hub.faults.push({ path: second, server: "cdn", stallAfter: 1200 });
     const controller = new AbortController();
@@ -74,7 +74,7 @@ Deno.test("downloadRepository() ends by its signal without naming the snapshot, 
   });
 });
 
-Deno.test("downloadRepository() goes on after its process was killed", async () => {
+Deno.test("downloadRepository() resumes after its process was killed", async () => {
   const large = shardedModel(3 * 2 ** 20);
   await withDownloads(large, async ({ hub, home, download, variables }) => {
     const stalled = Math.round(2.5 * 2 ** 20);

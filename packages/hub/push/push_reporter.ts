@@ -5,7 +5,7 @@ import type { UploadProgress } from "./upload_commit.ts";
 
 /** Who is told of a push. */
 export interface PushReporter {
-  /** Called as the work goes on; not at all where there are no large files. */
+  /** Called as the work proceeds; not at all where there are no large files. */
   progress(state: UploadProgress): void;
   /** Called with a sentence when something has been waited for. */
   waiting?(text: string): void;

@@ -74,7 +74,7 @@ Deno.test("pushToHub() sends nothing again that is there, and makes no empty com
     await assertPushed(hub, "me/mine", folder);
   }));
 
-Deno.test("pushToHub() goes on where a broken one stopped: large files that arrived are not sent again", () =>
+Deno.test("pushToHub() resumes where a broken one stopped: large files that arrived are not sent again", () =>
   withModel(async (folder) => {
     await using hub = serveUploadHub();
     hub.faults.push({ path: "/commit/main", status: 400 });

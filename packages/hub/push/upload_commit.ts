@@ -35,7 +35,7 @@ export interface CommitOptions {
   readonly removed: readonly string[];
   /** The files that are there, by name. */
   readonly remote: ReadonlyMap<string, RepositoryFile>;
-  /** Called as the work goes on. */
+  /** Called as the work proceeds. */
   readonly onProgress: (progress: UploadProgress) => void;
 }
 

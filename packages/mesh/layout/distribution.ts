@@ -1,8 +1,8 @@
 /**
- * Distributions: which mesh a model runs on, how a batch is split over it and where each variable lies.
+ * Distributions: which mesh a model runs on, how a batch is sharded over it and where each variable lies.
  *
  * A distribution is only ever asked; it holds no values, so it does not matter whether it is set before or after a model
- * is made. Data parallelism splits the batch over all devices and copies every variable; model parallelism splits the
+ * is made. Data parallelism splits the batch over all devices and replicates every variable; model parallelism splits the
  * batch over one axis of the mesh and each variable as a layout map says.
  */
 import { checkOptions, type OptionNames } from "@tessera/text";
@@ -16,13 +16,13 @@ import { TensorLayout } from "./tensor_layout.ts";
 export interface Distribution<Axis extends string = string> {
   /** The devices. */
   readonly mesh: DeviceMesh<Axis>;
-  /** The mesh axes that the batch is split over, the outermost first. */
+  /** The mesh axes that the batch is sharded over, the outermost first. */
   readonly batchAxes: readonly Axis[];
   /** The number of groups of devices that each work on a batch of their own. */
   readonly numModelReplicas: number;
-  /** The layout of an array of the batch; the first axis is split. A scalar is copied. */
+  /** The layout of an array of the batch; the first axis is split. A scalar is replicated. */
   getDataLayout(shape: readonly number[]): TensorLayout<Axis>;
-  /** The layout of a variable; throws when it cannot be split so. */
+  /** The layout of a variable; throws when it cannot be sharded so. */
   getVariableLayout(variable: LayoutVariable): TensorLayout<Axis>;
   /** The layout that is asked for an activation, such as `decoder_block_0/output`; `undefined` when none is. */
   getTensorLayout(path: string): TensorLayout<Axis> | undefined;
@@ -30,10 +30,10 @@ export interface Distribution<Axis extends string = string> {
   check(variables: readonly LayoutVariable[], options?: Pick<CheckOptions, "activations">): void;
 }
 
-/** The mesh axis that a batch is split over, or several, the outermost first. */
+/** The mesh axis that a batch is sharded over, or several, the outermost first. */
 export type BatchDimName<Axis extends string> = Axis | readonly Axis[];
 
-/** What data parallelism runs on: a mesh, of which the batch is split over all axes unless some are named, or devices. */
+/** What data parallelism runs on: a mesh, of which the batch is sharded over all axes unless some are named, or devices. */
 export type DataParallelOptions<Axis extends string> =
   | { readonly mesh: DeviceMesh<Axis>; readonly batchDimName?: BatchDimName<NoInfer<Axis>> }
   | { readonly devices: readonly (string | DeviceRef)[] };
@@ -44,7 +44,7 @@ const dataParallelNames = { mesh: true, batchDimName: true, devices: true } as c
 export class DataParallel<Axis extends string = "batch"> implements Distribution<Axis> {
   /** The devices. */
   readonly mesh: DeviceMesh<Axis>;
-  /** The mesh axes that the batch is split over, the outermost first. */
+  /** The mesh axes that the batch is sharded over, the outermost first. */
   readonly batchAxes: readonly Axis[];
 
   /**
@@ -71,7 +71,7 @@ export class DataParallel<Axis extends string = "batch"> implements Distribution
     return replicas(this);
   }
 
-  /** The layout of an array of the batch; the first axis is split. A scalar is copied. */
+  /** The layout of an array of the batch; the first axis is split. A scalar is replicated. */
   getDataLayout(shape: readonly number[]): TensorLayout<Axis> {
     return dataLayout(this, shape);
   }
@@ -86,7 +86,7 @@ export class DataParallel<Axis extends string = "batch"> implements Distribution
     return undefined;
   }
 
-  /** Does nothing: whatever the variables are, they can be copied. */
+  /** Does nothing: whatever the variables are, they can be replicated. */
   check(): void {}
 }
 
@@ -94,7 +94,7 @@ export class DataParallel<Axis extends string = "batch"> implements Distribution
 export interface ModelParallelOptions<Axis extends string> extends IndivisibleOptions {
   /** The layouts of variables and activations, and with them the mesh. */
   readonly layoutMap: LayoutMap<Axis>;
-  /** The mesh axis that the batch is split over, or several; the first axis of the mesh unless given. */
+  /** The mesh axis that the batch is sharded over, or several; the first axis of the mesh unless given. */
   readonly batchDimName?: BatchDimName<NoInfer<Axis>>;
 }
 
@@ -105,11 +105,11 @@ const modelParallelNames: OptionNames<ModelParallelOptions<string>> = {
   indivisible: true,
 };
 
-/** Variables split over the mesh as a layout map says; what it does not name is copied. */
+/** Variables sharded over the mesh as a layout map says; what it does not name is replicated. */
 export class ModelParallel<Axis extends string = string> implements Distribution<Axis> {
   /** The layouts of variables and activations. */
   readonly layoutMap: LayoutMap<Axis>;
-  /** The mesh axes that the batch is split over, the outermost first. */
+  /** The mesh axes that the batch is sharded over, the outermost first. */
   readonly batchAxes: readonly Axis[];
   readonly #fit: IndivisibleOptions;
 
@@ -137,7 +137,7 @@ export class ModelParallel<Axis extends string = string> implements Distribution
     return replicas(this);
   }
 
-  /** The layout of an array of the batch; the first axis is split. A scalar is copied. */
+  /** The layout of an array of the batch; the first axis is split. A scalar is replicated. */
   getDataLayout(shape: readonly number[]): TensorLayout<Axis> {
     return dataLayout(this, shape);
   }
@@ -163,7 +163,7 @@ export class ModelParallel<Axis extends string = string> implements Distribution
   }
 
   /**
-   * Checks that every key of the map matches something and that every variable can be split as its layout says.
+   * Checks that every key of the map matches something and that every variable can be sharded as its layout says.
    *
    * @throws {TypeError} when a key that is not optional matches nothing, or several match one path.
    * @throws {RangeError} when a dimension does not divide over its mesh axes and no option allows to copy it.
@@ -176,10 +176,10 @@ export class ModelParallel<Axis extends string = string> implements Distribution
 function checkBatchAxes<Axis extends string>(mesh: DeviceMesh<Axis>, name: BatchDimName<Axis>): readonly Axis[] {
   const names = typeof name === "string" ? [name] : name;
   if (names.length === 0) {
-    throw new RangeError(`Cannot split batches: name one of the mesh axes ${formatAxes(mesh.axes)}`);
+    throw new RangeError(`Cannot shard batches: name one of the mesh axes ${formatAxes(mesh.axes)}`);
   }
   names.forEach((axis, i) => {
-    const attempt = `Cannot split batches over mesh axis "${axis}"`;
+    const attempt = `Cannot shard batches over mesh axis "${axis}"`;
     if (!mesh.hasAxis(axis)) throw new RangeError(`${attempt}: ${noAxis(mesh, axis)}`);
     if (names.indexOf(axis) !== i) throw new TypeError(`${attempt}: it is named twice`);
   });

@@ -37,7 +37,7 @@ Deno.test("ModelParallel checks the batch axis when it is made", () => {
     // @ts-expect-error the mesh has no such axis
     () => new ModelParallel({ layoutMap, batchDimName: "bacth" }),
     {
-      message: 'Cannot split batches over mesh axis "bacth": the mesh has the axes "batch" (2), "model" (8) and no ' +
+      message: 'Cannot shard batches over mesh axis "bacth": the mesh has the axes "batch" (2), "model" (8) and no ' +
         '"bacth", did you mean "batch"?',
     },
   );
@@ -60,7 +60,7 @@ Deno.test("ModelParallel replicates key/value heads that do not divide where it 
   parallel.check([key]);
 });
 
-Deno.test("DataParallel of devices copies variables and splits batches", () => {
+Deno.test("DataParallel of devices replicates variables and shards batches", () => {
   const parallel = new DataParallel({ devices: virtualDevices(4) });
   assert.deepEqual(parallel.mesh.axes, [{ name: "batch", size: 4 }]);
   assert.equal(parallel.numModelReplicas, 4);

@@ -138,7 +138,7 @@ export class LayoutMap<Axis extends string = string> {
   }
 
   /**
-   * Checks that every key matches something and that every variable can be split as its layout says.
+   * Checks that every key matches something and that every variable can be sharded as its layout says.
    *
    * @throws {TypeError} when a key that is not optional matches nothing, or several match one path.
    * @throws {RangeError} when a dimension does not divide over its mesh axes, or a layout has too many entries.

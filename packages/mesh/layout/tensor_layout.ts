@@ -2,15 +2,15 @@
 import { type DeviceMesh, noAxis } from "./device_mesh.ts";
 import type { Sharding } from "../sharding/sharding.ts";
 
-/** What a dimension is split over: nothing (`null`), one mesh axis, or several, the outermost first. */
+/** What a dimension is sharded over: nothing (`null`), one mesh axis, or several, the outermost first. */
 export type DimLayout<Axis extends string> = null | Axis | readonly Axis[];
 
 /** One entry per dimension; the dimensions after the last entry are whole. */
 export type LayoutSpec<Axis extends string> = readonly DimLayout<Axis>[];
 
-/** How a tensor lies on a mesh. A mesh axis that no dimension names holds copies. */
+/** How a tensor lies on a mesh. A mesh axis that no dimension names holds replicas. */
 export class TensorLayout<Axis extends string = string> {
-  /** The mesh axes that each dimension is split over, the outermost first; none for a dimension that is whole. */
+  /** The mesh axes that each dimension is sharded over, the outermost first; none for a dimension that is whole. */
   readonly dims: readonly (readonly Axis[])[];
   /** The mesh that the tensor lies on. */
   readonly mesh: DeviceMesh<Axis>;

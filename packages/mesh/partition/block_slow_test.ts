@@ -69,7 +69,7 @@ for (const [name, options] of blocks) {
     for (const mesh of meshes) {
       const known = megatronShardings(block);
       for (const [path, tensor] of block.inputs) {
-        // Key heads that do not divide are copied.
+        // Key heads that do not divide are replicated.
         const copied = /(key|value)\/(kernel|a|b)$/.test(path) &&
           tensor.shape.some((length, axis) => length % partsOf(mesh, known.get(tensor)!.dims[axis]!) !== 0);
         if (copied) known.set(tensor, replicated(tensor.rank));

@@ -22,7 +22,7 @@ export interface Choice {
   readonly results: readonly Sharding[];
   /** Per result, the mesh axes over which it is partial because a split axis is summed over. */
   readonly summed: readonly (readonly string[])[];
-  /** How each result is split from then on. */
+  /** How each result is sharded from then on. */
   readonly settled: readonly Sharding[];
 }
 
@@ -32,10 +32,10 @@ const heavy: ReadonlySet<OpName> = new Set<OpName>(["einsum", "attention", "atte
 /** No node has more choices than this, however many axes a mesh has. */
 const maxChoices = 512;
 
-/** Per mesh axis, the operands that stay partial over it; mesh axes over which everything is added up first are absent. */
+/** Per mesh axis, the operands that stay partial over it; mesh axes over which everything is reduced first are absent. */
 type Waiting = ReadonlyMap<string, readonly number[]>;
 
-/** Over which mesh axes the partial operands of a node are not added up yet. */
+/** Over which mesh axes the partial operands of a node are not reduced yet. */
 function waitingOf(node: GraphNode, values: readonly Value[], mesh: MeshShape, flow: Flow): Waiting {
   const found = new Map<string, readonly number[]>();
   const linearity = linearityOf(node);
@@ -62,7 +62,7 @@ function waitingOf(node: GraphNode, values: readonly Value[], mesh: MeshShape, f
   return found;
 }
 
-/** Tells whether adding up the result of a node instead of its operand sends no more. */
+/** Tells whether reducing the result of a node instead of its operand sends no more. */
 function paysToWait(node: GraphNode, operand: Value, name: string, mesh: MeshShape, flow: Flow): boolean {
   const before = localBytes(operand.tensor.type, homeOf(operand)!, mesh);
   const dims = flow.advice.get(node.results[0]!)?.dims ?? [];

@@ -1,4 +1,4 @@
-/** Where partial sums may arise in a graph and how far they can go: what tells whether it pays to let them go on. */
+/** Where partial sums may arise in a graph and how far they can go: what tells whether it pays to let them continue. */
 import type { Graph, GraphNode, Tensor } from "@tessera/core";
 import { isZero, linearityOf } from "./linear.ts";
 import { factorAxes, names, ruleOf } from "../sharding/node_rule.ts";
@@ -26,7 +26,7 @@ export interface Flow {
 
 const none: ReadonlySet<string> = new Set();
 
-/** The flow of a graph, given advice on how its values are split. */
+/** The flow of a graph, given advice on how its values are sharded. */
 export function flowOf(graph: Graph, mesh: MeshShape, advice: ReadonlyMap<Tensor, Sharding>): Flow {
   const uses = new Map<Tensor, Use[]>();
   const potential = new Map<Tensor, ReadonlySet<string>>();
@@ -71,7 +71,7 @@ function addSummed(node: GraphNode, mesh: MeshShape, advice: ReadonlyMap<Tensor,
   });
 }
 
-/** Tells whether a use of a value that is partial over a mesh axis can wait for it to be added up. */
+/** Tells whether a use of a value that is partial over a mesh axis can wait for it to be reduced. */
 export function canWait({ node, operand }: Use, meshAxis: string, { potential, advice }: Flow): boolean {
   const linearity = linearityOf(node);
   if (linearity === null || !linearity.operands.includes(operand)) return false;
@@ -84,7 +84,7 @@ export function canWait({ node, operand }: Use, meshAxis: string, { potential, a
   );
 }
 
-/** Tells whether a value that is partial over a mesh axis is added up for some use anyway. */
+/** Tells whether a value that is partial over a mesh axis is reduced for some use anyway. */
 export function isAddedUp(tensor: Tensor, meshAxis: string, flow: Flow): boolean {
   return flow.outputs.has(tensor) || (flow.uses.get(tensor) ?? []).some((use) => !canWait(use, meshAxis, flow));
 }

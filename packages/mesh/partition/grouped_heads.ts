@@ -1,5 +1,5 @@
 /**
- * Attention whose query heads are split over more devices than there are key heads.
+ * Attention whose query heads are sharded over more devices than there are key heads.
  *
  * The factors of attention split key heads, and with them the query heads that share one. Where a group of query heads is
  * itself split, each part gets a copy of its key head: with `parts` copies in all, attention has as many key heads as there
@@ -17,7 +17,7 @@ export function copiedHeads({ op, operands }: GraphNode, parts: number): number 
   return isNeeded && parts % keyHeads === 0 && heads % parts === 0 ? parts : null;
 }
 
-/** Attention, or its gradient, with its key heads copied. */
+/** Attention, or its gradient, with its key heads replicated. */
 export function withCopiedHeads({ op, operands, attrs }: GraphNode, copies: number): readonly Tensor[] {
   const [query, key, value, ...rest] = operands as readonly [Tensor, Tensor, Tensor, ...Tensor[]];
   // Copy i is of key head i · keyHeads / copies.

@@ -1,9 +1,9 @@
 /**
- * Which ops may be applied to partial sums before these are added up.
+ * Which ops may be applied to partial sums before these are reduced.
  *
  * A value that is partial over a mesh axis is the sum of the devices' values. An op that is linear in an operand can run on
  * each device's part, and its result is partial too; so an all-reduce waits until a value is used by something that is not
- * linear, and all that is added up on the way needs only one.
+ * linear, and all that is reduced on the way needs only one.
  */
 import { type GraphNode, isFloat, type OpName, type Tensor } from "@tessera/core";
 

@@ -38,19 +38,19 @@ import {
 } from "../sharding/sharding.ts";
 import { emitCollective, homeOf, localOf, type Value } from "./values.ts";
 
-/** What every device runs, and how the inputs and outputs of the whole graph are split over the devices. */
+/** What every device runs, and how the inputs and outputs of the whole graph are sharded over the devices. */
 export interface Partitioned {
   /** The local graph. Its inputs and outputs are the parts of the whole graph's, in the same order, by the same names. */
   readonly graph: Graph;
-  /** How each input is split. */
+  /** How each input is sharded. */
   readonly inputs: readonly Sharding[];
-  /** How each output is split. */
+  /** How each output is sharded. */
   readonly outputs: readonly Sharding[];
 }
 
 /** Options of `partition`. */
 export interface PartitionOptions {
-  /** Values inside the graph that have to be split in a given way, as a layout map says of activations. */
+  /** Values inside the graph that have to be sharded in a given way, as a layout map says of activations. */
   readonly constraints?: ReadonlyMap<Tensor, Sharding>;
 }
 
@@ -61,7 +61,7 @@ interface Context {
 }
 
 /**
- * The graph that each device runs, given how inputs are split and advice for all other values, as `propagate` gives it.
+ * The graph that each device runs, given how inputs are sharded and advice for all other values, as `propagate` gives it.
  * An output is split as `outputs` says, or, where that is `null`, in the way that costs least.
  *
  * @throws {RangeError} when a sharding does not fit its tensor or the mesh.
@@ -113,14 +113,14 @@ export function shardGraph(
 ): Partitioned {
   const inputs = new Set(graph.inputs);
   const inner = [...known.keys()].filter((tensor) => !inputs.has(tensor));
-  // What is computed twice would be added up twice. Values with a sharding of their own are found again as outputs.
+  // What is computed twice would be reduced twice. Values with a sharding of their own are found again as outputs.
   const merged = eliminateCommonSubexpressions(eliminateDeadCode({ ...graph, outputs: [...graph.outputs, ...inner] }));
   const once = { ...merged, outputs: merged.outputs.slice(0, graph.outputs.length) };
   const constraints = new Map(
     inner.map((tensor, i) => [merged.outputs[graph.outputs.length + i]!, known.get(tensor)!]),
   );
   const wanted = new Map([...[...known].filter(([tensor]) => inputs.has(tensor)), ...constraints]);
-  // An output that has to be split in some way is as good as known.
+  // An output that has to be sharded in some way is as good as known.
   once.outputs.forEach((tensor, i) => {
     const sharding = outputs[i];
     if (sharding && !inputs.has(tensor) && !wanted.has(tensor)) wanted.set(tensor, sharding);
@@ -128,7 +128,7 @@ export function shardGraph(
   return partition(once, mesh, propagate(once, mesh, wanted), outputs, { constraints });
 }
 
-/** The cheapest way to have a value added up. */
+/** The cheapest way to have a value reduced. */
 function settled(value: Value, advice: Sharding | undefined, mesh: MeshShape): Sharding {
   const home = homeOf(value);
   if (home === null) return { dims: advice?.dims ?? value.tensor.shape.map(() => []), partial: [] };

@@ -1,4 +1,4 @@
-/** The loss of a vocabulary that is split over devices, in pieces: what one device computes, for as many all-reduces as whole. */
+/** The loss of a vocabulary that is sharded over devices, in pieces: what one device computes, for as many all-reduces as whole. */
 import assert from "node:assert/strict";
 import {
   crossEntropy,

@@ -38,7 +38,7 @@ Deno.test("simulate() moves a split from one axis to another", () => {
   assert.deepEqual([...simulate({ graph, inputs: [rows], outputs: [columns] }, mesh, [elements])[0]!], [...elements]);
 });
 
-Deno.test("simulate() adds up partial inputs and outputs once", () => {
+Deno.test("simulate() reduces partial inputs and outputs once", () => {
   const partial = { dims: [[]], partial: ["x"] };
   assert.deepEqual(run(local(2, (x) => x.mul(3)), partial, partial, 1, 2), [3, 6]);
 });

@@ -33,7 +33,7 @@ function trafficIn(options: BlockOptions, mesh: MeshShape): Traffic[] {
 /** The bytes of a hidden state, which is what each all-reduce of a block carries. */
 const hiddenBytes = 4 * tiny.batch * tiny.time * tiny.hidden;
 
-/** A gradient is split like its variable. */
+/** A gradient is sharded like its variable. */
 function outputSharding(block: Block, output: number, shardings: ReturnType<typeof megatronShardings>) {
   const name = block.graph.outputNames[output]!.replace(/^d /, "");
   const input = block.inputs.get(name);
@@ -80,7 +80,7 @@ Deno.test("data and tensor parallelism, adapters: one all-reduce for each way in
   ]);
 });
 
-Deno.test("query heads are split over more devices than there are key heads without a gather", () => {
+Deno.test("query heads are sharded over more devices than there are key heads without a gather", () => {
   const block = traceBlock({ bare: true, training: false, sizes: { heads: 8 } });
   const shardings = megatronShardings(block);
   for (const kernel of ["key", "value"]) {
@@ -91,7 +91,7 @@ Deno.test("query heads are split over more devices than there are key heads with
   assert.deepEqual(trafficOf(graph).map(({ op, count }) => `${op} × ${count}`), ["allReduce × 2"]);
 });
 
-Deno.test("a vocabulary that is split is neither gathered nor are its logits", () => {
+Deno.test("a vocabulary that is sharded is neither gathered nor are its logits", () => {
   const block = traceBlock({ sizes: { layers: 0, vocabulary: 64 } });
   const shardings = megatronShardings(block);
   const outputs = block.graph.outputs.map((_, i) => outputSharding(block, i, shardings));

@@ -14,7 +14,7 @@ import {
 
 /** A value in one sharding. */
 export interface Form {
-  /** How it is split. */
+  /** How it is sharded. */
   readonly sharding: Sharding;
   /** The part that each device has, a tensor of the local graph. */
   readonly local: Tensor;

@@ -164,7 +164,7 @@ export function traceBlock(options: BlockOptions = {}): Block {
   return { graph, inputs, trained: adapter === "none" ? weights : factors };
 }
 
-/** How the kernels of a block are split as Megatron does it, by the end of their names; `null` is not split. */
+/** How the kernels of a block are split as Megatron does it, by the end of their names; `null` is not sharded. */
 const megatron: readonly (readonly [RegExp, readonly (string | null)[]])[] = [
   [/(query|key|value)\/kernel$/, ["model", null, null]],
   [/(query|value)\/a$/, ["model", null, null]],

@@ -1,7 +1,7 @@
 /**
  * What splitting one node over a mesh means: the loops ("factors") that its axes stand for, and which may be split.
  *
- * A factor that is split over mesh axes splits every tensor axis that names it; a result that does not name it is partial.
+ * A factor that is sharded over mesh axes splits every tensor axis that names it; a result that does not name it is partial.
  * The strings come from core's op tables. A few ops may be split in more ways than their strings say, because the
  * partitioner has a rule for them; `splittable` lists those.
  */
@@ -117,7 +117,7 @@ export function factorAxes(
 }
 
 /**
- * How a tensor is split when the factors are; `null` when that is no split into blocks, because an inner factor is split
+ * How a tensor is sharded when the factors are; `null` when that is no split into blocks, because an inner factor is split
  * and an outer one is not, or not wholly.
  */
 export function dimsOf(

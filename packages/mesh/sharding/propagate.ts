@@ -1,7 +1,7 @@
 /**
  * Propagation: from the shardings of some values to advice for all.
  *
- * What one tensor of a node is split over, the others that share the factor should be split over too, forwards and
+ * What one tensor of a node is sharded over, the others that share the factor should be sharded over too, forwards and
  * backwards, until nothing changes. As in Shardy (openxla.org/shardy, "propagation") it goes in stages, so that ops that
  * only move or map elements agree before contractions have a say, and shardings only ever grow at their inner end. Where
  * two factors of a node want the same mesh axis, the one that is further out in the result gets it; one that is summed

@@ -9,7 +9,7 @@ function float(...shape: number[]): TensorType {
   return { shape, dtype: "float32" };
 }
 
-/** Advice for every output and input, by name, given how some inputs are split. */
+/** Advice for every output and input, by name, given how some inputs are sharded. */
 function advise(graph: Graph, known: Readonly<Record<string, Sharding["dims"]>>): Record<string, string> {
   const given = new Map<Tensor, Sharding>();
   graph.inputs.forEach((input, i) => {

@@ -1,5 +1,5 @@
 /**
- * How tensors are split over a mesh: the vocabulary that the compiler, the layouts and the runtime share.
+ * How tensors are sharded over a mesh: the vocabulary that the compiler, the layouts and the runtime share.
  *
  * A sharding names mesh axes only; lengths come from a `MeshShape`. Devices are numbered row-major over the mesh, the last
  * axis fastest.
@@ -12,9 +12,9 @@ export interface MeshShape {
   readonly axes: readonly { readonly name: string; readonly size: number }[];
 }
 
-/** How a tensor is split. */
+/** How a tensor is sharded. */
 export interface Sharding {
-  /** Per tensor axis the mesh axes that it is split over, outermost first. */
+  /** Per tensor axis the mesh axes that it is sharded over, outermost first. */
   readonly dims: readonly (readonly string[])[];
   /** The mesh axes over which the values are partial sums: the tensor is the sum of the devices' values. */
   readonly partial: readonly string[];
@@ -56,7 +56,7 @@ export function axisSize(mesh: MeshShape, name: string): number {
   const found = mesh.axes.find((axis) => axis.name === name);
   if (found === undefined) {
     const names = mesh.axes.map((axis) => `"${axis.name}"`).join(", ");
-    throw new RangeError(`Cannot split over mesh axis "${name}": the mesh has axes ${names}`);
+    throw new RangeError(`Cannot shard over mesh axis "${name}": the mesh has axes ${names}`);
   }
   return found.size;
 }
@@ -76,7 +76,7 @@ export function deviceCount(mesh: MeshShape): number {
 }
 
 /**
- * Checks that a tensor can be split as a sharding says; `what` names the tensor in errors, in quotes where it is a path.
+ * Checks that a tensor can be sharded as a sharding says; `what` names the tensor in errors, in quotes where it is a path.
  *
  * @throws {RangeError} when the rank differs, an axis is unknown or used twice, or a length does not divide.
  */
@@ -111,7 +111,7 @@ export function checkSharding(what: string, type: TensorType, sharding: Sharding
 /**
  * The type of the part of a tensor that each device holds.
  *
- * @throws {RangeError} when the tensor cannot be split so; see `checkSharding`.
+ * @throws {RangeError} when the tensor cannot be sharded so; see `checkSharding`.
  */
 export function localType(type: TensorType, sharding: Sharding, mesh: MeshShape, what = formatType(type)): TensorType {
   checkSharding(what, type, sharding, mesh);
@@ -161,7 +161,7 @@ export interface Block {
 /**
  * The block of a tensor that a device holds.
  *
- * @throws {RangeError} when the tensor cannot be split so; see `checkSharding`.
+ * @throws {RangeError} when the tensor cannot be sharded so; see `checkSharding`.
  */
 export function blockOf(type: TensorType, sharding: Sharding, mesh: MeshShape, device: number): Block {
   const { shape } = localType(type, sharding, mesh);

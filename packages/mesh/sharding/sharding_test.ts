@@ -62,6 +62,6 @@ Deno.test("a sharding that does not fit says what would", () => {
   refuse([[]], 'Cannot shard "dense/kernel" as [-]: that names 1 axes, float32[8,6] has 2');
   assert.throws(() => axisSize(mesh, "modle"), {
     name: "RangeError",
-    message: 'Cannot split over mesh axis "modle": the mesh has axes "batch", "model"',
+    message: 'Cannot shard over mesh axis "modle": the mesh has axes "batch", "model"',
   });
 });

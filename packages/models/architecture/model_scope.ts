@@ -21,7 +21,7 @@ export type AxisRole = "model" | "batch" | null;
 
 /** Where the variables of one kind lie on a mesh. */
 export interface LayoutRule {
-  /** Per logical axis, what it is split over. */
+  /** Per logical axis, what it is sharded over. */
   readonly roles: readonly AxisRole[];
   /** Whether a model has such variables; biases that a config leaves out have a rule all the same. */
   isUsed: boolean;
@@ -45,7 +45,7 @@ export interface Declarations {
 
 /** A variable, beside what `VariableSpec` says of it. */
 export interface DeclaredVariable extends Omit<VariableSpec, "dtype"> {
-  /** Per logical axis, what it is split over on a mesh; replicated unless given. */
+  /** Per logical axis, what it is sharded over on a mesh; replicated unless given. */
   readonly layout?: readonly AxisRole[];
   /** How many stored axes each axis of the tensor merges; one each unless given. */
   readonly merge?: readonly number[];
@@ -57,7 +57,7 @@ export interface DeclaredDense {
   readonly equation: string;
   /** The logical shape of the kernel, in the order of the equation's letters. */
   readonly shape: readonly number[];
-  /** Per logical axis of the kernel, what it is split over on a mesh. */
+  /** Per logical axis of the kernel, what it is sharded over on a mesh. */
   readonly layout: readonly AxisRole[];
   /** Whether a bias is added; left out where no model of the architecture has one. */
   readonly bias?: boolean;
@@ -192,7 +192,7 @@ export class ModelScope {
     this.#row(`${module}.weight`, layer.kernel, { merge: [outputs.length, inputs.length], part });
     this.#layOut(`${name}/kernel`, layout, true);
     if (this.#place.isQuantizable) this.declared.quantizable.add(layer.kernel);
-    // Outputs that are split over the batch axis come together again before a bias is added.
+    // Outputs that are sharded over the batch axis come together again before a bias is added.
     const biasLayout = outputs.map((axis) => layout[axis] === "model" ? "model" as const : null);
     if (bias !== undefined) this.#layOut(`${name}/bias`, biasLayout, bias);
     if (layer.bias !== null) this.#row(`${module}.bias`, layer.bias, { merge: [outputs.length], part });

@@ -40,7 +40,7 @@ Deno.test("GemmaBackbone.getLayoutMap() is the published map, and every key of i
   });
 });
 
-Deno.test("GemmaBackbone.getLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
+Deno.test("GemmaBackbone.getLayoutMap() over more devices than key/value heads is an error, or replicates them", () => {
   const mesh = new DeviceMesh([2, 8], ["batch", "model"], virtualDevices(16));
   const layoutMap = GemmaBackbone.getLayoutMap(mesh);
   assert.throws(() => new ModelParallel({ layoutMap }).check(backbone.variables), {

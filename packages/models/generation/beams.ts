@@ -99,7 +99,7 @@ export function bestAnswer({ answers, running }: Beams, { stopTokenIds }: BeamSe
   return stopTokenIds.has(tokens.at(-1)!) ? tokens.slice(0, -1) : [...tokens];
 }
 
-/** The best continuations by one token: enough that `numBeams` go on, even if every stop token is among the best of each text. */
+/** The best continuations by one token: enough that `numBeams` continue, even if every stop token is among the best of each text. */
 function bestContinuations(
   running: readonly Beam[],
   logProbs: readonly Logits[],

@@ -7,7 +7,7 @@ import { disposePrediction } from "./decoder_programs.ts";
 import { likeliest, likeliestTokens, type Logits, logSumExp, penalizeRepetition } from "./logit_filters.ts";
 import { Answers, logitRows, mostTokens, rowByRow, type Search } from "./search.ts";
 
-/** Searches contrastively: each step reads all tokens to choose from, in rows of their own, and goes on from one of them. */
+/** Searches contrastively: each step reads all tokens to choose from, in rows of their own, and continues from one of them. */
 export const contrastiveSearch: Search = async function* (decoder, request) {
   const { prompts, signal, sampling } = request;
   const { penaltyAlpha, repetitionPenalty } = sampling;

@@ -69,7 +69,7 @@ export class Decoder {
     return new Rows(this, request);
   }
 
-  /** Frees the programs; rows go on with new ones. */
+  /** Frees the programs; rows continue with new ones. */
   dispose(): void {
     this.programs.dispose();
   }
@@ -142,7 +142,7 @@ export class Rows {
     }) as unknown as Prediction;
   }
 
-  /** Makes row i go on from what row `sources[i]` has read; there may be more rows afterwards, or fewer. */
+  /** Makes row i continue from what row `sources[i]` has read; there may be more rows afterwards, or fewer. */
   async select(sources: readonly number[]): Promise<void> {
     if (sources.length === this.batch && sources.every((source, row) => source === row)) return;
     await this.#transfer({ ...this.#shape, batch: sources.length }, sources);

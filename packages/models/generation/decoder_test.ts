@@ -102,7 +102,7 @@ Deno.test("rows predict after every token what whole texts do, whatever their le
   disposeValues(backbone.variables);
 });
 
-Deno.test("select() goes on from other rows, more or fewer of them", async () => {
+Deno.test("select() continues from other rows, more or fewer of them", async () => {
   const backbone = tinyBackbone();
   const decoder = new Decoder(backbone, backend);
   const texts = [textOf(12, 1), textOf(12, 2)];

@@ -49,7 +49,7 @@ export class TokenGenerator {
 
   /**
    * The steps of one generation as they come; returns the tokens that follow each prompt. It has a cache of its own, which it
-   * frees when it ends or is ended, and others may go on meanwhile.
+   * frees when it ends or is ended, and others may continue meanwhile.
    */
   steps(request: GenerateTokens): AsyncGenerator<SearchStep, number[][]> {
     request.signal?.throwIfAborted();

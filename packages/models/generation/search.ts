@@ -100,7 +100,7 @@ export class Answers {
     return this.#ended.every(Boolean);
   }
 
-  /** The position of each row's next token. A row that has ended goes on with the others, at a place that it has no more use for. */
+  /** The position of each row's next token. A row that has ended continues with the others, at a place that it has no more use for. */
   nextPositions(): Int32Array<ArrayBuffer> {
     return this.positions.map((position, row) => this.#ended[row] ? position : position + 1);
   }

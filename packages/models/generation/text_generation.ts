@@ -163,7 +163,7 @@ export class TextGenerator {
   /** Tells after each token whether a stop string came up. */
   #stopCheck(stopStrings: readonly string[], { search }: Sampling): NonNullable<GenerateTokens["endsWith"]> {
     const { tokenizer } = this;
-    // Beams go on from each other, so none can be followed token by token. A stop string that the last token completes has no more
+    // Beams continue from each other, so none can be followed token by token. A stop string that the last token completes has no more
     // tokens than bytes; some that come before are read for what they say of the first ones.
     if (search === "beam") {
       const longest = Math.max(...stopStrings.map((stop) => new TextEncoder().encode(stop).length));

@@ -49,7 +49,7 @@ Deno.test("Llama3Backbone.getLayoutMap() splits every large variable over all de
   for (const tied of [false, true]) assert.deepEqual(replicatedKernels(llama({ tied })), []);
 });
 
-Deno.test("Llama3Backbone.getLayoutMap() splits the biases of what it splits by heads and intermediate units, and copies the others", () => {
+Deno.test("Llama3Backbone.getLayoutMap() splits the biases of what it splits by heads and intermediate units, and replicates the others", () => {
   const backbone = llama({ biased: true });
   const parallel = new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(virtualMesh(2, 4)) });
   parallel.check(backbone.variables);
@@ -67,7 +67,7 @@ Deno.test("Llama3Backbone.getLayoutMap() splits the biases of what it splits by 
   new ModelParallel({ layoutMap: wide, kvHeads: "replicate" }).check(backbone.variables);
 });
 
-Deno.test("Llama3Backbone.getLayoutMap() over more devices than key/value heads is an error, or copies them", () => {
+Deno.test("Llama3Backbone.getLayoutMap() over more devices than key/value heads is an error, or replicates them", () => {
   const layoutMap = Llama3Backbone.getLayoutMap(virtualMesh(1, 16));
   assert.throws(() => new ModelParallel({ layoutMap }).check(llama().variables), {
     message:
@@ -104,7 +104,7 @@ for (
     for (const numLayers of [1, 3]) {
       const [found, ...others] = traffic(numLayers, adapters, false, biased);
       assert.deepEqual(others, []);
-      // One more for the tokens' embeddings, whose vocabulary is split.
+      // One more for the tokens' embeddings, whose vocabulary is sharded.
       const count = 2 * numLayers + 1;
       assert.deepEqual([found!.op, found!.count, found!.bytes], ["allReduce", count, count * hiddenBytes]);
     }

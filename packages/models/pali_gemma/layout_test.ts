@@ -102,7 +102,7 @@ Deno.test("two all-reduces forward in each block of both towers, and one where t
 
 Deno.test("two all-reduces backward in each block of both towers, and one all-gather where they meet", () => {
   const [found, ...others] = traffic(true);
-  // The projection's kernel is split along the tower's hidden units, so the norm before it adds up two numbers per patch, and
+  // The projection's kernel is sharded along the tower's hidden units, so the norm before it adds up two numbers per patch, and
   // the blocks before that gather what it gives.
   const patches = 4 * batch * 4 * 1152;
   assert.deepEqual(others.map(({ op, count, bytes }) => [op, count, bytes]), [["allGather", 1, patches / 4]]);

@@ -7,14 +7,14 @@ import type { Backbone } from "../architecture/backbone.ts";
 export type MeshAxes = Readonly<Record<string, number>>;
 
 /**
- * How a model is laid out: `"auto"` by the published map of its architecture, `"data-parallel"` copied to every device, or
+ * How a model is laid out: `"auto"` by the published map of its architecture, `"data-parallel"` replicated on every device, or
  * the layouts of variables by regular expressions.
  */
 export type LayoutChoice = "auto" | "data-parallel" | Readonly<Record<string, LayoutSpec<string>>>;
 
 /**
  * The distribution of a model over a mesh. The published map needs the axes `batch` and `model`; one that is left out has one
- * device. Key/value heads that are too few for their axis are copied.
+ * device. Key/value heads that are too few for their axis are replicated.
  *
  * @throws {TypeError} when an axis or a device is named twice.
  * @throws {RangeError} when an axis is not known, a size is not a positive integer, or there are more or fewer devices than the mesh takes.

@@ -2,7 +2,7 @@
  * What training takes, worked out before anything is loaded: memory per device, what devices send each other, arithmetic, and
  * the time that this takes at best on given hardware.
  *
- * The program that would run is traced, differentiated and split over the mesh, and then counted. Weights and optimizer are
+ * The program that would run is traced, differentiated and sharded over the mesh, and then counted. Weights and optimizer are
  * exact. A step's values are what the memory planner says of the program's parts, one after the other.
  */
 import type { Graph } from "@tessera/core";
@@ -132,7 +132,7 @@ export function traceTraining(training: Training, multiple: number): TracedTrain
  * Works out what training takes.
  *
  * @throws {TypeError} when an option has an unknown name.
- * @throws {RangeError} when a variable cannot be split as its layout says.
+ * @throws {RangeError} when a variable cannot be sharded as its layout says.
  */
 export function planTraining(training: Training, options: PlanOptions): TrainingPlan {
   checkOptions("plan training", training, trainingNames);

@@ -81,7 +81,7 @@ Deno.test("planTraining() fills batches up to what divides", () => {
   assert.deepEqual(batch, { rows: 8, length: 8, rowsPerDevice: 1 });
 });
 
-Deno.test("distributionFor() adds the axes that the published map needs, and copies key/value heads that are too few", () => {
+Deno.test("distributionFor() adds the axes that the published map needs, and replicates key/value heads that are too few", () => {
   const { backbone } = training();
   const distribution = distributionFor(backbone, { model: 4 }, "auto", virtualDevices(4));
   assert.deepEqual(distribution.mesh.axes, [{ name: "model", size: 4 }, { name: "batch", size: 1 }]);

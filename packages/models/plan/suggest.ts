@@ -37,7 +37,7 @@ export interface SuggestOptions extends Omit<PlanOptions, "distribution"> {
 
 const optionNames: OptionNames<SuggestOptions> = { hardware: true, memoryOf: true, onProgress: true };
 
-/** The meshes of two axes that a number of devices can form, each with the published layout map, and the model copied to all. */
+/** The meshes of two axes that a number of devices can form, each with the published layout map, and the model replicated on all. */
 export function candidatesFor(devices: number): Candidate[] {
   const sizes = Array.from({ length: devices }, (_, i) => i + 1).filter((size) => devices % size === 0);
   const split = sizes.map((batch) => ({ axes: { batch, model: devices / batch }, layout: "auto" } as const));

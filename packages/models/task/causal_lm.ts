@@ -247,7 +247,7 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   }
 
   /**
-   * Trains on a data set; with `checkpoint` it is saved now and then, and goes on after it was stopped.
+   * Trains on a data set; with `checkpoint` it is saved now and then, and resumes after it was stopped.
    *
    * @throws {Error} when `compile` was not called, when nothing is trainable, when there is a checkpoint that training cannot go
    * on from, or when the loss stops being a number.

@@ -17,7 +17,7 @@ export interface Distributable {
 }
 
 /**
- * Checks that every key of a layout map matches a variable or an activation of a model, and that every variable can be split so.
+ * Checks that every key of a layout map matches a variable or an activation of a model, and that every variable can be sharded so.
  *
  * @throws {TypeError} when a key matches nothing, naming the nearest path, or several keys match one path.
  * @throws {RangeError} when a dimension does not divide over its mesh axes.

@@ -16,7 +16,7 @@ import { pause } from "./phases.ts";
 
 type Reduce = Collective["allReduce"]["attrs"]["reduce"];
 
-/** How many elements are added up before other work gets a turn. */
+/** How many elements are summed before other work gets a turn. */
 const mostAtOnce = 2 ** 21;
 
 const reducers: { readonly [R in Reduce]: (total: Numbers, other: Numbers, begin: number, end: number) => void } = {
@@ -33,12 +33,12 @@ const reducers: { readonly [R in Reduce]: (total: Numbers, other: Numbers, begin
 
 type Numbers = Float32Array<ArrayBufferLike> | Int32Array<ArrayBufferLike> | Uint8Array<ArrayBufferLike>;
 
-/** The elements as numbers to compute with: halves are added up in float32, and rounded once. */
+/** The elements as numbers to compute with: halves are summed in float32, and rounded once. */
 function numbersOf(tensor: HostTensor): Numbers {
   return isFloat(tensor.dtype) ? toFloat32(tensor) : tensor.data as Numbers;
 }
 
-/** The devices' tensors added up, or the extremes of their elements; always in the order of the group, so that runs agree. */
+/** The devices' tensors summed, or the extremes of their elements; always in the order of the group, so that runs agree. */
 async function reduced(parts: readonly DeviceBuffer[], reduce: Reduce): Promise<HostTensor> {
   const first = await parts[0]!.read();
   const total = numbersOf(first);

@@ -24,7 +24,7 @@ import { newTurns, type Turns, whenFree } from "../turns.ts";
 export interface Placement {
   /** The distribution by which it lies there, and with it the mesh. */
   readonly distribution: Distribution;
-  /** How it is split. */
+  /** How it is sharded. */
   readonly sharding: Sharding;
 }
 
@@ -46,7 +46,7 @@ export class ShardedBuffer implements DeviceBuffer {
   readonly device: Device;
   /** The distribution by which it lies there. */
   readonly distribution: Distribution;
-  /** How it is split, without the axes of the mesh that have one device. */
+  /** How it is sharded, without the axes of the mesh that have one device. */
   readonly sharding: Sharding;
   /** Which runs use it now. */
   readonly turns: Turns = newTurns();
@@ -167,7 +167,7 @@ export function meshDevices(backend: Backend, mesh: DeviceMesh): Device[] {
 /**
  * Takes a host tensor apart and puts each part on its device, which may keep the host memory, as `Backend.upload` says.
  *
- * @throws {RangeError} when it cannot be split so, or the backend lacks a device.
+ * @throws {RangeError} when it cannot be sharded so, or the backend lacks a device.
  */
 export function scatter(tensor: HostTensor, backend: Backend, { distribution, sharding }: Placement): ShardedBuffer {
   return scatterFrom(tensor, backend, { distribution, sharding }, (block) => cutBlock(tensor, block));
@@ -203,7 +203,7 @@ export function scatterFrom(
 /**
  * Puts a host tensor on the devices of a mesh as a layout says.
  *
- * @throws {RangeError} when it cannot be split so, or the backend lacks a device.
+ * @throws {RangeError} when it cannot be sharded so, or the backend lacks a device.
  */
 export function distributeTensor(tensor: HostTensor, layout: TensorLayout, backend: Backend): ShardedBuffer {
   const distribution = new DataParallel({ mesh: layout.mesh });

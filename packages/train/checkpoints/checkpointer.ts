@@ -1,4 +1,4 @@
-/** Saving a training now and then, and going on from where it was saved. */
+/** Saving a training now and then, and resuming from where it was saved. */
 import { formatType, sameType } from "@tessera/core";
 import { type Folder, folderOf, hostTypeOf, type TensorSource, type TensorStore } from "@tessera/files";
 import { putBlocks, type Variable, whereOf } from "@tessera/nn";
@@ -17,7 +17,7 @@ import {
 } from "./checkpoint_files.ts";
 import { describeRun, differences, type Run, type RunSettings } from "./run_settings.ts";
 
-/** Where and how often a training is saved, so that it can go on after it was stopped. */
+/** Where and how often a training is saved, so that it can resume after it was stopped. */
 export interface CheckpointOptions {
   /** The folder of its checkpoints, which has those of one training only. */
   readonly folder: string | Folder;
@@ -27,7 +27,7 @@ export interface CheckpointOptions {
   readonly everyMinutes?: number;
   /** The number of checkpoints to keep; 2 unless given. */
   readonly keep?: number;
-  /** Go on from the last checkpoint in the folder, from the beginning where there is none; false unless given. */
+  /** Resume from the last checkpoint in the folder, from the beginning where there is none; false unless given. */
   readonly resume?: boolean;
 }
 
@@ -51,7 +51,7 @@ export interface SavedTraining extends Run {
 
 /** Saves one training. */
 export interface Checkpointer {
-  /** How far the checkpoint had come that the training goes on from, whose values the variables now have; `null` for the beginning. */
+  /** How far the checkpoint had come that the training resumes from, whose values the variables now have; `null` for the beginning. */
   readonly resumed: Progress | null;
   /** Saves the training where that is due. */
   saveWhenDue(progress: Progress): Promise<void>;
@@ -93,7 +93,7 @@ function checkFigures(name: string, options: CheckpointOptions): void {
  *
  * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when an option is out of range.
- * @throws {Error} when the folder has checkpoints and the training is not to go on from them, or when the last of them is
+ * @throws {Error} when the folder has checkpoints and the training is not to resume from them, or when the last of them is
  * damaged or of another training, saying what differs. Nothing has changed then.
  */
 export async function openCheckpoints(options: CheckpointOptions, training: SavedTraining): Promise<Checkpointer> {
@@ -107,7 +107,7 @@ export async function openCheckpoints(options: CheckpointOptions, training: Save
   if (known !== null && options.resume !== true) {
     throw new Error(
       `Cannot train "${name}" with checkpoints in "${folder.path}": it has one of a training that had made ${last} updates; ` +
-        "give resume: true to go on from it, or name another folder",
+        "give resume: true to resume from it, or name another folder",
     );
   }
   if (known !== null) await restore(folder, known, run, training);
@@ -166,7 +166,7 @@ async function readKnown(folder: Folder, step: number, { model }: SavedTraining)
 function damaged(folder: Folder, step: number, name: string, cause: Error): Error {
   return new Error(
     `Cannot resume training "${name}" from update ${step}: ${cause.message}; remove the damaged checkpoint's files from ` +
-      `"${folder.path}" to go on from the one before`,
+      `"${folder.path}" to resume from the one before`,
     { cause },
   );
 }

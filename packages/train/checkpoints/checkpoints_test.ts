@@ -61,7 +61,7 @@ const shuffled = { epochs: 4, seed: 3, validation: data };
 for (
   const [what, settings] of [["each batch", {}], ["two batches together", { gradientAccumulationSteps: 2 }]] as const
 ) {
-  Deno.test(`fit() that was ended goes on as if it had not been, with updates on ${what}`, async () => {
+  Deno.test(`fit() that was ended resumes as if it had not been, with updates on ${what}`, async () => {
     const whole = await fit({ ...shuffled, settings });
     const { length: steps } = whole.history.steps;
     for (const last of [1, Math.ceil(steps / 4), steps - 1, steps]) {
@@ -77,7 +77,7 @@ for (
   });
 }
 
-Deno.test("fit() goes on after several stops, in the middle of an epoch and while it validates", async () => {
+Deno.test("fit() resumes after several stops, in the middle of an epoch and while it validates", async () => {
   const whole = await fit(shuffled);
   const folder = blobFolder();
   const checkpoint = { folder, resume: true };
@@ -89,7 +89,7 @@ Deno.test("fit() goes on after several stops, in the middle of an epoch and whil
   assert.deepEqual(rest.weights, whole.weights);
 });
 
-Deno.test("fit() goes on with weights in 16 bits, and with their copies in float32", async () => {
+Deno.test("fit() resumes with weights in 16 bits, and with their copies in float32", async () => {
   const whole = await fit({ ...shuffled, dtype: "bfloat16" });
   const folder = blobFolder();
   await fit({ ...shuffled, dtype: "bfloat16", checkpoint: { folder }, ...endAfter(7) });
@@ -134,7 +134,7 @@ Deno.test("fit() saves when enough time has passed", async () => {
   assert.equal((await listCheckpoints(folder)).length, 12);
 });
 
-Deno.test("fit() that is over can go on for more epochs", async () => {
+Deno.test("fit() that is over can resume for more epochs", async () => {
   const optimizer = { learningRate: 0.1 };
   const folder = blobFolder();
   await fit({ ...shuffled, optimizer, epochs: 2, checkpoint: { folder } });
@@ -155,7 +155,7 @@ Deno.test("fit() with resume starts from the beginning where there is no checkpo
   assert.equal(history.steps[0]!.step, 1);
 });
 
-/** Requires that training does not go on from a checkpoint of the model as it is, and that the folder stays as it was. */
+/** Requires that training does not resume from a checkpoint of the model as it is, and that the folder stays as it was. */
 async function assertRefused(options: Fit, message: RegExp | string): Promise<void> {
   const folder = blobFolder();
   await fit({ ...shuffled, checkpoint: { folder }, ...endAfter(5) });
@@ -211,11 +211,11 @@ Deno.test("fit() refuses a checkpoint of another model, and says which weights d
   );
 });
 
-Deno.test("fit() refuses a folder with checkpoints that it is not to go on from", async () => {
+Deno.test("fit() refuses a folder with checkpoints that it is not to resume from", async () => {
   await assertRefused(
     { checkpoint: { folder: await folderAfterFive() } },
     'Cannot train "bigram" with checkpoints in "the given files": it has one of a training that had made 5 updates; ' +
-      "give resume: true to go on from it, or name another folder",
+      "give resume: true to resume from it, or name another folder",
   );
 });
 
@@ -225,13 +225,13 @@ async function folderAfterFive() {
   return folder;
 }
 
-Deno.test("fit() says which checkpoint is damaged, and goes on from the one before when it is gone", async () => {
+Deno.test("fit() says which checkpoint is damaged, and resumes from the one before when it is gone", async () => {
   const folder = await folderAfterFive();
   const text = await folder.file("checkpoint-000005.json").text();
   const resume = () => fit({ ...shuffled, checkpoint: { folder, resume: true } });
   const write = (name: string, content: string) =>
     folder.file(name).write((write) => write(new TextEncoder().encode(content)));
-  const advice = 'remove the damaged checkpoint\'s files from "the given files" to go on from the one before';
+  const advice = 'remove the damaged checkpoint\'s files from "the given files" to resume from the one before';
   for (const [content, reason] of [[text!.slice(0, 40), "is not JSON"], ['{"format":2}', "reads format 1"]] as const) {
     await write("checkpoint-000005.json", content);
     await assert.rejects(resume(), ({ message }: Error) => {

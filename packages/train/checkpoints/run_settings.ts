@@ -126,7 +126,7 @@ const meanings: Readonly<Record<string, string>> = {
   "data.examplesDigest": "the examples are others",
 };
 
-/** What differs between a training that was saved and one that is to go on, a phrase each; none when they are the same. */
+/** What differs between a training that was saved and one that is to resume, a phrase each; none when they are the same. */
 export function differences(saved: RunSettings, now: RunSettings): string[] {
   const [before, after] = [new Map(leavesOf(saved)), new Map(leavesOf(now))];
   const paths = [...new Set([...before.keys(), ...after.keys()])];

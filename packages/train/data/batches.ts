@@ -3,7 +3,7 @@
  *
  * Examples are padded on the right to the length of their bucket, and the last batch of a bucket is filled up with empty
  * rows, so that each bucket has one shape and one compiled program. The order of an epoch follows from the seed and the
- * number of the epoch alone: a run that was killed goes on where it was by skipping the batches that it had seen.
+ * number of the epoch alone: a run that was killed resumes where it stopped by skipping the batches that it had seen.
  */
 
 import { checkOptions, type OptionNames } from "@tessera/text";

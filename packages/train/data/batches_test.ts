@@ -70,7 +70,7 @@ Deno.test("batches() yields every example once per epoch, with its mask", () => 
   );
 });
 
-Deno.test("batches() repeats an epoch exactly and goes on after any number of batches", () => {
+Deno.test("batches() repeats an epoch exactly and resumes after any number of batches", () => {
   fc.assert(
     fc.property(lengthsOf, batchSizes, fc.nat(), fc.nat(30), (lengths, batchSize, seed, skip) => {
       const dataset = createDataset(examplesOf(lengths), { batchSize });

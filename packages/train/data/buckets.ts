@@ -3,7 +3,7 @@
  *
  * A program is compiled for each shape of batch, so there should be few, and every padded token costs as much as a real
  * one. The lengths here are the best that there are for the data at hand: for each number of buckets, dynamic programming
- * over the sorted lengths finds the boundaries with the fewest tokens, empty rows of unfinished batches included.
+ * over the sorted lengths finds the boundaries with the fewest tokens, empty rows of partial batches included.
  */
 
 /** How buckets are chosen. */
