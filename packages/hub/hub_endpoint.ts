@@ -1,6 +1,6 @@
 /** The address of a hub, as `HF_ENDPOINT` gives it: a password in it is sent, and never shown. */
 
-/** A hub's address, taken apart. */
+/** The parts of a hub's address. */
 export interface HubEndpoint {
   /** The address without name and password, and without a slash at its end. */
   readonly endpoint: string;

@@ -87,7 +87,7 @@ Deno.test("a key goes before what is followed; what follows nothing is replicate
   assert(layoutOf(slot, new DataParallel({ mesh })).isReplicated);
 });
 
-Deno.test("shardProgram() splits batches, variables and the activations that the map names", () => {
+Deno.test("shardProgram() shards batches, variables and the activations that the map names", () => {
   const scope = new Scope();
   const up = einsumDense(scope, "up", { equation: "bd,df->bf", shape: [8, 16], dtype: "float32", initializer });
   const traced = traceProgram("step", { x: { shape: [4, 8], dtype: "float32" } }, ({ x }) => {

@@ -110,8 +110,8 @@ export class Trainer {
    * @throws {TypeError} when an option has an unknown name.
    * @throws {RangeError} when the number of epochs or of steps is out of range, when the data has tokens that the model lacks, or
    * when a batch is larger than the devices can take, with one that fits.
-   * @throws {Error} when nothing is trainable, when a variable has no value, when there is a checkpoint that the training cannot go
-   * on from, or when the loss is not a number, naming the update.
+   * @throws {Error} when nothing is trainable, when a variable has no value, when there is a checkpoint that the training cannot
+   * resume from, or when the loss is not a number, naming the update.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<TrainingHistory> {
     checkOptions(`train "${this.#model.name}"`, options, fitOptionNames);

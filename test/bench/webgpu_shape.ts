@@ -4,11 +4,11 @@
 export interface BlockShape {
   /** Tokens. */
   readonly time: number;
-  /** The width of the model. */
+  /** The hidden size. */
   readonly width: number;
   /** Attention heads. */
   readonly heads: number;
-  /** The width of a head. */
+  /** The head dimension. */
   readonly headDim: number;
   /** The width of the feed-forward layer. */
   readonly hidden: number;

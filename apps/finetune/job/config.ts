@@ -131,7 +131,7 @@ const dimension = z.union([z.string().min(1), z.array(z.string().min(1)), z.null
 const layout = z.union([z.enum(["auto", "data-parallel"]), z.record(z.string().min(1), z.array(dimension))]).default(
   "auto",
 ).describe(
-  "Where weights lie on the mesh: auto is the architecture's published layout map, data-parallel copies them to every " +
+  "Where weights lie on the mesh: auto is the architecture's published layout map, data-parallel replicates them on every " +
     "device; or regular expressions over paths, each with the mesh axis of every dimension.",
 );
 

@@ -2,7 +2,7 @@
  * Distributions: which mesh a model runs on, how a batch is sharded over it and where each variable lies.
  *
  * A distribution is only ever asked; it holds no values, so it does not matter whether it is set before or after a model
- * is made. Data parallelism splits the batch over all devices and replicates every variable; model parallelism splits the
+ * is made. Data parallelism shards the batch over all devices and replicates every variable; model parallelism shards the
  * batch over one axis of the mesh and each variable as a layout map says.
  */
 import { checkOptions, type OptionNames } from "@tessera/text";
@@ -20,7 +20,7 @@ export interface Distribution<Axis extends string = string> {
   readonly batchAxes: readonly Axis[];
   /** The number of groups of devices that each work on a batch of their own. */
   readonly numModelReplicas: number;
-  /** The layout of an array of the batch; the first axis is split. A scalar is replicated. */
+  /** The layout of an array of the batch; the first axis is sharded. A scalar is replicated. */
   getDataLayout(shape: readonly number[]): TensorLayout<Axis>;
   /** The layout of a variable; throws when it cannot be sharded so. */
   getVariableLayout(variable: LayoutVariable): TensorLayout<Axis>;
@@ -71,7 +71,7 @@ export class DataParallel<Axis extends string = "batch"> implements Distribution
     return replicas(this);
   }
 
-  /** The layout of an array of the batch; the first axis is split. A scalar is replicated. */
+  /** The layout of an array of the batch; the first axis is sharded. A scalar is replicated. */
   getDataLayout(shape: readonly number[]): TensorLayout<Axis> {
     return dataLayout(this, shape);
   }
@@ -137,7 +137,7 @@ export class ModelParallel<Axis extends string = string> implements Distribution
     return replicas(this);
   }
 
-  /** The layout of an array of the batch; the first axis is split. A scalar is replicated. */
+  /** The layout of an array of the batch; the first axis is sharded. A scalar is replicated. */
   getDataLayout(shape: readonly number[]): TensorLayout<Axis> {
     return dataLayout(this, shape);
   }

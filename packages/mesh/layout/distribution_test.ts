@@ -20,7 +20,7 @@ Deno.test("ModelParallel lays variables out as the map says and replicates the r
   assert.equal(parallel.getTensorLayout("final_normalization/output"), undefined);
 });
 
-Deno.test("ModelParallel splits batches over the first axis unless another is named", () => {
+Deno.test("ModelParallel shards batches over the first axis unless another is named", () => {
   assert.deepEqual(new ModelParallel({ layoutMap }).getDataLayout([4, 512]).dims, [["batch"], []]);
   assert.equal(new ModelParallel({ layoutMap, batchDimName: "model" }).numModelReplicas, 8);
   const both = new ModelParallel({ layoutMap, batchDimName: ["batch", "model"] });
@@ -69,7 +69,7 @@ Deno.test("DataParallel of devices replicates variables and shards batches", () 
   assert(parallel.getVariableLayout({ path: "a/kernel", shape: [3, 5] }).isReplicated);
 });
 
-Deno.test("DataParallel of a mesh with two axes splits batches over both, or over the one that is named", () => {
+Deno.test("DataParallel of a mesh with two axes shards batches over both, or over the one that is named", () => {
   const all = new DataParallel({ mesh });
   assert.equal(all.numModelReplicas, 16);
   assert.deepEqual(all.getDataLayout([32, 512]).dims, [["batch", "model"], []]);

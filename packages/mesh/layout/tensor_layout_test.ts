@@ -10,7 +10,7 @@ Deno.test("TensorLayout gives a sharding of the tensor's rank, trailing dimensio
   assert.equal(layout.isReplicated, false);
 });
 
-Deno.test("TensorLayout splits one dimension over two axes, the first outermost", () => {
+Deno.test("TensorLayout shards one dimension over two axes, the first outermost", () => {
   const layout = new TensorLayout([null, ["batch", "model"]], mesh);
   assert.deepEqual(layout.sharding(2), { dims: [[], ["batch", "model"]], partial: [] });
   assert.equal(String(layout), "PartitionSpec(None, ('batch', 'model'))");

@@ -23,13 +23,13 @@ export interface BlockSizes {
   readonly batch: number;
   /** Tokens of a row. */
   readonly time: number;
-  /** The width of the hidden state. */
+  /** The hidden size. */
   readonly hidden: number;
   /** Query heads. */
   readonly heads: number;
   /** Key and value heads. */
   readonly keyHeads: number;
-  /** The width of a head. */
+  /** The head dimension. */
   readonly headDim: number;
   /** The width of the feed-forward layer. */
   readonly wide: number;

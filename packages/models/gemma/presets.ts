@@ -60,7 +60,7 @@ export const gemmaSizes = {
     hiddenDim: 4608,
     intermediateDim: 73_728,
     headDim: 128,
-    // 1/√144, the width of the residual stream per head; 1/√128 gives other logits than the published ones.
+    // 1/√144, the hidden size per head; 1/√128 gives other logits than the published ones.
     queryHeadDimNormalize: false,
   },
 } as const satisfies Record<string, GemmaConfig>;

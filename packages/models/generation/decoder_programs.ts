@@ -151,9 +151,9 @@ export function traceTransfer(backbone: Backbone, from: CacheShape, to: CacheSha
 
 /** What the token at `at` of each row of hidden states [batch, time, hidden] predicts. */
 function predict(backbone: Backbone, hidden: Tensor, at: Tensor): { logits: Tensor; token: Tensor } {
-  const [batch, time, width] = hidden.shape as [number, number, number];
+  const [batch, time, hiddenDim] = hidden.shape as [number, number, number];
   const rows = iota([batch], 0).mul(time).add(at);
-  const logits = backbone.logits(hidden.reshape([batch * time, width]).gather(rows)).cast("float32");
+  const logits = backbone.logits(hidden.reshape([batch * time, hiddenDim]).gather(rows)).cast("float32");
   return { logits, token: logits.argMax(-1) };
 }
 

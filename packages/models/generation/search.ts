@@ -53,8 +53,8 @@ export function mostTokens(request: GenerateTokens): number {
 /** The logits of each row of a prediction. */
 export async function logitRows({ logits }: Prediction): Promise<Logits[]> {
   const values = toFloat32(await logits.read());
-  const [batch, width] = logits.type.shape as [number, number];
-  return Array.from({ length: batch }, (_, row) => values.subarray(row * width, (row + 1) * width));
+  const [batch, vocabularySize] = logits.type.shape as [number, number];
+  return Array.from({ length: batch }, (_, row) => values.subarray(row * vocabularySize, (row + 1) * vocabularySize));
 }
 
 /** Handles rows one after the other. Over a large vocabulary each takes milliseconds, so the event loop runs in between. */

@@ -189,7 +189,7 @@ const cases: readonly { name: string; type?: string; fields: Record<string, unkn
   { name: "a size that is text", fields: { hidden_size: "64" }, says: /"hidden_size" is "64": .*number/ },
   { name: "heads that do not divide", fields: { num_key_value_heads: 3 }, says: /\(4\) is not divisible by .* \(3\)/ },
   {
-    name: "a width that the heads do not divide",
+    name: "a hidden size that the heads do not divide",
     fields: { hidden_size: 66 },
     says: /"hidden_size" \(66\) is not divisible by "num_attention_heads" \(4\), and there is no "head_dim"/,
   },

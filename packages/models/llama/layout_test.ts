@@ -21,7 +21,7 @@ function llama(
   });
 }
 
-Deno.test("Llama3Backbone.getLayoutMap() splits heads, whatever axis of a kernel counts them, and a head of its own", () => {
+Deno.test("Llama3Backbone.getLayoutMap() shards heads, whatever axis of a kernel counts them, and a head of its own", () => {
   const backbone = llama();
   const parallel = new ModelParallel({ layoutMap: backbone.getLayoutMap(virtualMesh(2, 4)), batchDimName: "batch" });
   parallel.check(backbone.variables);
@@ -45,11 +45,11 @@ Deno.test("Llama3Backbone.getLayoutMap() splits heads, whatever axis of a kernel
   });
 });
 
-Deno.test("Llama3Backbone.getLayoutMap() splits every large variable over all devices, tied or not", () => {
+Deno.test("Llama3Backbone.getLayoutMap() shards every large variable over all devices, tied or not", () => {
   for (const tied of [false, true]) assert.deepEqual(replicatedKernels(llama({ tied })), []);
 });
 
-Deno.test("Llama3Backbone.getLayoutMap() splits the biases of what it splits by heads and intermediate units, and replicates the others", () => {
+Deno.test("Llama3Backbone.getLayoutMap() shards the biases of what it shards by heads and intermediate units, and replicates the others", () => {
   const backbone = llama({ biased: true });
   const parallel = new ModelParallel({ layoutMap: Llama3Backbone.getLayoutMap(virtualMesh(2, 4)) });
   parallel.check(backbone.variables);

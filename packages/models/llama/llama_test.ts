@@ -114,7 +114,7 @@ for (const [what, fields, says] of cases) {
   });
 }
 
-Deno.test("a Llama whose heads do not divide its width needs headDim", () => {
+Deno.test("a Llama whose heads do not divide its hidden size needs headDim", () => {
   const { headDim: _, ...rest } = tiny;
   assert.throws(() => new Llama3Backbone({ ...rest, hiddenDim: 34 }), {
     message:

@@ -19,17 +19,17 @@ Deno.test("PaliGemmaBackbone.getLayoutMap() splits every large variable of both 
       .filter((path) => path.startsWith("image_") && (!path.includes("_block_") || path.startsWith(block)))
       .map((path) => [path, specOf(path)]),
   );
-  const [column, row, copied] = [
+  const [column, row, replicated] = [
     "PartitionSpec('batch', 'model')",
     "PartitionSpec('model', 'batch')",
     "PartitionSpec(None,)",
   ];
   assert.deepEqual(specs, {
     "image_encoder/encoder_embeddings/embedding_conv/kernel": "PartitionSpec(None, None, None, 'batch')",
-    "image_encoder/encoder_embeddings/embedding_conv/bias": copied,
+    "image_encoder/encoder_embeddings/embedding_conv/bias": replicated,
     "image_encoder/encoder_embeddings/position_embedding/embeddings": "PartitionSpec(None, None)",
-    [`${block}/layer_norm_1/gamma`]: copied,
-    [`${block}/layer_norm_1/beta`]: copied,
+    [`${block}/layer_norm_1/gamma`]: replicated,
+    [`${block}/layer_norm_1/beta`]: replicated,
     ...Object.fromEntries(
       ["query", "key", "value"].flatMap((name) => [
         [`${block}/multi_head_attention/${name}_proj/kernel`, column],
@@ -37,17 +37,17 @@ Deno.test("PaliGemmaBackbone.getLayoutMap() splits every large variable of both 
       ]),
     ),
     [`${block}/multi_head_attention/out_proj/kernel`]: row,
-    [`${block}/multi_head_attention/out_proj/bias`]: copied,
-    [`${block}/layer_norm_2/gamma`]: copied,
-    [`${block}/layer_norm_2/beta`]: copied,
+    [`${block}/multi_head_attention/out_proj/bias`]: replicated,
+    [`${block}/layer_norm_2/gamma`]: replicated,
+    [`${block}/layer_norm_2/beta`]: replicated,
     [`${block}/mlp_dense_1/kernel`]: column,
     [`${block}/mlp_dense_1/bias`]: "PartitionSpec('model',)",
     [`${block}/mlp_dense_2/kernel`]: row,
-    [`${block}/mlp_dense_2/bias`]: copied,
-    "image_encoder/encoder_layer_norm/gamma": copied,
-    "image_encoder/encoder_layer_norm/beta": copied,
+    [`${block}/mlp_dense_2/bias`]: replicated,
+    "image_encoder/encoder_layer_norm/gamma": replicated,
+    "image_encoder/encoder_layer_norm/beta": replicated,
     "image_classifier/kernel": row,
-    "image_classifier/bias": copied,
+    "image_classifier/bias": replicated,
   });
   const whole = variables.filter((variable) =>
     variable.size > 2e6 && !String(parallel.getVariableLayout(variable)).includes("model")

@@ -4,7 +4,7 @@
 export interface Hardware {
   /** What it is. */
   readonly title: string;
-  /** Floating-point operations per second of matrix products, in half-width floats and in float32. */
+  /** Floating-point operations per second of matrix products, in half-precision floats and in float32. */
   readonly peak: { readonly half: number; readonly float32: number };
   /** Memory, in bytes. */
   readonly memory: number;
@@ -14,7 +14,7 @@ export interface Hardware {
   readonly linkBandwidth: number;
   /** What a collective takes however few bytes it carries, in seconds. */
   readonly latency: number;
-  /** Whether it computes in half-width floats; else those are widened to float32, which takes memory. */
+  /** Whether it computes in half-precision floats; else those are widened to float32, which takes memory. */
   readonly computesHalf: boolean;
 }
 

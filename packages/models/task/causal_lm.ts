@@ -249,8 +249,8 @@ export class CausalLM<B extends Backbone = Backbone> implements TrainableModel {
   /**
    * Trains on a data set; with `checkpoint` it is saved now and then, and resumes after it was stopped.
    *
-   * @throws {Error} when `compile` was not called, when nothing is trainable, when there is a checkpoint that training cannot go
-   * on from, or when the loss stops being a number.
+   * @throws {Error} when `compile` was not called, when nothing is trainable, when there is a checkpoint that training cannot
+   * resume from, or when the loss stops being a number.
    */
   async fit(dataset: Dataset, options: FitOptions = {}): Promise<TrainingHistory> {
     const trainer = this.#compiled("fit");
