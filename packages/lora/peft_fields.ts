@@ -63,7 +63,7 @@ export const peftFields: Readonly<Record<string, PeftField>> = {
 
   // Linear layers store [out, in] whatever it says; PEFT sets it to false for them.
   fan_in_fan_out: nothing,
-  // These belong to what is refused above, or to an initialisation that is.
+  // These belong to what is refused above, or to an initialization that is.
   megatron_core: nothing,
   qalora_group_size: nothing,
   loftq_config: nothing,
@@ -99,13 +99,13 @@ export function isIdle(name: string, value: unknown): boolean {
   return name === "bias" && value === "none";
 }
 
-/** Initialisations that leave the base as it is, so that their adapters are plain ones. */
+/** Initializations that leave the base as it is, so that their adapters are plain ones. */
 const plainInitializations = ["gaussian", "eva", "orthogonal", "mica"];
 
 /** Those that take the adapter's start away from the base's weights, or round these: the adapter is right on that base only. */
 const changedBase = /^(pissa(_niter_\d+)?|olora|corda|loftq|lora_ga)$/;
 
-/** Why an adapter that was initialised so cannot be loaded; `null` where it can. */
+/** Why an adapter that was initialized so cannot be loaded; `null` where it can. */
 export function initializationFault(value: unknown): string | null {
   if (typeof value !== "string") {
     if (value === undefined || value === null || typeof value === "boolean") return null;
@@ -114,7 +114,7 @@ export function initializationFault(value: unknown): string | null {
   const name = value.toLowerCase();
   if (plainInitializations.includes(name)) return null;
   if (!changedBase.test(name)) {
-    return `there is no such initialisation; those of plain adapters are true, false, ${
+    return `there is no such initialization; those of plain adapters are true, false, ${
       plainInitializations.map((known) => `"${known}"`).join(", ")
     }`;
   }

@@ -298,7 +298,7 @@ for (
       "changes the weights of the base",
       "save the changed base",
     ]],
-    [{ init_lora_weights: "pisa" }, ['"init_lora_weights" is "pisa"', "no such initialisation", '"gaussian"']],
+    [{ init_lora_weights: "pisa" }, ['"init_lora_weights" is "pisa"', "no such initialization", '"gaussian"']],
     [{ rank_pattern: { q_proj: 0 } }, ['"rank_pattern.q_proj" is 0']],
     [{ alpha_pattern: { "(q_proj": 4 } }, ['"alpha_pattern.(q_proj" is 4', "no regular expression"]],
     [{ rank_pattern: { "(a+)+": 4 } }, ['"rank_pattern.(a+)+"', "repeats a group"]],

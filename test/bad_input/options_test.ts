@@ -30,7 +30,7 @@ const mesh = new DeviceMesh([2], ["batch"], virtualDevices(2));
 // deno-lint-ignore no-explicit-any
 const untyped = (options: object) => options as any;
 
-/** Calls by the misspelt option that each gets, and the one that is meant. */
+/** Calls by the misspelled option that each gets, and the one that is meant. */
 const calls: readonly (readonly [wrong: string, right: string, call: (options: object) => unknown])[] = [
   ["max_new_tokens", "maxNewTokens", (options) => lm.generate("a", untyped(options))],
   ["topk", "topK", (options) => lm.generateTokens([[2]], untyped(options))],

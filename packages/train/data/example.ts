@@ -123,7 +123,7 @@ const shapes: { readonly [K in Example["kind"]]: Shape } = {
         const near = turns.map((turn) => turn.role).find((role) =>
           !roles.includes(role) && nearestName(role, roles) === "assistant"
         );
-        const hint = near === undefined ? "" : `; "${near}" looks misspelt`;
+        const hint = near === undefined ? "" : `; "${near}" looks misspelled`;
         fail(at, `no message has the role "assistant", so there is nothing to learn; found ${found}${hint}`);
       }
       return { kind: "messages", messages: turns, at };

@@ -48,7 +48,7 @@ Deno.test("parseExample() says what is wrong and what would be right", () => {
     [
       { messages: [user, { role: "asistant", content: "Hello" }] },
       'no message has the role "assistant", so there is nothing to learn; found "user", "asistant"; ' +
-      '"asistant" looks misspelt',
+      '"asistant" looks misspelled',
     ],
   ];
   for (const [value, problem] of cases) {
