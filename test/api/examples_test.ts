@@ -28,7 +28,7 @@ const examples = pages().flatMap((page) => examplesOf(page, Deno.readTextFileSyn
 const notRun: readonly (readonly [mark: RegExp, reason: string])[] = [
   [/deviceCount: 16/, "the tiny model has fewer heads than the mesh has devices"],
   [/openBackend\("webgpu"\)|webgpuBackend\(/, "there may be no GPU"],
-  [/PaliGemmaCausalLM/, "no model that takes images is shipped"],
+  [/PaliGemmaCausalLM|gemma3_instruct_4b/, "no model that takes images is shipped"],
   [/downloadRepository\(/, "tests reach no hub; test/models/hub_test.ts has one of its own"],
   [/conformance\(/, "it declares tests, which the backends do"],
   [/runs\/gemma2-tiny\/metrics\.json/, "it reads a run"],
