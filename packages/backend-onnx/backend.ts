@@ -22,7 +22,7 @@ export interface OnnxBackendOptions extends EnvironmentOptions {
 
 /** ONNX Runtime on the processor. */
 export interface OnnxBackend extends Backend {
-  /** What the memory holds that programs allocate from, on all devices of the process together; buffers that were uploaded are elsewhere. */
+  /** What the memory that programs allocate from holds, on all devices of the process together, without uploaded buffers. */
   arenaUse(): Promise<ArenaUse>;
 }
 
@@ -44,7 +44,7 @@ export function onnxBackend(options: OnnxBackendOptions = {}): OnnxBackend {
   };
 }
 
-/** A backend on some devices, which releases the environment of its engine when it is disposed. */
+/** A backend on some devices, which releases its engine's environment when it is disposed. */
 export function backendOver(name: string, devices: readonly Device[], engine: Engine): Backend {
   const { environment, target: { support }, placeOf } = engine;
   const own = (device: Device) => checkDevice(name, devices, device);

@@ -18,7 +18,7 @@ export class OnnxBuffer implements DeviceBuffer {
   #value: OrtValue;
   #disposed = false;
 
-  /** Takes charge of a value. */
+  /** Takes ownership of a value. */
   constructor(memory: DeviceMemory, device: Device, value: OrtValue) {
     this.type = value.type;
     this.device = device;
@@ -26,7 +26,7 @@ export class OnnxBuffer implements DeviceBuffer {
     this.#value = value;
   }
 
-  /** The value that holds the content now; only for those whose turn it is. */
+  /** The value that holds the content now; only for the run whose turn it is. */
   get value(): OrtValue {
     return this.#value;
   }
@@ -36,7 +36,7 @@ export class OnnxBuffer implements DeviceBuffer {
     return this.#disposed;
   }
 
-  /** Puts another value in place of the one that holds the content, and frees that one. */
+  /** Replaces the value that holds the content with another, and frees the old one. */
   replace(value: OrtValue): void {
     this.#value.release();
     this.#value = value;

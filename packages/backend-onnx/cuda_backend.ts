@@ -15,7 +15,7 @@ export type CudaBackendOptions = OnnxBackendOptions;
 
 /** ONNX Runtime on NVIDIA's GPUs. */
 export interface CudaBackend extends Backend {
-  /** The GPUs, in CUDA's order; device number `i` is on the GPU of that number, and those beyond the last begin anew. */
+  /** The GPUs, in CUDA's order; device number `i` is on the GPU of that number, and those beyond the last start over. */
   readonly gpus: readonly Gpu[];
   /** What the memory of a device's GPU holds: buffers, intermediate values and outputs of all programs. */
   arenaUse(device?: Device): ArenaUse;
@@ -43,7 +43,7 @@ export interface CudaProbes {
 
 const probes: CudaProbes = { gpus: listGpus, library: findCudaLibrary, obstacle: loadingObstacle, cudnn: checkCudnn };
 
-/** Looks for GPUs and for all that ONNX Runtime needs to use them, without starting it. */
+/** Looks for GPUs and everything that ONNX Runtime needs to use them, without starting it. */
 export function findCuda(libraryPath?: string, found: Partial<CudaProbes> = {}): CudaPresence {
   const probe = { ...probes, ...found };
   let gpus: readonly Gpu[] = [];
@@ -89,7 +89,7 @@ export function cudaBackend(options: CudaBackendOptions = {}, found: Partial<Cud
   };
 }
 
-/** The GPUs, of which there is at least one. */
+/** The GPUs; at least one. */
 function someGpus(list: () => readonly Gpu[]): readonly Gpu[] {
   let gpus: readonly Gpu[];
   try {

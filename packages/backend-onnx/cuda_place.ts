@@ -102,7 +102,7 @@ function openPlace(environment: Environment, libraryPath: string, { name }: Gpu,
   };
 }
 
-/** Gives all programs on a GPU one arena, which grows by what is asked for. */
+/** Gives all programs on a GPU one arena, which grows by the size requested. */
 function registerArena({ api, env }: Environment, memory: bigint, { keys, values, count }: Strings): void {
   const sameAsRequested = 1n;
   const key = cString("arena_extend_strategy");

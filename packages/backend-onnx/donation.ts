@@ -1,7 +1,7 @@
 /**
  * When an output may overwrite a donated input.
  *
- * ONNX Runtime runs the nodes of a model one after the other, in some order that respects what depends on what, and that
+ * ONNX Runtime runs the nodes of a model one after the other, in some order that respects their dependencies, and that
  * is all that may be relied on. So an output may use an input's memory when every node that reads the input certainly
  * runs before the node that computes the output, or is that node and reads each element no later than it writes it. This
  * holds because models run as they are written: the sessions here do not let ONNX Runtime fuse nodes.
@@ -12,7 +12,7 @@ import type { OnnxModel, OnnxNode, OnnxValue } from "./model/description.ts";
 /** Operators whose result may be the memory of an operand, without a copy. */
 const views: ReadonlySet<string> = new Set(["Reshape", "Identity"]);
 
-/** Operators that compute each element from the elements at the same place. */
+/** Operators that compute each element from the elements at the same position. */
 const elementwise: ReadonlySet<string> = new Set([
   ...["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Neg", "Abs", "Sign", "Floor", "Exp", "Log", "Sqrt"],
   ...["Reciprocal", "Sin", "Cos", "Tanh", "Sigmoid", "Where", "And", "Or", "Not"],
@@ -49,7 +49,7 @@ export function memorySharing(model: OnnxModel): SharesMemory {
     return aliases;
   }
 
-  /** The nodes from some position on whose results a node depends on. Nodes stand after those that they depend on. */
+  /** The nodes from some position on that a node depends on. Nodes come after those that they depend on. */
   function ancestors(node: OnnxNode, from: number): Set<OnnxNode> {
     const found = new Set<OnnxNode>();
     const open = [node];

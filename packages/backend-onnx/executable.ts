@@ -121,7 +121,7 @@ function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** What one run of a program needs to know of it. */
+/** What one run of a program needs to know about it. */
 interface Program {
   readonly session: Session;
   readonly memory: DeviceMemory;
@@ -147,7 +147,7 @@ async function runSession(program: Program, device: Device, inputs: readonly Dev
   });
 }
 
-/** Tells whether no other input is the same buffer as one input, and so would see it being overwritten. */
+/** Tells whether no other input is the same buffer as one input, and would see it overwritten. */
 function isOnly(buffers: readonly OnnxBuffer[], input: number): boolean {
   return buffers.every((buffer, i) => i === input || buffer !== buffers[input]);
 }

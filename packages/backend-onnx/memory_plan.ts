@@ -16,17 +16,17 @@ import type { OnnxModel, OnnxNode, OnnxValue } from "./model/description.ts";
 /** Operators whose result is their first operand's memory. */
 const views: ReadonlySet<string> = new Set(["Reshape", "Identity"]);
 
-/** Operators whose kernels may write over their first operand. A test measures that these do, and that no others do. */
+/** Operators whose kernels may overwrite their first operand. A test measures that these do, and that no others do. */
 const inPlace: ReadonlySet<string> = new Set(["Tanh", "Sigmoid", "Softmax", "Cast", "ScatterElements"]);
 
-/** What a kernel allocates for itself while it runs, in bytes. */
+/** The workspace that a kernel allocates while it runs, in bytes. */
 const scratch: Readonly<Record<string, (operands: readonly OnnxValue[]) => number>> = {
   // Both branches, each repeated to the shape that it has together with the condition.
   Where: ([condition, ...branches]) =>
     branches.reduce((sum, branch) => sum + bytesOf({ ...branch, shape: broadcast(condition!.shape, branch.shape) }), 0),
 };
 
-/** What a device computes in that has kernels for half-width floats. */
+/** What a device with kernels for 16-bit floats computes in. */
 export const halfSupport: DTypeSupport = {
   computes: new Set<DType>(["float32", "bfloat16", "float16", "int32", "bool", "uint8"]),
   moves: new Set<OpName>(),
@@ -36,7 +36,7 @@ export const halfSupport: DTypeSupport = {
 const granule = 256;
 
 /**
- * The most bytes that a run of a graph allocates at a time on the processor, or as it would on a device that computes in the
+ * The peak that a run of a graph allocates on the processor, in bytes, or would on a device that computes in the
  * dtypes of `support`: the values in between and the outputs, without the inputs. An output that overwrites a donated input
  * takes nothing.
  */
@@ -51,7 +51,7 @@ export function memoryOfRun(
   return memoryOfModel(model, given);
 }
 
-/** The most bytes that a run of a model allocates at a time, when the outputs with the numbers in `given` have memory already. */
+/** The peak that a run of a model allocates, in bytes, when the outputs with the numbers in `given` have memory already. */
 export function memoryOfModel(model: OnnxModel, given: ReadonlySet<number> = new Set()): number {
   const nodes = executionOrder(model);
   const known = [...model.inputs, ...model.initializers];

@@ -1,5 +1,5 @@
 /**
- * Weights that a program is compiled for, rather than given anew in each run.
+ * Weights that a program is compiled for, rather than given in each run.
  *
  * ONNX Runtime's kernels for weights of few bits are fast on constants only, which they lay out anew when a model is compiled.
  * Constants are supplied as they lie, without a copy; what kernels make of them exists once for all programs over the same weights.

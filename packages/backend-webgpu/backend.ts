@@ -37,15 +37,15 @@ export interface WebgpuOptions {
   readonly device?: GPUDevice;
   /** How many logical devices share the GPU. 1 by default. */
   readonly deviceCount?: number;
-  /** The most bytes of one tensor that a program reads or writes; larger weights are kept in pieces. What the device can by default. */
+  /** The most bytes of one tensor that a program reads or writes; larger weights are kept in slices. The device's limit by default. */
   readonly maxBindingBytes?: number;
   /** Which programs run: those for GPUs, or those for drivers that run them on the processor. By the adapter's kind by default. */
   readonly programs?: "gpu" | "processor";
 }
 
-/** A backend that says what it takes of the GPU's memory. */
+/** A backend that reports how much of the GPU's memory it uses. */
 export interface WebgpuBackend extends Backend {
-  /** What is taken now, and the most since the last call of `resetPeak`. */
+  /** What is used now, and the peak since the last call of `resetPeak`. */
   memory(): GpuMemory;
   /** Makes the peak what is allocated now. */
   resetPeak(): void;

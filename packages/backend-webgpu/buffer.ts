@@ -17,7 +17,7 @@ export class TfjsBuffer implements DeviceBuffer {
   #value: Value;
   #disposed = false;
 
-  /** Takes charge of a value. */
+  /** Takes ownership of a value. */
   constructor(engine: Engine, device: Device, value: Value) {
     this.type = { dtype: value.dtype, shape: value.shape };
     this.device = device;
@@ -25,7 +25,7 @@ export class TfjsBuffer implements DeviceBuffer {
     this.#value = value;
   }
 
-  /** The value that holds the content now; only for those whose turn it is. */
+  /** The value that holds the content now; only for the run whose turn it is. */
   get value(): Value {
     return this.#value;
   }
@@ -35,7 +35,7 @@ export class TfjsBuffer implements DeviceBuffer {
     return this.#disposed;
   }
 
-  /** Puts another value in place of the one that holds the content, and frees that one. */
+  /** Replaces the value that holds the content with another, and frees the old one. */
   replace(value: Value): void {
     release(this.#engine, this.#value);
     this.#value = value;

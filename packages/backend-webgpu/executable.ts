@@ -43,7 +43,7 @@ export interface Target {
   readonly table: Lowering<Workspace, Value>;
   /** The steps of a prepared graph, in an order in which they can run; one per node unless given. */
   readonly steps?: (graph: Graph) => readonly Step[];
-  /** What of a prepared graph is larger than the engine can take; `null` when all fits. */
+  /** What in a prepared graph exceeds the engine's limits; `null` when all fits. */
   readonly excess?: (graph: Graph, steps: readonly Step[]) => Excess | null;
 }
 
@@ -75,7 +75,7 @@ async function prepare({ table, steps }: Target, graph: Graph) {
   };
 }
 
-/** What of a graph is larger than an engine can take, without compiling it; `null` when all fits. */
+/** What in a graph exceeds an engine's limits, without compiling it; `null` when all fits. */
 export async function excessIn(target: Target, graph: Graph): Promise<Excess | null> {
   const { prepared, steps } = await prepare(target, graph);
   return target.excess?.(prepared, steps) ?? null;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { fitsBinding, rowsPerPart } from "./engine/engine.ts";
 import { piecesOf } from "./wgsl/program.ts";
 
-/** What a GPU binds that can bind as much as WebGPU's numbers say: 4 GiB. */
+/** What a GPU binds at most by WebGPU's numbers: 4 GiB. */
 const everything = 2 ** 32 - 4;
 
 Deno.test("Tensors are kept whole as long as a program can bind and count them", () => {

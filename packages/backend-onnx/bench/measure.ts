@@ -1,6 +1,6 @@
 /**
- * Measures what the lowering's choices rest on: GFLOP/s of the ways to write a matrix product, and what a run costs
- * beside its kernels. Run it with `deno run -A bench/measure.ts [threads]`; every figure is the best of many runs, so
+ * Measures what the lowering's choices rest on: the GFLOP/s of each way to write a matrix product, and what a run costs
+ * in addition to its kernels. Run it with `deno run -A bench/measure.ts [threads]`; every figure is the best of many runs, so
  * that other work on the machine counts as little as possible.
  */
 
@@ -126,7 +126,7 @@ async function measureForms(environment: Environment, forms: readonly Form[]): P
   });
 }
 
-/** What a run of a program with many inputs costs beside its kernels. */
+/** What a run of a program with many inputs costs in addition to its kernels. */
 async function measureOverhead(threads: number, count: number): Promise<void> {
   const backend = onnxBackend({ threads });
   const types = Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, float(4)]));

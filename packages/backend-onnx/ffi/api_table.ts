@@ -7,7 +7,7 @@
  * that knows them; `openLibrary` exercises it before anything relies on it.
  */
 
-/** The API version that is asked of the library; every function in the table is older. */
+/** The API version requested from the library; every function in the table is older. */
 export const apiVersion = 24;
 
 /** The library versions that the table was checked against: the major version, and the smallest minor version. */

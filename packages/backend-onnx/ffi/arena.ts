@@ -7,7 +7,7 @@ import { cString } from "./library.ts";
 export interface ArenaUse {
   /** What is in use now. */
   readonly inUse: number;
-  /** The most that was in use at a time since ONNX Runtime was started. */
+  /** The peak in use since ONNX Runtime was started. */
   readonly peak: number;
   /** What the arena has taken from the operating system, gaps included. */
   readonly reserved: number;

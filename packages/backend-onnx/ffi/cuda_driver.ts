@@ -1,4 +1,4 @@
-/** The GPUs that NVIDIA's driver has, asked of the driver itself: its library has one name and a stable interface. */
+/** The GPUs that NVIDIA's driver reports, asked of the driver directly: its library has one name and a stable interface. */
 
 import type { Platform } from "./library.ts";
 
@@ -6,7 +6,7 @@ import type { Platform } from "./library.ts";
 export interface Gpu {
   /** What the driver calls it, such as `NVIDIA H100 80GB HBM3`. */
   readonly name: string;
-  /** The bytes of its memory. */
+  /** The size of its memory, in bytes. */
   readonly bytes: number;
 }
 

@@ -64,7 +64,7 @@ const owners: readonly (readonly [RegExp, string])[] = [
   [/^(lib)?(cudart|cublas|curand|cufft|nvrtc|nvJitLink)/, "NVIDIA's CUDA runtime"],
 ];
 
-/** What the system's loader says of a missing library, as groups: the file. */
+/** What the system's loader says about a missing library; the first group is the file. */
 const missingLibrary = /([\w.+-]+\.(?:so[\d.]*|dll)): cannot open shared object file/;
 
 /** What the loader says where nothing is missing: ONNX Runtime supplies the symbol when it is the one that loads. */
@@ -108,7 +108,7 @@ export function checkCudnn({ os }: Pick<Platform, "os"> = Deno.build, load: (pat
     try {
       return load(file);
     } catch {
-      // The next name may be there.
+      // Another name may be found.
     }
   }
   throw new Error(

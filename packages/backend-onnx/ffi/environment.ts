@@ -34,7 +34,7 @@ export interface Environment {
   readonly allocator: bigint;
   /** The `OrtMemoryInfo` of host memory: where the devices of this environment keep their tensors. */
   readonly memory: bigint;
-  /** Does something when the environment is about to be freed. */
+  /** Calls a function when the environment is about to be freed. */
   beforeRelease(body: () => void): void;
   /** Keeps the environment alive until one more `release`. */
   retain(): void;
@@ -121,7 +121,7 @@ const arenaAllocator = 1;
 const defaultMemory = 0;
 
 /**
- * How the arena that all sessions share takes memory: by what is asked for, not by powers of two (1), and with little left over
+ * How the arena that all sessions share takes memory: by the size requested, not by powers of two (1), and with little left over
  * in a block that is larger than what it is used for, where 128 MiB could be.
  */
 const arenaSettings = { arena_extend_strategy: 1n, max_dead_bytes_per_chunk: 65_536n } as const;

@@ -1,7 +1,7 @@
 /**
  * Large native allocations that are zeros.
  *
- * ONNX Runtime finds out whether two programs made the same of a weight by comparing all bytes of what they made, and a kernel for 4
+ * ONNX Runtime finds out whether two programs prepacked a weight alike by comparing all bytes of the results, and a kernel for 4
  * bits leaves some of them as it found them. So what is allocated must always start out the same. The C library of GNU takes large
  * allocations from the system, which gives zeros, but stops doing so for sizes that were freed before, unless it is told not to.
  */
@@ -9,7 +9,7 @@
 /** `M_MMAP_THRESHOLD`. */
 const mmapThreshold = -3;
 
-/** The size from which on allocations come from the system: the C library's own first choice, in bytes. */
+/** The size from which allocations come from the system, in bytes: the C library's default. */
 const fromSystem = 2 ** 17;
 
 let isSet = false;
@@ -23,6 +23,6 @@ export function allocateFresh(): void {
     libc.symbols.mallopt(mmapThreshold, fromSystem);
     libc.close();
   } catch {
-    // Another C library: programs then keep copies of their own, and nothing else changes.
+    // Another C library: programs then keep their own copies, and nothing else changes.
   }
 }

@@ -37,7 +37,7 @@ export function hugeArray<D extends DType>(dtype: D, size: number): HostArray<D>
   const start = addressOf(array);
   const from = (start + smallPage - 1n) / smallPage * smallPage;
   const to = (start + BigInt(array.byteLength)) / smallPage * smallPage;
-  // Only advice: a system that does not follow it says so, and the array is as good as any.
+  // Only advice: a system that does not follow it says so, and the array works all the same.
   madvise?.(from, to - from, adviseHuge);
   return array;
 }

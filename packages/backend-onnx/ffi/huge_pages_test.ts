@@ -22,7 +22,7 @@ Deno.test({
     const before = hugeBytes();
     const array = hugeArray("float32", 2 ** 23);
     array.fill(1);
-    // Memory may be in pieces, and the ends of the array are in small pages.
+    // Memory may be fragmented, and the ends of the array are in small pages.
     assert.ok(hugeBytes() - before >= array.byteLength / 2, "most of it lies in small pages");
   },
 });

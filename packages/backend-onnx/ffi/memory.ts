@@ -1,4 +1,4 @@
-/** How tensors get into the memory of a device, and out of it. */
+/** How tensors are copied to and from the memory of a device. */
 
 import {
   bytesPerElement,
@@ -23,7 +23,7 @@ export interface DeviceMemory {
   read(value: OrtValue): Promise<HostArray>;
   /** Replaces the elements of a tensor. */
   write(value: OrtValue, data: HostArray): void;
-  /** Where a run puts an output for which no buffer waits; `null` where ONNX Runtime finds a place by itself. */
+  /** Where a run puts an output that has no buffer yet; `null` where ONNX Runtime allocates it. */
   output(type: TensorType): OrtValue | null;
 }
 
@@ -51,17 +51,17 @@ export interface Copying {
   later(from: OrtValue, to: OrtValue): Promise<void>;
 }
 
-/** Memory that the processor does not reach, where everything is copied that goes in or out. */
+/** Memory that the processor cannot access: everything that goes in or out is copied. */
 export interface SeparateMemory {
   /** Its name in errors, such as `cuda:0 (NVIDIA H100)`. */
   readonly name: string;
   /** The allocator of tensors in it. */
   readonly allocator: bigint;
-  /** How elements get there and back. */
+  /** How elements are copied there and back. */
   readonly copying: Copying;
 }
 
-/** The memory of a device that has its own. */
+/** The memory of a device with memory of its own. */
 export function separateMemory(environment: Environment, { name, allocator, copying }: SeparateMemory): DeviceMemory {
   function allocate(type: TensorType): OrtValue {
     try {
@@ -139,5 +139,5 @@ export function copyingByOrt({ api, env }: Environment): Copying {
   };
 }
 
-/** What other threads read, so that it is not collected. */
+/** What other threads read; kept here against garbage collection. */
 const copied = new Set<unknown>();

@@ -2,7 +2,7 @@
 
 import type { DeviceMemory } from "./memory.ts";
 
-/** An engine of ONNX Runtime ("execution provider") other than that of the processor. */
+/** An engine of ONNX Runtime ("execution provider") other than the processor's. */
 export interface Provider {
   /** Its name in ONNX Runtime, such as `CUDAExecutionProvider`. */
   readonly name: string;

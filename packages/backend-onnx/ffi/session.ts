@@ -44,7 +44,7 @@ export interface SessionSignature {
 export interface SessionResidents {
   /** The values by name; their elements must not change, and must outlive the session. */
   readonly values: ReadonlyMap<string, OrtValue>;
-  /** The `OrtPrepackedWeightsContainer` through which sessions share what kernels made of them. */
+  /** The `OrtPrepackedWeightsContainer` through which sessions share the kernels' prepacked copies. */
   readonly container: bigint;
 }
 
@@ -125,7 +125,7 @@ export function newSessionNow(environment: Environment, model: Uint8Array<ArrayB
   }
 }
 
-/** Says that an engine has no kernels for some nodes of a model, which would have gone to the processor and back. */
+/** Says that an engine has no kernels for some nodes of a model, which would have run on the processor instead. */
 export class NodesElsewhere extends Error {
   /** The nodes, by the names of their first results. */
   readonly nodes: readonly string[];

@@ -56,7 +56,7 @@ export function valueOver<D extends DType>(environment: Environment, type: Tenso
   if (data.byteLength !== bytes) {
     throw new RangeError(`Cannot make a tensor of ${bytes} bytes over an array of ${data.byteLength} bytes`);
   }
-  // Reading `buffer` first moves a small array out of the JavaScript heap, where the collector could move it.
+  // Reading `buffer` first moves a small array out of the JavaScript heap, where the garbage collector could move it.
   const view = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const out = outPointer();
   environment.api.createTensorWithDataAsOrtValue(
@@ -93,7 +93,7 @@ export function allocateValue(
   return ownValue(environment, out[0]!, type);
 }
 
-/** The elements of a tensor in another shape of as many: nothing is copied. The tensor must outlive it. */
+/** The elements of a tensor in another shape of the same size: nothing is copied. The tensor must outlive it. */
 export function reshapedValue(environment: Environment, value: OrtValue, shape: readonly number[]): OrtValue {
   const type = { dtype: value.type.dtype, shape };
   const bytes = sizeOf(shape) * bytesPerElement(type.dtype);

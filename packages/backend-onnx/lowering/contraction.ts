@@ -45,7 +45,7 @@ function writeProduct(
   return writer.transpose(writer.reshape(y, plan.result.shape), plan.result.permutation);
 }
 
-/** The product of two matrices or of two stacks of them, times a number. */
+/** The product of two matrices or of two stacks of matrices, times a number. */
 function writeMatMul(
   writer: Writer,
   x: OnnxValue,

@@ -21,7 +21,7 @@ export function broadcast(a: readonly number[], b: readonly number[]): number[] 
   });
 }
 
-/** Operands with repeated elements as what they were repeated from, where the op repeats them itself. */
+/** Broadcast operands as what they were broadcast from, where the op broadcasts by itself. */
 function narrowed(writer: Writer, operands: readonly OnnxValue[], shape: readonly number[]): OnnxValue[] {
   const list = [...operands];
   operands.forEach((operand, i) => {

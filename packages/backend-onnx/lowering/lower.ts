@@ -25,7 +25,7 @@ export const cpuSupport: DTypeSupport = {
   moves: new Set<OpName>(["reshape", "transpose", "slice", "concat", "gather", "takeAlongAxis", "updateSlice"]),
 };
 
-/** ONNX Runtime on the processor, which has kernels for all nodes that the rules write, but faster ones for some as others. */
+/** ONNX Runtime on the processor, which has kernels for all nodes that the rules write, but faster ones for some nodes written as others. */
 export const cpuTarget: Target = {
   support: cpuSupport,
   rules: onnxLowering,

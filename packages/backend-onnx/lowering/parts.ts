@@ -1,10 +1,10 @@
 /**
- * Products of matrices whose rows fall on the same few lines of the processor's first cache, computed in parts that do not.
+ * Products of matrices whose rows fall on the same few lines of the processor's first cache, computed in slices that do not.
  *
  * ONNX Runtime's kernels for AVX-512 read 12 rows of the first factor side by side, as they lie. The first cache finds a line by its
  * address modulo 4096 and keeps 8 or 12 lines for each remainder. Rows of 1024, 2048 or 4096 floats, as models have them, leave the
- * same remainder, so they drive each other out while they are read again and again. Parts of an odd multiple of 512 floats do not.
- * What that is worth stands in `docs/decisions/0035-products-in-parts.md`.
+ * same remainder, so they evict each other while they are read again and again. Slices of an odd multiple of 512 floats do not.
+ * For the gain, see `docs/decisions/0035-products-in-parts.md`.
  */
 
 import { sizeOf } from "@tessera/core";
@@ -18,10 +18,10 @@ const period = 4096;
 /** With fewer rows or columns, arranging the first factor takes longer than it saves. */
 const [fewestRows, fewestColumns] = [64, 512];
 
-/** The most that the products of all parts may take together, in bytes. */
+/** The most that the products of all slices may take together, in bytes. */
 const mostBytes = 2 ** 26;
 
-/** In how many parts of its columns a first factor is read, so that its rows do not compete. */
+/** How many slices the columns of a first factor are read in to keep its rows from competing. */
 function countParts(rowBytes: number): number {
   let parts = 1;
   while (rowBytes / parts % period === 0) parts *= 2;

@@ -27,7 +27,7 @@ Deno.test("gemmInParts() cuts rows that are a multiple of 4096 bytes apart", () 
     "MatMul 1x32768",
     "Reshape 64x512",
   ]);
-  // 14336 floats are 14 times 4096 bytes: four parts of 3.5 times.
+  // 14336 floats are 14 times 4096 bytes: four slices of 3.5 times.
   assert.ok(nodesOf([64, 14336], [14336, 512]).includes("FusedMatMul 4x64x512"));
 });
 

@@ -1,5 +1,5 @@
 /**
- * The lowering of quantized weights: kernels that multiply codes where there is one, and pieces that are made floats one at a time
+ * The lowering of quantized weights: kernels that multiply codes where there is one, and slices that are dequantized one at a time
  * where there is none.
  *
  * Which one is the fastest depends on the number of rows: see `docs/decisions/0020-quantized-weights.md` and 0034.
@@ -16,7 +16,7 @@ function product(lengths: readonly number[]): number {
   return lengths.reduce((total, length) => total * length, 1);
 }
 
-/** Tells whether each scale is that of neighbors in memory. */
+/** Tells whether the elements of each scale are neighbors in memory. */
 function areRuns(shape: readonly number[], scales: readonly number[]): boolean {
   const from = scales.findIndex((count, axis) => count !== shape[axis]);
   return from < 0 || scales.slice(from + 1).every((count) => count === 1);
@@ -34,7 +34,7 @@ function interleave(writer: Writer, parts: readonly OnnxValue[]): OnnxValue {
   return writer.reshape(stacked, [...shape.slice(0, -1), shape.at(-1)! * parts.length]);
 }
 
-/** The elements that codes and scales stand for, float32. */
+/** The dequantized elements, float32. */
 export function dequantize(
   writer: Writer,
   codes: OnnxValue,

@@ -4,7 +4,7 @@ import { type QuantizationBits, sizeOf } from "@tessera/core";
 import type { OnnxValue } from "../model/description.ts";
 import type { Writer } from "./writer.ts";
 
-/** A quantized weight as a matrix [rows, columns], with a scale per run of neighbors along a row or per row. */
+/** A quantized weight as a matrix [rows, columns], with a scale per block along a row or per row. */
 export interface Matrix {
   /** The codes, uint8. */
   readonly codes: OnnxValue;
@@ -18,7 +18,7 @@ export interface Matrix {
   readonly columns: number;
 }
 
-/** At most this many elements of a weight are made floats at a time. */
+/** At most this many elements of a weight are dequantized at a time. */
 export const mostFloats = 2 ** 24;
 
 /** The codes that bytes hold, one list per place within a byte. */
@@ -30,7 +30,7 @@ export function planes(writer: Writer, bytes: OnnxValue, bits: QuantizationBits)
   return [low, high];
 }
 
-/** Codes around their middle times scales, float32: `codes` [runs, ..], `scales` [runs]. */
+/** Codes less their zero point, times scales, float32: `codes` [blocks, ..], `scales` [blocks]. */
 export function scaled(writer: Writer, codes: OnnxValue, scales: OnnxValue, bits: QuantizationBits): OnnxValue {
   const middle = writer.expand(writer.constant("uint8", [], [2 ** (bits - 1)]), scales.shape);
   return writer.node("DequantizeLinear", [codes, scales, middle], { dtype: "float32", shape: codes.shape }, {
@@ -38,7 +38,7 @@ export function scaled(writer: Writer, codes: OnnxValue, scales: OnnxValue, bits
   });
 }
 
-/** Ranges of rows that are small enough to be made floats at once. */
+/** Ranges of rows that are small enough to be dequantized at once. */
 export function pieces({ rows, columns }: Matrix, most = mostFloats): { readonly from: number; readonly to: number }[] {
   const step = Math.max(1, Math.floor(most / columns));
   return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({
@@ -47,7 +47,7 @@ export function pieces({ rows, columns }: Matrix, most = mostFloats): { readonly
   }));
 }
 
-/** Some rows of a weight as floats: with 4 bits, its even columns and its odd ones. */
+/** Some rows of a weight, dequantized: with 4 bits, its even columns and its odd ones. */
 export function planesOfRows(writer: Writer, { codes, scales, bits, rows, columns }: Matrix, from: number, to: number) {
   const perRow = sizeOf(scales.shape) / rows;
   const bytes = columns * bits / 8;

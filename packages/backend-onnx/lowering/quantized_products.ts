@@ -7,7 +7,7 @@ import type { Writer } from "./writer.ts";
 
 /**
  * With more rows than this, by bits, rounding the input and turning the result costs less than a kernel for few rows; with 4 bits the
- * weight is widened to 8 on the way.
+ * weight is converted to 8 on the way.
  */
 const fewRows: Readonly<Record<QuantizationBits, number>> = { 8: 16, 4: 64 };
 
@@ -54,7 +54,7 @@ function timesIntegers(writer: Writer, x: OnnxValue, { codes, scales, rows, colu
 }
 
 /**
- * How many elements are widened at a time: a fourth of a weight, within bounds. Small pieces stay in the processor's caches, and many
+ * How many elements are converted at a time: a quarter of a weight, within bounds. Small slices stay in the processor's caches, and many
  * take long to compile.
  */
 function mostAtOnce({ rows, columns }: Matrix): number {

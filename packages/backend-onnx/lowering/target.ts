@@ -1,4 +1,4 @@
-/** For which kernels a graph is lowered. */
+/** The kernels that a graph is lowered to. */
 
 import type { DTypeSupport, Lowering } from "@tessera/core";
 import type { OnnxNode, OnnxValue } from "../model/description.ts";
@@ -10,7 +10,7 @@ export interface Target {
   readonly support: DTypeSupport;
   /** The nodes for each op. */
   readonly rules: Lowering<Writer, OnnxValue>;
-  /** Nodes that it has no kernel for, or a slow one, as others. */
+  /** Nodes that it has no kernel or only a slow kernel for, written as others. */
   readonly substitutes: Substitutes;
 }
 

@@ -19,7 +19,7 @@ export interface ValueType {
   readonly shape: readonly number[];
 }
 
-/** What a node has beside its operator and its inputs. */
+/** What a node has apart from its operator and its inputs. */
 export interface NodeOptions {
   /** Attributes by name. */
   readonly attributes?: Readonly<Record<string, Attribute>>;
@@ -154,7 +154,7 @@ export function newWriter(
     expand(x, shape) {
       if (sameShape(x.shape, shape)) return x;
       if (sizeOf(x.shape) === sizeOf(shape)) return writer.reshape(x, shape);
-      // ONNX Runtime repeats no half-width floats, so those are repeated as float32.
+      // ONNX Runtime does not broadcast 16-bit floats, so those are broadcast as float32.
       const half = x.dtype === "bfloat16" || x.dtype === "float16";
       const wide = half ? writer.cast(x, "float32") : x;
       const copies = writer.node("Expand", [wide, writer.list(shape)], { dtype: wide.dtype, shape });

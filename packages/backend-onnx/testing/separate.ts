@@ -1,4 +1,4 @@
-/** A device whose memory the backend does not reach, played by the processor: what runs on GPUs, but for the GPU. */
+/** A device whose memory the backend cannot access, simulated on the processor: what runs on GPUs, without the GPU. */
 
 import type { Backend } from "@tessera/runtime";
 import { pause, virtualDevices } from "@tessera/runtime/support";

@@ -18,7 +18,7 @@ const raised = [
 export interface OpenDevice {
   /** The device. */
   readonly device: GPUDevice;
-  /** What the adapter says of itself. */
+  /** The adapter's description of itself. */
   readonly info: GPUAdapterInfo | undefined;
   /** Whether it was opened here, and so is closed here. */
   readonly owned: boolean;

@@ -18,7 +18,7 @@ export interface Value extends TensorType {
   readonly parts?: readonly Value[];
 }
 
-/** A value in the pieces that are in memory, each with where along axis 0 it starts. */
+/** A value in the slices that are in memory, each with its start along axis 0. */
 export function partsOf(value: Value): { readonly part: Value; readonly start: number }[] {
   let start = 0;
   return (value.parts ?? [value]).map((part) => {
@@ -42,7 +42,7 @@ export function fitsBinding(type: TensorType, bindingBytes: number): boolean {
   return wordsOf(type) <= mostWords(type.dtype, bindingBytes);
 }
 
-/** How many rows of axis 0 a piece has that a program can bind; `null` when all fit, or when a single row does not. */
+/** How many rows of axis 0 a slice that a program can bind has; `null` when all fit, or when a single row does not. */
 export function rowsPerPart(type: TensorType, bindingBytes: number): number | null {
   if (fitsBinding(type, bindingBytes) || type.shape.length === 0) return null;
   const { dtype, shape } = type;
@@ -50,7 +50,7 @@ export function rowsPerPart(type: TensorType, bindingBytes: number): number | nu
   return rows >= 1 ? rows : null;
 }
 
-/** The part of a tfjs backend that both of ours have. */
+/** The members of a tfjs backend that both of ours have. */
 export interface KernelStore extends KernelBackend {
   /** Counts one more user of some elements. */
   incRef(dataId: DataId): void;

@@ -27,13 +27,13 @@ import {
   webgpuProgram,
 } from "../wgsl/program.ts";
 
-/** What a backend takes of a GPU's memory, in bytes. */
+/** How much of a GPU's memory a backend uses, in bytes. */
 export interface GpuMemory {
   /** What tensors take now. */
   readonly usedBytes: number;
   /** That, and what is kept to be used again. */
   readonly allocatedBytes: number;
-  /** The most that was allocated at a time since the last call of `resetPeak`. */
+  /** The peak allocated since the last call of `resetPeak`. */
   readonly peakBytes: number;
 }
 
@@ -43,11 +43,11 @@ export interface WebgpuEngine extends Engine {
   readonly bindingBytes: number;
   /** Runs a program. */
   run(program: Program): Value;
-  /** Runs a program that changes values where they are. */
+  /** Runs a program that changes values in place. */
   update(program: UpdateProgram): void;
   /** A value of its own with the same elements. */
   copy(value: Value): Value;
-  /** What is taken of the GPU's memory. */
+  /** How much of the GPU's memory is used. */
   memory(): GpuMemory;
   /** Makes the peak what is allocated now. */
   resetPeak(): void;
@@ -88,7 +88,7 @@ interface BufferPool {
   numBytesAllocated: number;
 }
 
-/** The commands that tfjs has written down and not yet handed over. */
+/** The commands that tfjs has recorded and not yet submitted. */
 function encoderOf(store: WebGPUBackend): GPUCommandEncoder {
   return (store as unknown as { readonly commandEncoder: GPUCommandEncoder }).commandEncoder;
 }

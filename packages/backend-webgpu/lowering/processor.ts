@@ -1,6 +1,6 @@
 /**
  * The lowering for drivers that run programs on the processor, such as Mesa's llvmpipe: where most of the time goes, programs
- * without barriers and shared memory, which are slow there; for all else those of a GPU.
+ * without barriers and shared memory, which are slow there; for everything else the programs of a GPU.
  */
 
 import { type Lowering, sizeOf } from "@tessera/core";

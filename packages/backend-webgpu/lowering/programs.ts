@@ -27,7 +27,7 @@ export function byProgram<K extends keyof Lowering<Workspace, Value>>(
   }) as unknown as Rule<K, Workspace, Value>;
 }
 
-/** A product of which one operand, the first or the second of the spec, is in pieces along its first letter. */
+/** A product with one operand, the first or the second of the spec, in slices along its first letter. */
 export function productInParts(
   workspace: Workspace,
   spec: string,

@@ -8,7 +8,7 @@ import { fuseElementwise } from "../wgsl/fuse.ts";
 import { runGroup } from "./webgpu.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** Ops whose programs widen packed floats where they read them. */
+/** Ops whose programs convert packed floats where they read them. */
 const widening: ReadonlySet<OpName> = new Set([
   ...[
     "einsum",
@@ -44,7 +44,7 @@ export function webgpuSteps(graph: Graph, table: Lowering<Workspace, Value>, mak
   });
 }
 
-/** A tensor of packed floats in place of the float32 one that it was widened to: these programs widen what they read by themselves. */
+/** A tensor of packed floats in place of the float32 one that it was converted to: these programs convert what they read themselves. */
 function packedSource(x: Tensor, producers: ReadonlyMap<Tensor, GraphNode>): Tensor {
   const producer = producers.get(x);
   const source = producer?.op === "cast" ? producer.operands[0]! : x;

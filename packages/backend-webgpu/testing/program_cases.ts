@@ -272,7 +272,7 @@ function directReductionCase(): ProgramCase {
   return { name: "Reductions of inputs", programs: "gpu", graph, inputs: inputsOf(graph) };
 }
 
-/** The same with inputs of half the width, which are widened where they are read. */
+/** The same with 16-bit inputs, which are converted to float32 where they are read. */
 function ofHalves(one: ProgramCase, dtype: "float16" | "bfloat16"): ProgramCase {
   const { inputNames, nodes, outputNames, outputs } = one.graph;
   const inputs = one.inputs.map((x) => x.dtype === "float32" ? fromFloat32(dtype, x.shape, toFloat32(x)) : x);
@@ -290,7 +290,7 @@ function ofHalves(one: ProgramCase, dtype: "float16" | "bfloat16"): ProgramCase 
   return { ...one, name: `${one.name}, in ${dtype}`, graph, inputs };
 }
 
-/** Cases whose programs widen what they read. */
+/** Cases whose programs convert what they read. */
 const widened: readonly ProgramCase[] = [
   directReductionCase(),
   productCase("gpu", ...products[2]!, 1),

@@ -1,4 +1,4 @@
-/** AdamW in one pass over memory: a weight, its momentum and its velocity are read and written where they are. */
+/** AdamW in one pass over memory: a weight, its momentum and its velocity are updated in place. */
 
 import type { AdamWAttrs } from "@tessera/core";
 import type { Value } from "../engine/engine.ts";

@@ -1,4 +1,4 @@
-/** Functions that WGSL has not, or not well enough. */
+/** Functions that WGSL lacks or does not define well enough. */
 
 /**
  * WGSL promises little of its functions: a tanh may overflow, what overflows may be anything, a power of a negative number is undefined, a

@@ -133,7 +133,7 @@ export function gatherProgram(x: Value, indices: Value, axis: number): Program {
 }
 
 /**
- * Rows of a table that is in pieces: those that a piece has are written into the result so far, which nobody else has. Where
+ * Rows of a table in slices: those that a slice has are written into the result so far, which nobody else has. Where
  * elements share a word, those of other rows keep their bits.
  */
 export function gatherPartProgram(part: Value, start: number, indices: Value, into: Value): Program {

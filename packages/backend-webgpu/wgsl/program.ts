@@ -111,7 +111,7 @@ export function webgpuProgram(program: Program): WebGPUProgram {
   };
 }
 
-/** A program that changes float32 tensors of one size where they are. */
+/** A program that changes float32 tensors of one size in place. */
 export interface UpdateProgram {
   /** What it is, for people. */
   readonly name: string;
@@ -119,7 +119,7 @@ export interface UpdateProgram {
   readonly code: string;
   /** What it changes, which nobody else has. */
   readonly changed: readonly ProgramInput[];
-  /** What it reads beside these. */
+  /** What it reads in addition. */
   readonly inputs: readonly ProgramInput[];
 }
 

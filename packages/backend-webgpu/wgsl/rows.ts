@@ -104,7 +104,7 @@ export function rmsNormProgram(x: Value, scale: Value, { epsilon, offset }: Norm
   });
 }
 
-/** What normalizations need beside their operands. */
+/** What normalizations need in addition to their operands. */
 interface NormAttrs {
   readonly epsilon: number;
   readonly offset: number;

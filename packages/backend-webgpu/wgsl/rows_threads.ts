@@ -9,7 +9,7 @@ export function fitsRowThreads(operands: readonly TensorType[]): boolean {
   return operands.every(({ dtype, shape }) => dtype === "float32" && shape.at(-1)! % 4 === 0);
 }
 
-/** What normalizations need beside their operands. */
+/** What normalizations need in addition to their operands. */
 interface NormAttrs {
   readonly epsilon: number;
   readonly offset: number;

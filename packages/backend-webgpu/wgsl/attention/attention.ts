@@ -1,5 +1,5 @@
 /**
- * Attention without the matrix of scores in memory: tiles of scores are computed, used and forgotten, with a running maximum and
+ * Attention without the matrix of logits in memory: tiles of it are computed, used and dropped, with a running maximum and
  * sum per query (Dao et al., arXiv 2205.14135).
  */
 

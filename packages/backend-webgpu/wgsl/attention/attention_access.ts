@@ -53,7 +53,7 @@ const axes = { query: "row", out: "row", ct: "row", key: "key", value: "key" } a
 /** A tensor that is read by row or by key. */
 export type Source = keyof typeof axes;
 
-/** What programs read beside the positions. `stats` are of rows, [batch, keyHeads, rows, 4]. */
+/** What programs read in addition to the positions. `stats` are of rows, [batch, keyHeads, rows, 4]. */
 export type Sources = Readonly<Partial<Record<Source | "stats", Value>>>;
 
 /**

@@ -7,7 +7,7 @@ import { type AttentionOperands, hidden, lengthsOf } from "./attention_access.ts
 import { tilingOf } from "./attention_tiles.ts";
 import { literal, type Program } from "../program.ts";
 
-/** What the backward pass needs beside the operands. */
+/** What the backward pass needs in addition to the operands. */
 export interface AttentionGradOperands extends AttentionOperands {
   /** What attention gave, [batch, time, heads, headDim]. */
   readonly out: Value;

@@ -1,7 +1,7 @@
 /**
  * The loop that the programs of attention share. A group of threads takes some neighboring lines, which are rows of queries or
  * keys, and goes through the columns, which are the other of the two, a tile at a time: products of lines and columns over the
- * head dimension become weights, and what the columns stand for is added up by them.
+ * head dimension become weights, and what the columns stand for is summed with these weights.
  */
 
 import type { AttentionAttrs } from "@tessera/core";

@@ -3,7 +3,7 @@
  *
  * The letters of a spec fall into four groups (batch, rows, columns, contracted), and a group of axes is counted by one
  * number. Operands and result are read and written through their own strides, so an order of axes costs a few integer
- * operations at most, and float16 and bfloat16 factors are widened where they are read.
+ * operations at most, and float16 and bfloat16 factors are converted where they are read.
  */
 
 import { parseEinsum, sizeOf } from "@tessera/core";
@@ -26,7 +26,7 @@ function isContiguous(group: string, side: Side, lengths: ReadonlyMap<string, nu
   return last !== undefined && side.strides.get(last) === 1;
 }
 
-/** The program of an einsum whose operands and result have elements; an operand that is in pieces is given by one of them. */
+/** The program of an einsum whose operands and result have elements; an operand in slices is given by one of them. */
 export function einsumProgram(spec: string, a: Value, b: Value, scale: number, share?: Share): Program {
   return productProgram(einsumProduct(spec, a, b, scale, share), share);
 }
@@ -36,7 +36,7 @@ export function einsumProduct(spec: string, a: Value, b: Value, scale: number, s
   return productOf(spec, plainFactor("a", a), plainFactor("b", b), scale, share);
 }
 
-/** The program of an einsum of a tensor and a quantized weight, whose codes may be a piece. */
+/** The program of an einsum of a tensor and a quantized weight, whose codes may be a slice. */
 export function quantizedEinsumProgram(spec: string, x: Value, weight: QuantizedWeight, share?: Share): Program {
   return productProgram(
     productOf(spec, plainFactor("a", x), quantizedFactor(weight, share?.start ?? 0), 1, share),
@@ -99,7 +99,7 @@ function productOf(spec: string, a: Factor, b: Factor, scale: number, share: Sha
     inputs: [...a.inputs, ...b.inputs],
     output: { dtype: "float32", shape },
     ...(share !== undefined && { into: share.into }),
-    // The shares of a sum are added up, one program after the other.
+    // The partial sums are added, one program after the other.
     write: (at, x) => {
       const adds = share !== undefined && !sides.out.includes(share.letter);
       return `result[${at}] = ${adds ? `result[${at}] + ` : ""}${scaled(x)}`;
@@ -119,7 +119,7 @@ function productProgram(product: Product, share: Share | undefined): Program {
   return rows <= columns ? thinProgram(product) : thinProgram(exchanged(product));
 }
 
-/** The same product with the operands exchanged. */
+/** The same product with the operands swapped. */
 function exchanged(product: Product): Product {
   const { groups, a, b } = product;
   return { ...product, groups: { ...groups, rows: groups.columns, columns: groups.rows }, a: b, b: a };

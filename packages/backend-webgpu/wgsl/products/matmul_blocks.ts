@@ -25,7 +25,7 @@ const [mostThreads, busyGroups] = [32, 16];
 type GroupName = "batch" | "rows" | "columns" | "inner";
 type SideName = "a" | "b" | "out";
 
-/** Neighboring letters that all sides walk as one: how many elements, and how far apart they stand in each side. */
+/** Neighboring letters that all sides walk as one: how many elements, and their stride in each side. */
 interface Line {
   readonly length: number;
   readonly strides: readonly number[];

@@ -48,7 +48,7 @@ export interface Groups {
   readonly lengths: ReadonlyMap<string, number>;
 }
 
-/** A share of a product: that of some neighbors along one letter, by which one operand is in pieces. */
+/** A share of a product: that of some neighbors along one letter, by which one operand is sliced. */
 export interface Share {
   /** The letter. */
   readonly letter: string;
@@ -88,7 +88,7 @@ export interface Product {
 export function sideOf(letters: string, shape: readonly number[], share?: Share): Side {
   const strides = stridesOf(shape);
   const axis = share === undefined ? -1 : letters.indexOf(share.letter);
-  // A side that has all of the letter is read or written from where the share starts; a piece is the share.
+  // A side that has all of the letter is read or written from where the share starts; a slice is the share.
   const offset = axis >= 0 && shape[axis] !== share!.count ? share!.start * strides[axis]! : 0;
   return { letters, strides: new Map([...letters].map((letter, i) => [letter, strides[i]!])), offset };
 }
