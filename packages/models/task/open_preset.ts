@@ -238,8 +238,9 @@ export async function openPreset(source: PresetSource, options: OpenOptions = {}
     ? folderOf(await folderOfPreset(source, { ...hubOptions(options), part }))
     : source;
   if (typeof source === "string" && !(await isFolder(folder.path))) {
+    const hint = /^[\w.-]+\/[\w.-]+$/.test(source) ? `, did you mean "hf://${source}"?` : "";
     throw new Error(
-      `Cannot open "${source}": there is no such folder; expected the name of a preset, a handle such as ` +
+      `Cannot open "${source}": there is no such folder${hint}; expected the name of a preset, a handle such as ` +
         "hf://google/gemma-2-9b, or a folder with config.json, tokenizer.json and safetensors files",
     );
   }

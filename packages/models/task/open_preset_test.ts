@@ -35,3 +35,11 @@ Deno.test("OpenedPreset.load() ends at once when it is cancelled before it begin
   await assert.rejects(opened.load({ loadWeights: false, signal: AbortSignal.abort(reason) }), reason);
   await assert.rejects(openPreset("llama3.2_1b", { part: "config", signal: AbortSignal.abort(reason) }), reason);
 });
+
+Deno.test("openPreset() proposes the handle of what looks like a repository", async () => {
+  await assert.rejects(
+    openPreset("Qwen/Qwen2.5-0.5B"),
+    /there is no such folder, did you mean "hf:\/\/Qwen\/Qwen2.5-0.5B"\?/,
+  );
+  await assert.rejects(openPreset("/no/such/folder"), /there is no such folder; expected the name of a preset/);
+});
