@@ -1,5 +1,5 @@
 /**
- * Runs the programs of the documentation and compares what they print with the text that stands after them. After a
+ * Runs the programs of the documentation and compares what they print with the text that follows them. After a
  * change, `deno test -A packages/core/docs_test.ts -- --update` writes what they print now.
  */
 import assert from "node:assert/strict";

@@ -1,5 +1,5 @@
 /**
- * What tests of Tessera share: samples of every op, a gradient check, and comparison of numbers.
+ * Helpers that Tessera's tests share: samples of every op, a gradient check, and comparison of numbers.
  *
  * ```ts
  * import { assertAllClose, checkGradient } from "@tessera/core/testing";

@@ -23,7 +23,7 @@ Deno.test("assertAllClose() names the element that is furthest off", () => {
 
 Deno.test("checkGradient() finds a gradient that is wrong", () => {
   const x = hostTensor("float32", [2], new Float32Array([0.5, 2]));
-  // The gradient of floor would be needed for the true one, and a cast to integers hides it.
+  // The true gradient needs that of floor, and a cast to integers hides it.
   assert.throws(
     () => checkGradient((x) => x.mul(x.div(1e-3).cast("int32").cast("float32")), [x], { step: 0.01 }),
     /^AssertionError.*Gradient of input 0: Element \d of 2/,

@@ -14,7 +14,7 @@ import { requireDType, requireFloat, requireShape } from "../ops/infer.ts";
 import type { CompositeTable } from "../ops/op.ts";
 import { softmax } from "./normalization.ts";
 
-/** What an attention op needs to know beside its operands. */
+/** The static attributes of an attention op. */
 export interface AttentionAttrs {
   /** The scores are multiplied by this. */
   readonly scale: number;
@@ -22,7 +22,7 @@ export interface AttentionAttrs {
   readonly softCap: number | null;
 }
 
-/** How scores are made, and how far queries see. */
+/** How scores are computed, and how far back a query sees. */
 export interface AttentionOptions extends AttentionAttrs {
   /** How many positions back a query sees, itself included; `null` for all. */
   readonly window: number | null;
@@ -43,7 +43,7 @@ export interface Attention {
     attrs: AttentionAttrs;
     results: [out: TensorType];
   };
-  /** The gradient of `attention`, with the probabilities computed again rather than kept. */
+  /** The gradient of `attention`, which recomputes the probabilities instead of keeping them. */
   attentionGrad: {
     operands: [
       query: TensorType,
@@ -72,9 +72,9 @@ export interface AttentionInputs {
   readonly queryPositions: Tensor;
   /** The position of each key, int32 [batch, keys]; -1 hides it. */
   readonly keyPositions: Tensor;
-  /** The end of the prefix, within which every query sees every key, whatever the window, int32 [batch]; none when left out. */
+  /** The end of the prefix, int32 [batch]: within it every query sees every key, whatever the window; no prefix when left out. */
   readonly prefix?: Tensor;
-  /** The last position that each query behind the prefix sees, int32 [batch, time]; its own unless given. */
+  /** The last position that each query after the prefix sees, int32 [batch, time]; its own by default. */
   readonly lastSeen?: Tensor;
 }
 
@@ -128,7 +128,7 @@ function check(op: string, [query, key, value, first, last, keyPositions]: reado
   }
 }
 
-/** Heads split into the groups that share a key head: [batch, time, keyHeads, group, headDim]. */
+/** Heads in the groups that share a key head: [batch, time, keyHeads, group, headDim]. */
 function grouped(x: Tensor, keyHeads: number): Tensor {
   const [batch, time, heads, headDim] = x.shape as [number, number, number, number];
   return x.reshape([batch, time, keyHeads, heads / keyHeads, headDim]);
@@ -142,7 +142,7 @@ function visible(first: Tensor, last: Tensor, keyPositions: Tensor): Tensor {
   return key.lessEqual(ofQuery(last)).and(key.greaterEqual(ofQuery(first.maximum(0))));
 }
 
-/** A score so low that its exponential is zero beside any other, but whose arithmetic never makes NaN. */
+/** A score so low that its exponential is zero next to any other, yet finite, so that arithmetic on it never gives NaN. */
 const hidden = -1e30;
 
 /** Scores before the mask, [batch, keyHeads, group, time, keys], and tanh(score / softCap) where there is a cap. */
@@ -154,7 +154,7 @@ function scores(query: Tensor, key: Tensor, attrs: AttentionAttrs): { capped: Te
   return { capped: tanh.mul(attrs.softCap), tanh };
 }
 
-/** The probabilities of masked scores. Limits that all heads share are cheaper to apply to them than the mask is. */
+/** The probabilities of masked scores. Masking by limits that all heads share is cheaper than applying a full mask. */
 function probabilities(capped: Tensor, mask: Tensor): Tensor {
   const constant = (value: number) => apply("full", [], { shape: [], dtype: "float32", value });
   return softmax(capped.minimum(apply("where", [mask, constant(-hidden), constant(hidden)], {})));

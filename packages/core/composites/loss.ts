@@ -23,7 +23,7 @@ export interface Loss {
 
 /**
  * The negative log-probability of each label: `logits` [.., vocabulary] and int32 `labels` [..] give float32 [..].
- * Labels stay integers; every one of them must lie within the vocabulary, those of masked tokens too.
+ * Labels stay integers; each must lie within the vocabulary, even where the loss mask is zero.
  *
  * @throws {TypeError} when the shapes do not fit, or the labels are not int32.
  */
@@ -54,7 +54,7 @@ export const losses: CompositeTable<Loss> = {
       return [{ shape: labels.shape, dtype: "float32" }];
     },
     factors: ([, labels]) => `${rows(labels)} !v, ${rows(labels)} -> ${rows(labels)}`,
-    // The cotangent is a factor per row, which passes to the smaller side of the product that follows.
+    // The cotangent is one factor per row, so it can move to the smaller operand of the next product.
     vjp: ([ct], [logits, labels]) => {
       const slope = apply("crossEntropyGrad", [logits, labels], {}).cast("float32");
       return [slope.mul(ct.reshape([...labels.shape, 1])).cast(logits.dtype), null];

@@ -12,7 +12,7 @@ interface LayerNormAttrs {
 interface RmsNormAttrs {
   /** Added to the mean square. */
   readonly epsilon: number;
-  /** Added to the scale: 1 for Gemma, whose checkpoints store the scale less one; 0 for Llama. */
+  /** Added to the scale: 1 for Gemma, whose checkpoints store the scale minus one; 0 for Llama. */
   readonly offset: number;
 }
 
@@ -78,7 +78,7 @@ function inverseRms(x: Tensor, epsilon: number): Tensor {
   return x.square().mean(-1, { keepDims: true }).add(epsilon).rsqrt();
 }
 
-/** The last axis less its mean, and one over its deviation, in float32. */
+/** The last axis minus its mean, and one over its standard deviation, in float32. */
 function standardized(x: Tensor, epsilon: number): { normal: Tensor; inverse: Tensor } {
   const wide = x.cast("float32");
   const centered = wide.sub(wide.mean(-1, { keepDims: true }));
@@ -99,7 +99,7 @@ function rowAxes(x: Tensor): number[] {
   return x.shape.slice(0, -1).map((_, axis) => axis);
 }
 
-/** Factor names of a tensor whose last axis is normalized over, and so may not be split. */
+/** Factor names of a tensor whose last axis is normalized, and so must not be sharded. */
 function rowNames(x: TensorType): string {
   return axisNames(x.shape.length - 1).concat("!z").join(" ");
 }

@@ -4,7 +4,7 @@ import { apply, type Tensor } from "../graph/tensor.ts";
 import { elementwiseFactors, requireDType, requireShape } from "../ops/infer.ts";
 import type { CompositeTable } from "../ops/op.ts";
 
-/** What does not change from one update to the next. */
+/** The constants of an update, which are the same at every step. */
 export interface AdamWAttrs {
   /** The decay rate β₁ of the momentum. */
   readonly beta1: number;
@@ -44,7 +44,7 @@ export interface AdamWState {
   readonly velocity: Tensor;
 }
 
-/** What an update by AdamW is computed from: the gradient, and float32 scalars. */
+/** The other operands of an AdamW update: the gradient, and float32 scalars. */
 export interface AdamWStep {
   /** The gradient, like the weight. */
   readonly gradient: Tensor;

@@ -1,5 +1,5 @@
 /**
- * Quantized weights: integer codes with scales, as one array of bytes beside one of floats.
+ * Quantized weights: an array of integer codes and an array of float scales.
  *
  * An element is `(code - 2^(bits - 1)) · scale`.
  *
@@ -8,8 +8,8 @@
  * - **Scales** have as many axes as the codes. Along each axis there is one per element, one for all, or one per block of equally
  *   many neighbors: element `i` of `n` has scale `⌊i · s / n⌋` of `s`. With 4 bits both halves of a byte share a scale.
  *
- * A weight that is stored `[outputs, inputs]` with blocks of `b` inputs is therefore, byte for byte, what ONNX Runtime's
- * `MatMulNBits` takes without zero points: codes `[outputs, inputs / b, b · bits / 8]` and scales `[outputs, inputs / b]`.
+ * A weight stored as `[outputs, inputs]` in blocks of `b` inputs is therefore, byte for byte, the operand of ONNX Runtime's
+ * `MatMulNBits` without zero points: codes `[outputs, inputs / b, b · bits / 8]` and scales `[outputs, inputs / b]`.
  */
 import { type FloatDType, formatType, isFloat, type TensorType } from "../values/dtype.ts";
 import { einsum, parseEinsum } from "../ops/contraction.ts";
@@ -36,7 +36,7 @@ export interface Quantization {
       /** Which axes correspond, such as `"btd,fd->btf"`; the second operand is the weight, in the axis order of its codes. */
       readonly spec: string;
       readonly bits: QuantizationBits;
-      /** Whether a backend may round `x` to 8 bits on the way, each row, or part of a row, by its largest magnitude. */
+      /** Whether a backend may round `x` to 8 bits first, scaling each row, or part of a row, by its largest magnitude. */
       readonly roundInput: boolean;
     };
     results: [y: TensorType];
@@ -139,7 +139,7 @@ function weightFactors(names: readonly string[], codes: TensorType, scales: Tens
   return names.map((name, axis) => axisFactors(name, shape[axis]!, codes.shape[axis]!, scales.shape[axis]!));
 }
 
-/** The codes as numbers around zero, in float32 and the shape of the elements. */
+/** The codes as float32 numbers around zero, in the shape of the elements. */
 function centered(codes: Tensor, bits: QuantizationBits): Tensor {
   const wide = codes.cast("float32");
   if (bits === 8) return wide.sub(128);
@@ -161,7 +161,7 @@ export const quantizations: CompositeTable<Quantization> = {
     vjp: "decompose",
     decompose: ([codes, scales], { bits, dtype }) => {
       const elements = centered(codes, bits);
-      // An axis in blocks is two axes, of which the scales have the outer one.
+      // An axis in blocks becomes two axes; the scales have only the outer one.
       const blocks = elements.shape.flatMap((length, axis) => {
         const count = scales.shape[axis]!;
         return count === 1 || count === length ? [[length, count]] : [[count, count], [length / count, 1]];
@@ -198,7 +198,7 @@ export const quantizations: CompositeTable<Quantization> = {
       const [own, scale] = [1, 2].map((which) => axes.map((factors) => factors[which]).join(" "));
       return `${side(a)}, ${own}, ${scale} -> ${side(out)}`;
     },
-    // The weight is frozen. The cotangent is rounded nowhere: gradients are small sums of large terms.
+    // The weight is frozen. The cotangent is never rounded: gradients are small sums of large terms.
     vjp: ([ct], [, codes, scales], { spec, bits }) => {
       const { a, b, out } = parseEinsum(spec);
       return [quantizedEinsum(`${out},${b}->${a}`, ct, { codes, scales, bits }), null, null];

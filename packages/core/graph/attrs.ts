@@ -1,4 +1,4 @@
-/** Attributes as text: what the printer shows, and what tells two nodes apart. */
+/** Attributes as text, for the printer and for telling two nodes apart. */
 import type { Attrs } from "./tensor.ts";
 
 /** JSON has no infinities, no NaN and no -0; they stand as text, so that no two values look alike. */

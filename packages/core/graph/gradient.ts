@@ -2,8 +2,8 @@
  * Reverse-mode automatic differentiation of a graph, graph in and graph out.
  *
  * The trace is walked backwards once; each node's gradient rule appends the nodes that turn cotangents of its results
- * into cotangents of its operands. Only nodes that depend on what is differentiated for are visited, so the backward
- * goes no deeper than the lowest trainable variable.
+ * into cotangents of its operands. Only nodes that depend on a tensor of `wrt` are visited, so the backward
+ * pass goes no deeper than the lowest trainable variable.
  */
 import { formatType, isFloat } from "../values/dtype.ts";
 import { opOf } from "../ops/table.ts";
@@ -24,11 +24,11 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return found.map((gradient, i) => gradient ?? full(wrt[i]!.shape, 0, wrt[i]!.dtype));
 }
 
-/** Gradients of scalars that were worked out with them, by the node that computes the scalar. */
+/** Gradients that were computed together with their scalar, by the node that computes the scalar. */
 const known = new WeakMap<GraphNode, ReadonlyMap<Tensor, Tensor>>();
 
 /**
- * Makes `gradients` take the given gradients of a scalar, by the tensor that each is for, in place of walking back over what
+ * Makes `gradients` use the given gradients of a scalar, keyed by tensor, instead of differentiating the nodes that
  * computed it. Returns the scalar.
  */
 export function withGradients(scalar: Tensor, found: ReadonlyMap<Tensor, Tensor>): Tensor {
@@ -60,7 +60,7 @@ export function backward(
   return wrt.map((tensor) => cotangents.get(tensor) ?? null);
 }
 
-/** What cotangents of the results of a node bring to earlier values: to its operands, or to those whose gradients are known. */
+/** The cotangents that a node passes to earlier values: to its operands, or to the tensors whose gradients are known. */
 function arrivals(
   node: GraphNode,
   cts: readonly Tensor[],
@@ -85,7 +85,7 @@ function vjpOf(node: GraphNode, cts: readonly Tensor[], active: ReadonlySet<Tens
   const nodes = currentNodes();
   const start = nodes.length;
   const results = row.decompose!(node.operands, node.attrs);
-  // An operand that stands twice gets its whole cotangent at its first place.
+  // An operand that appears twice gets its whole cotangent at its first position.
   const wanted = [...new Set(node.operands)].filter((operand) => active.has(operand));
   const found = backward(nodes.slice(start), new Map(results.map((result, i) => [result, cts[i]!])), wanted);
   return node.operands.map((operand, i) =>

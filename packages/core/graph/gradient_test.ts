@@ -45,8 +45,8 @@ for (const op of names) {
 
 Deno.test("gradients() has a rule for every op but those that have no gradient", () => {
   const without = names.filter((op) => opOf(op).vjp === null).sort();
-  // Steps and comparisons, which are flat; positions, which are integers; the cache, which only generation writes; and updates,
-  // which come after the gradients.
+  // Steps and comparisons are flat, positions are integers, only generation writes the cache, and updates come after the
+  // gradients.
   assert.deepEqual(without, [
     "adamW",
     "and",

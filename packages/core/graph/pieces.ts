@@ -1,10 +1,10 @@
 /**
- * Sums over an axis, a piece at a time, whose gradients are computed with them.
+ * Sums over an axis, computed piece by piece together with their gradients.
  *
- * Reverse mode keeps what the forward computed until the backward reads it, and so would keep what every piece computed. But
- * the cotangent of a sum is one number, which its gradients can be multiplied by afterwards. So they are computed piece by
- * piece in the forward, nothing of a piece outlives it, and nothing is computed twice: what Liger's fused linear cross-entropy
- * does (arXiv 2410.10989), here for any function.
+ * Reverse mode keeps the intermediate values of every piece until the backward pass reads them. But the cotangent of a sum
+ * is one number, and the gradients can be multiplied by it afterwards. So the forward pass computes the gradients piece by
+ * piece, frees the intermediate values after each piece, and computes nothing twice. Liger's fused linear cross-entropy
+ * does this (arXiv 2410.10989); here it works for any function.
  */
 import { formatType, isFloat } from "../values/dtype.ts";
 import { backward, withGradients } from "./gradient.ts";
@@ -16,7 +16,7 @@ import { full } from "./trace.ts";
 export interface Pieces {
   /** The axis that is cut. */
   readonly axis: number;
-  /** The most entries along it that a piece has; pieces are as equal as can be. */
+  /** The maximum number of entries in a piece along the axis; pieces are as equal as possible. */
   readonly most: number;
 }
 
@@ -29,7 +29,7 @@ export function pieceBounds(length: number, most: number): readonly (readonly [s
 }
 
 /**
- * The sum of a scalar function of the pieces of some tensors. Gradients flow to these and to all else that the function reads.
+ * The sum of a scalar function of the pieces of some tensors. Gradients flow to these tensors and to everything else that the function reads.
  *
  * @throws {TypeError} when the function gives something other than a floating-point scalar.
  */

@@ -62,7 +62,7 @@ Deno.test("gradients() of sumOverPieces() compute nothing twice, and nothing of 
   });
   const at = (shape: string) => graph.nodes.flatMap((node, i) => node.results.some((y) => `${y}` === shape) ? [i] : []);
   assert.equal(graph.nodes.filter(({ op }) => op === "tanh").length, 3);
-  // What is as large as a piece's product is read before the next one is computed.
+  // A value as large as a piece's product is read before the next product is computed.
   const large = at("float32[2,4]");
   const tanh = graph.nodes.flatMap(({ op }, i) => op === "tanh" ? [i] : []);
   graph.nodes.forEach((node, i) => {

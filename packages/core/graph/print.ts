@@ -1,4 +1,4 @@
-/** Graphs as text: the debugger, and what snapshot tests compare. */
+/** Graphs as text, for debugging and for snapshot tests. */
 import { formatAttr } from "./attrs.ts";
 import { formatType } from "../values/dtype.ts";
 import type { Attrs, Graph, Tensor } from "./tensor.ts";

@@ -27,7 +27,7 @@ export interface GraphNode {
 
 /** A pure function of tensors, as data. Nodes stand in an order in which they can run. */
 export interface Graph {
-  /** What the graph computes, for people. */
+  /** The graph's name, for people. */
   readonly name: string;
   /** The values that a run must supply. */
   readonly inputs: readonly Tensor[];
@@ -41,7 +41,7 @@ export interface Graph {
   readonly outputNames: readonly string[];
 }
 
-/** A trace under way: where `apply` appends, and how it infers types. */
+/** A trace in progress: where `apply` appends, and how it infers types. */
 export interface Trace {
   /** The nodes so far. */
   readonly nodes: GraphNode[];
@@ -86,7 +86,7 @@ export function currentNodes(): readonly GraphNode[] {
   return trace.nodes;
 }
 
-/** What an op returns to its caller: the tensor when there is one result, else the list of them. */
+/** The value that an op returns to its caller: the tensor when there is one result, else the list of them. */
 export type Returned<K extends OpName> = Ops[K]["results"] extends readonly [TensorType] ? Tensor
   : Each<Ops[K]["results"], Tensor>;
 
@@ -319,7 +319,7 @@ export class Tensor {
   slice(starts: readonly number[], limits: readonly number[]): Tensor {
     return apply("slice", [this], { starts, limits, strides: starts.map(() => 1) });
   }
-  /** The part of one axis from `start` up to, not including, `limit`. */
+  /** The slice of one axis from `start` up to, not including, `limit`. */
   sliceAxis(axis: number, start: number, limit: number): Tensor {
     const at = normalizeAxis("slice", this, axis);
     return this.slice(this.shape.map((_, i) => i === at ? start : 0), this.shape.map((n, i) => i === at ? limit : n));

@@ -1,8 +1,8 @@
 /**
- * Ops in which the devices of a mesh exchange data: what partitioning puts into a local graph.
+ * Collectives over the devices of a mesh, which partitioning inserts into a local graph.
  *
  * `meshAxes` names the mesh axes over which devices form groups, the first one outermost, and `size` is the number of devices
- * in a group. Operands and results are the parts of one device. An executor runs these between the parts of a graph that it
+ * in a group. Operands and results are the shards of one device. An executor runs collectives between the subgraphs that it
  * gives to a backend, so no backend lowers them and no single device can evaluate them.
  */
 import { formatType, type TensorType } from "../values/dtype.ts";
@@ -18,31 +18,31 @@ export interface CollectiveGroup {
 
 /** The signatures of the collective ops. */
 export interface Collective {
-  /** The sum, or the largest elements, of the devices' operands, on each device; several tensors travel together. */
+  /** The sum, or the elementwise maximum, of the devices' operands, on each device; one call can carry several tensors. */
   allReduce: {
     operands: readonly TensorType[];
     attrs: CollectiveGroup & { readonly reduce: "sum" | "max" | "min" };
     results: readonly TensorType[];
   };
-  /** The devices' operands one after the other along `axis`, on each device. */
+  /** The devices' operands concatenated along `axis`, on each device. */
   allGather: {
     operands: [x: TensorType];
     attrs: CollectiveGroup & { readonly axis: number };
     results: [y: TensorType];
   };
-  /** This device's part along `axis` of the sum of the devices' operands. */
+  /** This device's slice along `axis` of the sum of the devices' operands. */
   reduceScatter: {
     operands: [x: TensorType];
     attrs: CollectiveGroup & { readonly axis: number };
     results: [y: TensorType];
   };
-  /** This device's part along `splitAxis` of every device's operand, one after the other along `concatAxis`. */
+  /** This device's slice along `splitAxis` of every device's operand, concatenated along `concatAxis`. */
   allToAll: {
     operands: [x: TensorType];
     attrs: CollectiveGroup & { readonly splitAxis: number; readonly concatAxis: number };
     results: [y: TensorType];
   };
-  /** This device's part of an operand that all devices of a group hold; nothing is sent. */
+  /** This device's slice of an operand that is replicated over a group; nothing is sent. */
   shardSlice: {
     operands: [x: TensorType];
     attrs: CollectiveGroup & { readonly axis: number };
@@ -58,7 +58,7 @@ function requireAxis(op: string, x: TensorType, axis: number): void {
   }
 }
 
-/** The type of one of `size` parts along an axis. */
+/** The type of one of `size` equal slices along an axis. */
 function part(op: string, x: TensorType, axis: number, size: number): TensorType {
   requireAxis(op, x, axis);
   if (x.shape[axis]! % size !== 0) {

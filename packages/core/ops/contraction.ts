@@ -18,14 +18,14 @@ export interface Contraction {
     attrs: {
       /** Which axes correspond, such as `"btd,dh->bth"`. */
       readonly spec: string;
-      /** What the result is multiplied by, which a matrix product does on the way; 1 when left out. */
+      /** The factor that the result is multiplied by, which costs a matrix product nothing; 1 when left out. */
       readonly scale?: number;
     };
     results: [y: TensorType];
   };
 }
 
-/** What an einsum needs to know beside its operands. */
+/** The static attributes of an einsum. */
 export type EinsumAttrs = Contraction["einsum"]["attrs"];
 
 /** The three sides of an einsum spec. */
@@ -124,7 +124,7 @@ export const contraction: OpTable<Contraction> = {
       const { a, b, out } = parseEinsum(spec);
       return `${[...a].join(" ")}, ${[...b].join(" ")} -> ${[...out].join(" ")}`;
     },
-    // Every letter is in two sides at least, so the cotangent of one operand is the einsum of the other two sides.
+    // Every letter is in at least two sides, so the cotangent of one operand is the einsum of the other two sides.
     vjp: ([ct], [a, b], { spec, scale = 1 }) => {
       const sides = parseEinsum(spec);
       return [

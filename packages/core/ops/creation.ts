@@ -1,4 +1,4 @@
-/** Ops that make a tensor from nothing but their attributes. */
+/** Ops that make a tensor from their attributes alone. */
 import { type DType, formatType, sizeOf, type TensorType } from "../values/dtype.ts";
 import { axisNames } from "./infer.ts";
 import type { OpTable } from "./op.ts";

@@ -57,9 +57,9 @@ export interface Elementwise {
   div: BinaryOp;
   /** a to the power b. */
   pow: BinaryOp;
-  /** The larger of the two; the gradient of a tie goes to `a`. */
+  /** The larger of the two; on a tie the gradient goes to `a`. */
   maximum: BinaryOp;
-  /** The smaller of the two; the gradient of a tie goes to `a`. */
+  /** The smaller of the two; on a tie the gradient goes to `a`. */
   minimum: BinaryOp;
   /** Whether a = b. */
   equal: BinaryOp;
@@ -164,7 +164,7 @@ function share(mask: Tensor, ct: Tensor): [Tensor, Tensor] {
 export const elementwise: OpTable<Elementwise> = {
   neg: unary("neg", (ct) => ct.neg(), true),
   abs: unary("abs", (ct, x) => ct.mul(x.sign()), true),
-  // Zero, so that the gradient of abs has one.
+  // Its gradient is zero, so that the gradient of abs has a gradient too.
   sign: unary("sign", () => null, true),
   floor: unary("floor", null),
   exp: unary("exp", (ct, _, y) => ct.mul(y)),

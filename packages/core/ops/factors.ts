@@ -11,8 +11,8 @@
  * ```
  *
  * A factor stands for one loop over an axis, or over a part of one: `(a b)` is an axis of length |a|·|b| of which `a` is
- * the outer part. A factor may be sharded over devices unless it is marked `!`; then every axis that names it is split, and
- * each result that does not name it is partial: the devices' results have to be reduced. An axis `1` is not split. A
+ * the outer part. A factor may be sharded over devices unless it is marked `!`; then every axis that names it is sharded, and
+ * each result that does not name it is partial: the devices' results must be reduced. An axis `1` is not sharded. A
  * tensor without axes is empty text, and a string that starts with the arrow has no operands.
  */
 
@@ -20,11 +20,11 @@
 export interface Factor {
   /** The name that the axes of other tensors share. */
   readonly name: string;
-  /** Whether it must not be split. */
+  /** Whether it must not be sharded. */
   readonly whole: boolean;
 }
 
-/** The factors of one axis, outermost first; none for an axis that is never split. */
+/** The factors of one axis, outermost first; none for an axis that is never sharded. */
 export type AxisFactors = readonly Factor[];
 
 /** What a factor string says. */

@@ -1,6 +1,6 @@
 /**
  * Checks the factor rules of all ops by brute force: every factor that may be split is split in two, the reference runs
- * each part, and the parts put together must be the whole result.
+ * on each half, and the two results combined must equal the whole result.
  */
 import assert from "node:assert/strict";
 import { formatType, sameType, type TensorType } from "../values/dtype.ts";
@@ -18,7 +18,7 @@ interface Part {
   readonly data: Elements;
 }
 
-/** What a split of one factor makes of the attributes: those that speak of lengths are about the part. */
+/** The attributes after a factor is split: those that hold lengths now hold the lengths of one half. */
 const localAttrs: { readonly [K in OpName]?: (attrs: Ops[K]["attrs"], result: TensorType) => Ops[K]["attrs"] } = {
   full: (attrs, { shape }) => ({ ...attrs, shape }),
   iota: (attrs, { shape }) => ({ ...attrs, shape }),
@@ -39,10 +39,10 @@ interface Split {
   readonly isPartial: boolean;
 }
 
-/** Ops whose partitioning takes more than a split of the operands: what else is done to those of one part. */
+/** Ops that need more than split operands: what else is done to the operands of one half. */
 const adjusted: { readonly [K in OpName]?: (operands: readonly Part[], split: Split) => readonly Part[] } = {
-  // A part of the gathered axis looks up the positions that it holds and gives zeros for the others. With a row of
-  // zeros after the part, that is a gather too.
+  // A shard of the gathered axis looks up the positions that it holds and gives zeros for the others. With a row of
+  // zeros after the shard, that is a gather too.
   gather: ([x, indices], { factor, part, isPartial }) => {
     if (!isPartial) return [x!, indices!];
     const axis = x!.axes.findIndex((names) => names.some(({ name }) => name === factor));
@@ -55,7 +55,7 @@ const adjusted: { readonly [K in OpName]?: (operands: readonly Part[], split: Sp
     });
     return [{ ...x!, type: padded.types[0]!, data: padded.data[0]! }, { ...indices!, data: local }];
   },
-  // Parts of the updates are all added to the base, which must count once.
+  // Every shard of the updates is added to the base, which must count once.
   scatterAdd: ([base, indices, updates], { part, isPartial }) => [
     isPartial && part > 0 ? { ...base!, data: base!.data.map(() => 0) } : base!,
     indices!,
@@ -67,7 +67,7 @@ function lengthsOf(op: OpName, factors: Factors, operands: readonly TensorType[]
   const lengths = new Map<string, number>();
   const sides = [...factors.operands.map((axes, i) => [axes, operands[i]!] as const)];
   sides.push(...factors.results.map((axes, i) => [axes, results[i]!] as const));
-  // An axis of one factor gives its length; one of several gives that of the one that no other axis gives.
+  // An axis with one factor gives that factor's length; an axis with several gives the length of the one still unknown.
   for (const several of [false, true]) {
     for (const [axes, { shape }] of sides) {
       axes.forEach((names, axis) => {

@@ -12,7 +12,7 @@ export interface Indexing {
     attrs: { readonly axis: number };
     results: [y: TensorType];
   };
-  /** The base with updates added at positions along `axis`; positions that repeat add up. */
+  /** The base with updates added at positions along `axis`; repeated positions accumulate. */
   scatterAdd: {
     operands: [base: TensorType, indices: TensorType, updates: TensorType];
     attrs: { readonly axis: number };
@@ -44,7 +44,7 @@ function requireAxis(op: string, x: TensorType, axis: number): void {
   }
 }
 
-/** Requires operands whose axes agree but along `axis`. */
+/** Requires operands whose axes agree except along `axis`. */
 function requireAligned(op: string, x: TensorType, other: TensorType, axis: number): void {
   const fits = other.shape.length === x.shape.length && other.shape.every((n, i) => i === axis || n === x.shape[i]);
   if (!fits) {
@@ -78,8 +78,8 @@ function alignedNames(rank: number, axis: number): { whole: string; part: string
 
 /** The indexing family. */
 export const indexing: OpTable<Indexing> = {
-  // A vocabulary that is sharded over devices takes more than the factors say: each device looks up the positions that it
-  // holds and gives zeros for the others, so that the sum is the whole.
+  // A sharded vocabulary needs more than the factors say: each device looks up the positions that it holds and gives
+  // zeros for the others. The sum over devices is the result.
   gather: {
     infer: ([x, indices], { axis }) => {
       requireAxis("gather", x, axis);
@@ -95,7 +95,7 @@ export const indexing: OpTable<Indexing> = {
       return [apply("scatterAdd", [zeros, indices, ct], { axis }), null];
     },
   },
-  // Where the updates are split, each device adds its part; the base must count on one of them only.
+  // Where the updates are sharded, each device adds its shard; the base must count on one device only.
   scatterAdd: {
     infer: ([base, indices, updates], { axis }) => {
       requireAxis("scatterAdd", base, axis);

@@ -1,4 +1,4 @@
-/** Checks that several families share, each with an error that says what was found and what would be right. */
+/** Checks that several families share, each with an error that says what was found and what was expected. */
 import { type DType, formatType, isFloat, sameShape, type TensorType } from "../values/dtype.ts";
 
 /**

@@ -33,7 +33,7 @@ export interface Movement {
     attrs: { readonly low: readonly number[]; readonly high: readonly number[]; readonly value: number };
     results: [y: TensorType];
   };
-  /** The operands one after the other along `axis`. */
+  /** The operands concatenated along `axis`. */
   concat: { operands: readonly TensorType[]; attrs: { readonly axis: number }; results: [y: TensorType] };
 }
 
@@ -62,9 +62,9 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 }
 
 /**
- * The factor string of a reshape. Both sides are walked from the left; the shorter of the two axes at hand is a factor of
- * the longer one when it divides it, so `[12, 5]` to `[3, 4, 5]` is `(a b) c -> a b c`. Axes between which there is no
- * such boundary must not be split.
+ * The factor string of a reshape. Both sides are walked from the left; the shorter of the two current axes is a factor of
+ * the longer one when it divides it, so `[12, 5]` to `[3, 4, 5]` is `(a b) c -> a b c`. Axes without such a boundary
+ * between them must not be sharded.
  */
 function reshapeFactors(from: readonly number[], to: readonly number[]): string {
   const left = from.map((): string[] => []);
@@ -72,7 +72,7 @@ function reshapeFactors(from: readonly number[], to: readonly number[]): string 
   let names = 0;
   const name = () => axisNames(names + 1)[names++]!;
   let [i, j] = [0, 0];
-  // What is left of the two axes at hand.
+  // What remains of the two current axes.
   let [x, y] = [from[0] ?? 1, to[0] ?? 1];
   while (i < from.length && j < to.length) {
     if (x === 1) x = from[++i] ?? 1;
@@ -86,7 +86,7 @@ function reshapeFactors(from: readonly number[], to: readonly number[]): string 
     } else {
       left[i]!.push("!" + name());
       right[j]!.push("!" + name());
-      // On to where the products agree again.
+      // Continue until the products agree again.
       while (x !== y && (i + 1 < from.length || j + 1 < to.length)) {
         if (j + 1 >= to.length || (x < y && i + 1 < from.length)) {
           x *= from[++i]!;

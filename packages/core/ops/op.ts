@@ -7,7 +7,7 @@
 import type { TensorType } from "../values/dtype.ts";
 import type { Tensor } from "../graph/tensor.ts";
 
-/** How an op is called: its operands, its static attributes, and what comes out. */
+/** How an op is called: its operands, its static attributes, and its results. */
 export interface Signature {
   /** One entry per operand. */
   readonly operands: readonly TensorType[];
@@ -31,14 +31,14 @@ export type Vjp<S extends Signature> = (
   results: Each<S["results"], Tensor>,
 ) => Each<S["operands"], Tensor | null>;
 
-/** A primitive op: everything that a pass needs to know of it. */
+/** A primitive op: everything that a pass needs to know about it. */
 export interface Op<S extends Signature> {
   /** The result types, or an error when the operands do not fit. */
   readonly infer: (operands: Each<S["operands"], TensorType>, attrs: S["attrs"]) => Each<S["results"], TensorType>;
   /**
    * How axes of operands and results correspond, in einsum form with a name per axis: `"a k, k b -> a b"`. When an axis
-   * is split, so is every axis of that name, and results without it are partial: they have to be reduced. `1` is an
-   * axis that is never split; `(a b)` is one axis that is the product of two; `!a` must not be split. `null` means that
+   * is sharded, so is every axis of that name, and results without it are partial: they must be reduced. `1` is an
+   * axis that is never sharded; `(a b)` is one axis that is the product of two; `!a` must not be sharded. `null` means that
    * the partitioner has a rule of its own for the op; see `parseFactors`.
    */
   readonly factors: (operands: Each<S["operands"], TensorType>, attrs: S["attrs"]) => string | null;

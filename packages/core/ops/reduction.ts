@@ -20,7 +20,7 @@ export interface Reduction {
   min: ReductionOp;
   /** The position of the largest element along `axis`, the first of several. */
   argMax: { operands: [x: TensorType]; attrs: { readonly axis: number }; results: [y: TensorType] };
-  /** The sum of the elements along `axis` up to and including each. */
+  /** The cumulative sum along `axis`, each element included. */
   cumSum: { operands: [x: TensorType]; attrs: { readonly axis: number }; results: [y: TensorType] };
   /** The k largest along the last axis, largest first, and where they are. */
   topK: {
@@ -45,12 +45,12 @@ function requireNumbers(op: string, x: TensorType): void {
   if (x.dtype === "bool") throw new TypeError(`Cannot ${op} ${formatType(x)}: cast it to a number first`);
 }
 
-/** A reduced tensor with its reduced axes put back, of length one. */
+/** A reduced tensor with its reduced axes restored with length one. */
 function restore(y: Tensor, x: Tensor, axes: readonly number[]): Tensor {
   return y.reshape(x.shape.map((length, axis) => axes.includes(axis) ? 1 : length));
 }
 
-/** `partial` says that a split axis may be reduced part by part and the results reduced. */
+/** `partial` says that a sharded axis may be reduced shard by shard and the results reduced again. */
 function reduction(
   name: string,
   partial: boolean,
@@ -113,7 +113,7 @@ export const reductions: OpTable<Reduction> = {
       const names = axisNames(x.shape.length).map((name, i) => i === axis ? "!" + name : name).join(" ");
       return `${names} -> ${names}`;
     },
-    // The sum of the cotangents from each place on: the total less what comes before.
+    // The sum of the cotangents from each position on: the total minus what comes before.
     vjp: ([ct], _, { axis }) => [
       ct.sum(axis, { keepDims: true }).sub(apply("cumSum", [ct], { axis })).add(ct),
     ],

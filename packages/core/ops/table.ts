@@ -107,7 +107,7 @@ export function isOpName(name: string): name is OpName {
   return Object.hasOwn(rows, name);
 }
 
-/** Tells whether devices exchange data in an op, or it depends on the device. */
+/** Tells whether an op is a collective or its result depends on the device. */
 export function isCollective(name: OpName): name is CollectiveName {
   return Object.hasOwn(collectives, name);
 }

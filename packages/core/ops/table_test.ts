@@ -23,7 +23,7 @@ interface Pair {
   pair: { operands: [a: TensorType, b: TensorType]; attrs: NoAttrs; results: [y: TensorType] };
 }
 
-/** These do not run: the type checker has to refuse each line after a mark. */
+/** These do not run: the type checker must reject each marked line. */
 export const refused = {
   // @ts-expect-error -- the samples of all ops are missing
   samples: {} satisfies SampleTable<Elementwise>,

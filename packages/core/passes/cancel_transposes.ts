@@ -1,8 +1,8 @@
 /**
  * Removes transposes and reshapes that cancel, and folds the others into einsum specs.
  *
- * Variables are stored in the order that their checkpoint has and read through a transpose into their logical order (see
- * the `nn` package), so this pass is what keeps weights from ever being transposed at run time: `einsum` takes its operands
+ * Variables are stored in the axis order of their checkpoint and read through a transpose into their logical order (see
+ * the `nn` package). This pass keeps weights from ever being transposed at run time: `einsum` takes its operands
  * and gives its result in any axis order.
  */
 import { sameShape } from "../values/dtype.ts";
@@ -42,7 +42,7 @@ const rules: { readonly [K in PrimitiveName]?: Fold<AttrsOf<K>> } = {
       const composed = permutation.map((axis) => inner.permutation[axis]!);
       return isIdentity(composed) ? [inner.from] : emit("transpose", [inner.from], { permutation: composed });
     }
-    // Only while nothing else reads that einsum, or it would be computed twice; what stood between the two counts as well.
+    // Only if nothing else reads that einsum or the nodes between the two: otherwise it would be computed twice.
     const producer = x!.producer;
     if (producer?.op === "einsum" && original!.producer?.op === "einsum" && uses(original!) === 1) {
       const { spec, scale } = producer.attrs as AttrsOf<"einsum">;
@@ -69,7 +69,7 @@ const rules: { readonly [K in PrimitiveName]?: Fold<AttrsOf<K>> } = {
   },
 };
 
-/** A graph with as few transposes and reshapes as folding gives; run dead-code elimination after it. */
+/** A graph in which transposes and reshapes are folded where they can be; run dead-code elimination after it. */
 export function cancelTransposes(graph: Graph): Graph {
   const counts = new Map<Tensor, number>();
   const count = (tensor: Tensor) => counts.set(tensor, (counts.get(tensor) ?? 0) + 1);

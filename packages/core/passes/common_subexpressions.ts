@@ -1,4 +1,4 @@
-/** Computes once what is asked for twice. */
+/** Common-subexpression elimination: equal nodes are computed once. */
 import { attrsKey } from "../graph/attrs.ts";
 import { emit, type Graph, type Tensor } from "../graph/tensor.ts";
 import { rewrite } from "./rewrite.ts";

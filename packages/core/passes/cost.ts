@@ -1,4 +1,4 @@
-/** What a graph costs, counted from its types. */
+/** The cost of a graph, counted from its types. */
 import { sizeOf } from "../values/dtype.ts";
 import { parseEinsum } from "../ops/contraction.ts";
 import type { Primitives } from "../ops/table.ts";
@@ -7,7 +7,7 @@ import { decompose } from "./decompose.ts";
 
 /**
  * The floating-point operations of a graph's matrix products, a multiplication and an addition counting as two. Nothing
- * else counts, and composites count as what they are made of. A product that is asked for twice counts twice, so optimize
+ * else counts, and composites count as what they are made of. A product that appears twice counts twice, so optimize
  * the graph first to count what runs.
  */
 export function countOperations(graph: Graph): number {

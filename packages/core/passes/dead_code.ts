@@ -1,4 +1,4 @@
-/** Drops what no output needs. */
+/** Dead-code elimination: drops the nodes that no output needs. */
 import type { Graph, GraphNode, Tensor } from "../graph/tensor.ts";
 
 /** A graph without the nodes on which no output depends. Inputs stay, used or not: they are the program's interface. */

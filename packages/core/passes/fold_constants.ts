@@ -1,11 +1,11 @@
-/** Computes at compile time what depends on no input. */
+/** Constant folding: values that depend on no input are computed at compile time. */
 import { sizeOf } from "../values/dtype.ts";
 import { evaluateNode, roundElements } from "../reference/evaluate.ts";
 import { isCollective, isComposite } from "../ops/table.ts";
 import { emit, type Graph, type Tensor } from "../graph/tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
-/** Results larger than this stay computed: a graph is no place for big tables. */
+/** Results with more elements than this are still computed at run time: a graph is no place for big tables. */
 const maxElements = 4096;
 
 /** A graph in which small results of constants are constants, rounded as if they had been computed at run time. */

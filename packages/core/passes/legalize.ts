@@ -4,7 +4,7 @@ import type { OpName } from "../ops/table.ts";
 import { emit, type Graph } from "../graph/tensor.ts";
 import { rewrite } from "./rewrite.ts";
 
-/** What a backend can do, as far as dtypes go. */
+/** The dtypes that a backend supports. */
 export interface DTypeSupport {
   /** The dtypes that it computes in. */
   readonly computes: ReadonlySet<DType>;
@@ -12,7 +12,7 @@ export interface DTypeSupport {
   readonly moves: ReadonlySet<OpName>;
 }
 
-/** Composites of which an operand is uint8 by definition: it is read as what it is. */
+/** Composites with an operand that is uint8 by definition, which needs no cast. */
 const takesCodes: ReadonlySet<OpName> = new Set<OpName>(["dequantize", "quantizedEinsum"]);
 
 /**

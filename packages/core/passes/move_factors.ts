@@ -1,7 +1,7 @@
 /**
  * Moves multiplications to where they cost the least.
  *
- * A factor with fewer elements than what it multiplies, above all a number, commutes with most of what a model does: with
+ * A factor with fewer elements than what it multiplies, above all a number, commutes with most ops of a model: with
  * other multiplications, with changes of shape, with sums and with matrix products. This pass moves such factors toward
  * the result until they meet another factor to be merged with or an einsum, which takes a number as its scale at no cost
  * and lets a factor that does not vary along its contracted axes pass to a result that is smaller.
@@ -24,7 +24,7 @@ interface Product {
   readonly factor: Tensor;
 }
 
-/** The number that every element of a constant is; `null` for other values. */
+/** The number that all elements of a constant equal; `null` for other values. */
 function numberOf(tensor: Tensor): number | null {
   const node = tensor.producer;
   return node?.op === "full" ? (node.attrs as AttrsOf<"full">).value : null;
@@ -61,7 +61,7 @@ type Move = (
   only: (operand: number) => boolean,
 ) => readonly Tensor[] | null;
 
-/** Ops that give the same when a number multiplies their result instead of their operand. */
+/** Ops that give the same result when a number multiplies the result instead of the operand. */
 const linear: Move = (node, [x], only) => {
   const product = only(0) ? productOf(x!) : null;
   if (product === null || numberOf(product.factor) === null) return null;
@@ -134,7 +134,7 @@ export function moveFactors(graph: Graph): Graph {
   graph.outputs.forEach(count);
   return rewrite(graph, (node, operands) => {
     if (node.results[0]!.dtype !== "float32") return null;
-    // What took the place of an operand may have other readers, so it must be of the same op still.
+    // The replacement of an operand may have other readers, so it must still be the same op.
     const only = (operand: number) => {
       const original = node.operands[operand]!;
       return counts.get(original) === 1 && original.producer?.op === operands[operand]!.producer?.op;

@@ -6,7 +6,7 @@ import { eliminateDeadCode } from "./dead_code.ts";
 import { foldConstants } from "./fold_constants.ts";
 import { moveFactors } from "./move_factors.ts";
 
-/** What one of these does can make room for another, so they take turns; later turns find little. */
+/** One pass can make another applicable, so they run in several rounds; later rounds find little. */
 const turns = [cancelTransposes, eliminateDeadCode, moveFactors, eliminateDeadCode];
 
 /** The passes of `optimize`, in order, for callers that do other work in between. */

@@ -30,7 +30,7 @@ const passes: Readonly<Record<string, (graph: Graph) => Graph>> = {
   optimize,
   "optimize after decompose": (graph) => optimize(decompose(graph)),
   "optimize twice": (graph) => optimize(optimize(graph)),
-  // Of composites it keeps the intermediate values wide, so that only primitives compare within a rounding.
+  // It keeps the intermediate values of composites in float32, so only primitives compare to within a rounding.
   "legalize after decompose": (graph) => legalize(decompose(graph), float32Only),
 };
 

@@ -1,8 +1,8 @@
-/** The walk that every pass is made of: trace a graph again, node by node, with a chance to put something else. */
+/** The walk that every pass is built on: retrace a graph node by node, with a chance to replace each node. */
 import { emit, type Graph, type GraphNode, type Tensor, withOrigin, withTrace } from "../graph/tensor.ts";
 import { newTrace } from "../graph/trace.ts";
 
-/** Decides what stands for a node: its new results, or `null` to keep it. Operands are already rewritten. */
+/** Decides what replaces a node: its new results, or `null` to keep it. Operands are already rewritten. */
 export type RewriteRule = (node: GraphNode, operands: readonly Tensor[]) => readonly Tensor[] | null;
 
 /** A graph with each node replaced as a rule says. Inputs stay the same values. */

@@ -27,7 +27,7 @@ export type Elements = Float64Array;
 /**
  * The results of one primitive node on given operands, without rounding to the dtype.
  *
- * @throws {TypeError} when the node is a composite, or one in which devices exchange data.
+ * @throws {TypeError} when the node is a composite, or a collective.
  */
 export function evaluateNode(node: GraphNode, operands: readonly Elements[]): readonly Elements[] {
   if (isComposite(node.op)) throw new TypeError(`Cannot evaluate "${node.op}" by itself: decompose the graph first`);

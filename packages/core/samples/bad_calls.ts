@@ -1,7 +1,7 @@
-/** Calls of ops that do not fit, each with what the error says. */
+/** Invalid calls of ops, each with the text of its error. */
 import type { OpName, Ops } from "../ops/table.ts";
 
-/** One call that does not fit: the types of its operands, its attributes, and what the error says. */
+/** One invalid call: the types of its operands, its attributes, and the text of the error. */
 export type BadCall<K extends OpName> = readonly [
   operands: string,
   attrs: Ops[K]["attrs"],
@@ -9,7 +9,7 @@ export type BadCall<K extends OpName> = readonly [
   message: string,
 ];
 
-/** Calls that do not fit, by op. */
+/** Invalid calls, by op. */
 export const badCalls: { readonly [K in OpName]?: readonly BadCall<K>[] } = {
   full: [
     [

@@ -31,7 +31,7 @@ type Operand = (shape: readonly number[]) => OperandSample;
 /** A matrix, a scalar, and an axis of length one. */
 const unaryShapes = { matrix: [2, 3], scalar: [], column: [4, 1] } as const;
 
-/** Pairs that broadcast in each of the ways that NumPy has. */
+/** Pairs that broadcast in each of NumPy's ways. */
 const binaryShapes: Readonly<Record<string, readonly [readonly number[], readonly number[]]>> = {
   "same shape": [[2, 3], [2, 3]],
   "scalar second": [[2, 3], []],
@@ -68,7 +68,7 @@ function fractional(shape: readonly number[]): OperandSample {
   return { type: { shape, dtype: "float32" }, fill: (u) => Array.from(u, (x) => Math.floor(x * 5) - 2.25) };
 }
 
-/** Not nearer than 0.1 to what `distinct` gives. */
+/** At least 0.1 away from every number that `distinct` gives. */
 function shifted(shape: readonly number[]): OperandSample {
   return { type: { shape, dtype: "float32" }, fill: (u) => Array.from(u, (x) => x < 0.5 ? -2.5 + x : 2.5 + x) };
 }

@@ -141,8 +141,8 @@ export function float16Value(bits: number): number {
 }
 
 /**
- * The elements of a host tensor as float32 numbers: the same array when they are float32 already, else `into`, which is a new one
- * unless given.
+ * The elements of a host tensor as float32 numbers: the same array when they are float32 already, else `into`, a new array
+ * by default.
  */
 export function toFloat32(
   tensor: HostTensor,

@@ -1,4 +1,4 @@
-/** Rounding numbers to integer codes, on the host: where the operands of `dequantize` come from. */
+/** Quantization on the host: rounds numbers to the integer codes that `dequantize` takes. */
 import type { QuantizationBits } from "../composites/quantization.ts";
 
 /** Where codes and scales are written. */
@@ -15,16 +15,16 @@ export function emptyRuns(size: number, run: number, bits: QuantizationBits): Qu
 }
 
 /**
- * The places on the scale of 4-bit codes that a run's largest number is tried at. Past 8 it is cut off to -8 and the others get finer
- * steps; of normally distributed numbers in runs of 32, the best of these leaves an error of 8.15 %, 8 alone 8.59 %, and a search over
- * fifteen places 8.09 %.
+ * The magnitudes on the scale of 4-bit codes that are tried for a block's largest number. Above 8 that number is clipped to -8 and
+ * the others get finer steps. For normally distributed numbers in blocks of 32 the best of these leaves an error of 8.15 %, 8 alone
+ * 8.59 %, and a search over fifteen magnitudes 8.09 %.
  */
 const placesOfPeak = [8, 7.25, 8.5];
 
 /**
  * Rounds numbers to codes of `(code - 2^(bits - 1)) · scale`, each run of `run` neighbors with a scale of its own. With 8 bits the
- * number of the largest magnitude becomes ±127; with 4 bits, of a few scales, which may be negative, the one with the least squared
- * error is taken. Writes into `into` from the element `start` on, which begins a run.
+ * number of the largest magnitude becomes ±127; with 4 bits it tries a few scales, which may be negative, and takes the one with the least
+ * squared error. Writes into `into` from the element `start` on, which begins a run.
  */
 export function quantizeRuns(
   values: Float32Array<ArrayBufferLike>,
@@ -52,16 +52,16 @@ function peakOf(values: Float32Array<ArrayBufferLike>, from: number, to: number)
 
 type Codes = QuantizedRuns["codes"];
 
-/** Writes the codes of 8 bits of one run and returns their scale. */
+/** Writes the 8-bit codes of one run and returns their scale. */
 function toBytes(values: Float32Array<ArrayBufferLike>, from: number, to: number, codes: Codes): number {
-  // Codes are made from the scale as it is stored.
+  // Codes are computed from the scale as it is stored, after rounding.
   const scale = Math.fround(Math.abs(peakOf(values, from, to)) / 127);
   const perUnit = scale === 0 ? 0 : 1 / scale;
   for (let i = from; i < to; i++) codes[i] = Math.floor(values[i]! * perUnit + 128.5);
   return scale;
 }
 
-/** Writes the codes of 4 bits of one run and returns their scale. */
+/** Writes the 4-bit codes of one run and returns their scale. */
 function toHalfBytes(values: Float32Array<ArrayBufferLike>, from: number, to: number, codes: Codes): number {
   const peak = peakOf(values, from, to);
   let [best, scale, perUnit] = [-1, 0, 0];
@@ -83,7 +83,7 @@ function toHalfBytes(values: Float32Array<ArrayBufferLike>, from: number, to: nu
   return Math.fround(scale);
 }
 
-/** The code of 4 bits nearest to a number from -8.5 to 8.5. */
+/** The 4-bit code nearest to a number from -8.5 to 8.5. */
 function halfByte(value: number): number {
   return Math.min(15, value + 8.5 | 0);
 }

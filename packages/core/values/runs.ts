@@ -1,6 +1,6 @@
-/** Parts of row-major arrays as runs of neighboring elements: how slices are copied. */
+/** Slices of row-major arrays as runs of contiguous elements, for copying. */
 
-/** The runs that a part of an array consists of. */
+/** The runs that make up a slice of an array. */
 export interface Runs {
   /** Where each run starts in the whole array, in elements, in order. */
   readonly starts: readonly number[];
@@ -8,7 +8,7 @@ export interface Runs {
   readonly length: number;
 }
 
-/** The runs of a part of a row-major array, of which a span `[begin, end)` is taken along each axis. */
+/** The runs of the slice of a row-major array that a span `[begin, end)` along each axis gives. */
 export function contiguousRuns(
   shape: readonly number[],
   spans: readonly (readonly [begin: number, end: number])[],
