@@ -11,14 +11,14 @@ export interface BackendOptions {
   readonly threads?: number;
   /**
    * The number of devices, for meshes on one computer: with CUDA the GPUs, all of them unless given; elsewhere virtual ones, which
-   * share what they run on, 1 unless given.
+   * share the hardware, 1 unless given.
    */
   readonly deviceCount?: number;
 }
 
 const optionNames: OptionNames<BackendOptions> = { threads: true, deviceCount: true };
 
-/** The options of backends that have no threads of their own to set. */
+/** The options of backends without threads of their own. */
 function devicesOf({ deviceCount = 1 }: BackendOptions): { readonly deviceCount: number } {
   return { deviceCount };
 }
@@ -119,7 +119,7 @@ export async function defaultBackend(): Promise<Backend> {
   try {
     return await shared;
   } catch (error) {
-    // The next model may find the environment mended.
+    // The environment may be fixed before the next model.
     shared = null;
     throw error;
   }

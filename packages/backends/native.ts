@@ -14,7 +14,7 @@ export async function openCuda(options: BackendOptions): Promise<Backend> {
   return (await import("@tessera/backend-onnx")).cudaBackend(options);
 }
 
-/** Looks for NVIDIA's GPUs and what it takes to use them. */
+/** Looks for NVIDIA's GPUs and what is needed to use them. */
 export async function findCuda(): Promise<CudaPresence> {
   return (await import("@tessera/backend-onnx")).findCuda();
 }

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { nearestName } from "@tessera/text";
 
-/** A command line that cannot be understood; the program ends with exit code 2. */
+/** An invalid command line; the program exits with code 2. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
@@ -26,11 +26,11 @@ export interface Flag {
   readonly kinds: ReadonlySet<string>;
 }
 
-/** A flag of the program itself, which is no field of the job. */
+/** A flag of the program itself, which is not a field of the job. */
 export interface Switch {
   /** What it means. */
   readonly description: string;
-  /** What it takes; nothing when absent. */
+  /** What value it takes; none when absent. */
   readonly takes?: string;
 }
 
@@ -40,9 +40,9 @@ export interface CommandLine<Name extends string = string> {
   readonly schema: z.ZodType;
   /** The flags of the program itself, by name. */
   readonly switches: Readonly<Record<Name, Switch>>;
-  /** Names for fields that are used so often that they are worth one. */
+  /** Short names for frequently used fields. */
   readonly shorthands?: Readonly<Record<string, string>>;
-  /** What to write instead of an argument that is no flag, such as a file; `null` where that is not known. */
+  /** What to write instead of an argument that is not a flag, such as a file; `null` where that is not known. */
   readonly hint?: (argument: string) => string | null;
   /** A flag that most people use, as an example. */
   readonly example: string;
@@ -58,7 +58,7 @@ export interface Arguments<Name extends string = string> {
   readonly fields: ReadonlyMap<string, unknown>;
 }
 
-/** A part of a JSON Schema. */
+/** A subschema of a JSON Schema. */
 export interface JsonSchema {
   /** The kind of value. */
   readonly type?: string;
@@ -70,11 +70,11 @@ export interface JsonSchema {
   readonly enum?: readonly string[];
   /** The fields of an object. */
   readonly properties?: Readonly<Record<string, JsonSchema>>;
-  /** The schemas of which one must fit. */
+  /** The alternative schemas. */
   readonly anyOf?: readonly JsonSchema[];
 }
 
-/** Makes the JSON Schema of what a schema takes, from which editors complete and flags are made. */
+/** Makes the JSON Schema of a schema's input, which editors complete from and flags are made from. */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
 }
@@ -84,7 +84,7 @@ function alternatives(schema: JsonSchema): JsonSchema[] {
 }
 
 function describeValue(schemas: readonly JsonSchema[]): string {
-  // A flag is no place for an object, where something else can be given.
+  // A flag does not take an object where something else can be given.
   const plain = schemas.filter(({ type }) => type !== "object");
   return (plain.length > 0 ? plain : schemas).map(({ type, enum: values }) => {
     if (values) return values.join("|");
@@ -101,7 +101,7 @@ function listFields(schema: JsonSchema, prefix: string): Omit<Flag, "shortest">[
     const group = kinds.find(({ properties }) => properties);
     const inner = group ? listFields(group, `${path}.`) : [];
     const own = kinds.filter((kind) => kind !== group);
-    // A group is a flag of its own only where it can be something else than a group.
+    // A group is a flag of its own only where it can be something other than a group.
     if (own.length === 0) return inner;
     return [{
       path,
@@ -113,7 +113,7 @@ function listFields(schema: JsonSchema, prefix: string): Omit<Flag, "shortest">[
   });
 }
 
-/** The last part of a path. */
+/** The last segment of a path. */
 function lastName(path: string): string {
   return path.slice(path.lastIndexOf(".") + 1);
 }

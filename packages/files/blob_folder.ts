@@ -1,5 +1,5 @@
 /**
- * A folder in memory, of the files that a user gave to a page or that a page fetched, and of those that are written to it.
+ * A folder in memory: files that a user gave to a page, that a page fetched, or that are written to it.
  *
  * A `Blob` is a handle to bytes that the browser keeps, for a picked file on the user's disk: a checkpoint is read from it
  * tensor by tensor and is never in memory as a whole. Reading on the spot takes a worker, which has `FileReaderSync`;

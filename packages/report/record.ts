@@ -9,21 +9,21 @@ export interface DataFacts {
   readonly examples: number;
   /** The number of tokens, without padding. */
   readonly tokens: number;
-  /** The number of tokens that count in the loss. */
+  /** The number of tokens in the loss mask. */
   readonly targetTokens: number;
   /** The tokens of the longest example. */
   readonly longest: number;
   /** The share of the tokens in batches that is padding. */
   readonly padding: number;
-  /** The shapes of batches, `[rows, tokens]`, and how many there are of each in an epoch. */
+  /** The shapes of batches, `[batch size, tokens]`, and how many there are of each in an epoch. */
   readonly shapes: readonly { readonly shape: readonly [number, number]; readonly batches: number }[];
   /** The number of examples whose end was cut off. */
   readonly truncated: number;
-  /** The number of examples that were left out because nothing to learn was left of them. */
+  /** The number of examples that were left out because their loss mask was empty. */
   readonly dropped: number;
 }
 
-/** The model, before and with what is trained. */
+/** The model, and what is trained of it. */
 export interface ModelFacts {
   /** The name of the architecture or of the checkpoint. */
   readonly name: string;
@@ -47,7 +47,7 @@ export interface VariableLayout {
   readonly path: string;
   /** The shape. */
   readonly shape: readonly number[];
-  /** The mesh axes that split each dimension, the outermost first. */
+  /** The mesh axes that shard each dimension, the outermost first. */
   readonly dims: readonly (readonly string[])[];
 }
 
@@ -83,7 +83,7 @@ export interface Plan {
 
 /** How good the model is on held-out examples. */
 export interface Score {
-  /** The mean loss over the tokens that count. */
+  /** The mean loss over the tokens in the loss mask. */
   readonly loss: number;
   /** The share of those tokens whose likeliest prediction is right. */
   readonly tokenAccuracy: number;
@@ -117,7 +117,7 @@ export interface Generation {
   readonly expected: string;
   /** The answer before training. */
   readonly before: string;
-  /** The answer after training; null when it did not come to that. */
+  /** The answer after training; null when training did not get that far. */
   readonly after: string | null;
 }
 
@@ -125,7 +125,7 @@ export interface Generation {
 export interface StepRecord {
   /** The number of the step, from 1. */
   readonly step: number;
-  /** The mean loss over the tokens that count. */
+  /** The mean loss over the tokens in the loss mask. */
   readonly loss: number;
   /** The learning rate. */
   readonly learningRate: number;
@@ -139,7 +139,7 @@ export interface StepRecord {
 export interface HeldOutPoint {
   /** The number of steps done; 0 is before training. */
   readonly step: number;
-  /** The mean loss over the tokens that count. */
+  /** The mean loss over the tokens in the loss mask. */
   readonly loss: number;
 }
 
@@ -189,7 +189,7 @@ export interface Environment {
   readonly threads: number | null;
 }
 
-/** What a report tells of the job that was run; the configuration may have more, which it shows as it is. */
+/** What a report tells about the job that was run; the configuration may have more, which it shows as it is. */
 export interface ReportedJob {
   /** The model that it started from. */
   readonly preset: string;
@@ -210,7 +210,7 @@ export interface ReportedJob {
   readonly training: {
     /** The number of examples in a batch. */
     readonly batchSize: number;
-    /** The number of batches whose gradients made one step. */
+    /** The number of batches per step (gradient accumulation). */
     readonly gradientAccumulationSteps: number;
     /** The highest learning rate. */
     readonly learningRate: number;
@@ -239,7 +239,7 @@ export interface RunRecord<Job extends ReportedJob = ReportedJob> {
   readonly startedAt: string;
   /** How long it took in all, or since it was last resumed, in seconds. */
   readonly seconds: number;
-  /** The most memory that the process held at a time, in bytes. */
+  /** The peak resident set size of the process, in bytes. */
   readonly peakMemoryBytes: number;
   /** What was to be done. */
   readonly plan: Plan;

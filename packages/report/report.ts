@@ -13,7 +13,7 @@ import { script, style } from "./style.ts";
 
 const shownAnswers = 12;
 
-/** A share as a percentage without its sign: `93.5`. */
+/** A share as a percentage without the percent sign: `93.5`. */
 function percentage(share: number): string {
   return String(Number((share * 100).toFixed(1)));
 }
@@ -78,7 +78,7 @@ ${figure("Speed", formatCount(training.tokensPerSecond), "tokens/s in training")
 </dl>`;
 }
 
-/** An answer with the part that differs from the right one marked, where most of it is right: what lies between the equal ends. */
+/** An answer with what differs from the right one marked, where most of it is right: what lies between the equal ends. */
 export function markDifference(answer: string, expected: string): Html {
   if (answer === expected) return markup`${answer}`;
   const [given, right] = [[...answer], [...expected]];
@@ -160,12 +160,12 @@ function plannedMemory({ device }: Plan): string {
   }`;
 }
 
-/** Which devices hold which part of some variables: one drawing each, by the path within their block. */
+/** Which devices hold which slices of some variables: one drawing each, by the path within their block. */
 function drawings(block: readonly VariableLayout[], mesh: MeshFacts): Html {
   const items = block.map(({ path, shape, dims }) => {
     const name = path.slice(path.indexOf("/") + 1);
     const svg = shardingSvg(shape, { dims, partial: [] }, mesh, { name, width: 440 });
-    // Within a page the name space goes without saying.
+    // Within a page the namespace is clear.
     return markup`<li>${new Html(svg.replace(/ xmlns="[^"]*"/, ""))}</li>\n`;
   });
   return markup`<ul class="shardings">${items}</ul>`;

@@ -10,7 +10,7 @@ export interface Scale {
   readonly isLogarithmic: boolean;
 }
 
-/** The round step, 1, 2 or 5 times a power of ten, that cuts a range into at most `most` parts. */
+/** The round step, 1, 2 or 5 times a power of ten, that divides a range into at most `most` intervals. */
 function roundStep(range: number, most: number): number {
   const power = 10 ** Math.floor(Math.log10(range / most));
   return power * [1, 2, 5, 10].find((factor) => factor * power * most >= range * (1 - 1e-9))!;

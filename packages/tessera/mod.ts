@@ -1,7 +1,7 @@
 /**
  * Tessera: shard, fine-tune and run large language models in TypeScript.
  *
- * What is here is what a program needs that uses models; what is under it is in the sub-paths, such as `tessera/core`,
+ * This module has what a program that uses models needs; the layers below are in the sub-paths, such as `tessera/core`,
  * and in the packages, such as `@tessera/core`, which are the same.
  *
  * ```ts
@@ -82,5 +82,5 @@ export { downloadRepository, pushToHub } from "@tessera/hub";
 export type { PushOptions } from "@tessera/hub";
 export { readImage } from "@tessera/vision";
 
-// Errors that programs act on, and whether work ended because a signal asked for it.
+// Errors that programs act on, and whether work ended because a signal aborted it.
 export { CapacityError, CheckpointError, HubError, isCancelled } from "@tessera/text";

@@ -76,7 +76,7 @@ const occasions: readonly Occasion[] = [
   { name: "eye test", article: "an", hours: [8, 18] },
 ];
 
-/** Message forms. A part in brackets is left out where there is no place. `A_WHAT` has its article; a capital opens a sentence. */
+/** Message forms. Text in brackets is left out where there is no place. `A_WHAT` has its article; a capital opens a sentence. */
 const forms = [
   "WHAT with WHO[ in WHERE] on DAY at TIME",
   "WHAT with WHO on DAY at TIME[ in WHERE]",

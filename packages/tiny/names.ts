@@ -1,6 +1,6 @@
 /**
- * The people and places that the tiny model reads about, in two parts. The *known* part appears in the pretraining text and in the
- * training examples. The *reserved* part appears in the held-out examples alone, so that a correct answer there is reading and not
+ * The people and places that the tiny model reads about, in two sets. The *known* set appears in the pretraining text and in the
+ * training examples. The *reserved* set appears in the held-out examples alone: a correct answer there is reading and not
  * memory. A full name is reserved when either of its words is, and also when its hash says so: no full name of a held-out example
  * occurs anywhere in training, whichever words it is made of.
  */

@@ -4,9 +4,9 @@
  *
  *     deno run -A packages/tiny/pretrain.ts [--steps 3000] [--output <folder>]
  *
- * Data, first weights and order follow from the seed in `recipe.ts`, and kernels add up in the same order in every run: a second run of
+ * Data, first weights and order follow from the seed in `recipe.ts`, and kernels sum in the same order in every run: a second run of
  * all 4,000 steps on the same machine wrote the same bytes. Another processor, or a kernel that was changed, rounds in other places and
- * ends near the same loss: 0.8931 in place of 0.8932 after the loss was computed in pieces and products in parts.
+ * ends near the same loss: 0.8931 in place of 0.8932 after the loss was computed in chunks and products in slices.
  */
 import { parseArgs } from "node:util";
 import { progress } from "@tessera/text";
@@ -15,13 +15,13 @@ import { generateFiles } from "./generate.ts";
 import { pretrainingText } from "./pretraining.ts";
 import { pretraining as recipe } from "./recipe.ts";
 
-/** The documents of one part of the stream: sorted into batches by length within it, in the order of the stream beyond it. */
+/** The documents of one section of the stream: sorted into batches by length within it, in the order of the stream beyond it. */
 const partDocuments = 2048;
 
 /** The lengths that documents are padded to, in tokens. */
 const buckets = [48, 64, 80, 96, recipe.sequenceLength];
 
-/** The first `count` documents of a stream in parts, each sequence between `<bos>` and `<eos>`. */
+/** The first `count` documents of a stream in sections, each sequence between `<bos>` and `<eos>`. */
 export function* encodedParts(tokenizer: Tokenizer, seed: number, count: number): Generator<Dataset> {
   const stream = pretrainingText(seed);
   for (let done = 0; done < count; done += partDocuments) {
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
         bar.update(losses.length, { loss: step.loss.toFixed(3), "tokens/s": Math.round(step.tokensPerSecond) });
       },
     });
-    // A killed run keeps what it has learned.
+    // A killed run keeps its last checkpoint.
     await lm.saveToPreset(output);
   }
   bar.done();

@@ -1,7 +1,7 @@
 /**
  * The text that `gemma2-tiny` is pretrained on: an endless stream of short documents. They teach to read a message and answer one
  * question about it, to write days and times in plain form, to copy words never seen before, and to write small JSON records.
- * None of them turns a message into JSON and none has the keys of the fine-tuning task: that is the skill which fine-tuning adds.
+ * None of them turns a message into JSON and none has the keys of the fine-tuning task: fine-tuning adds that skill.
  */
 import { daySpellings, drawDay, drawTime, plainDay, plainTime, timeSpellings } from "./calendar.ts";
 import { type Appointment, drawAppointment, type Message, writeMessage } from "./messages.ts";
@@ -84,7 +84,7 @@ function writePlainForms(random: Random): string {
   return lines.join("\n");
 }
 
-/** Writes a list of names and then repeats it or one of its parts. */
+/** Writes a list of names and then repeats all or some of it. */
 function writeCopy(random: Random, novelty: number): string {
   const list = Array.from({ length: 2 + random.below(4) }, () => drawName(random, novelty));
   const tasks: [string, string][] = [

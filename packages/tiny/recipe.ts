@@ -43,14 +43,14 @@ export const tokenizerTraining = { seed: 20, documents: 5000 };
 /** The number of examples in each file of the fine-tuning task. */
 export const dataSizes = { train: 6000, heldout: 200 };
 
-/** How a learning rate falls after the warm-up: to zero along a half cosine or along a straight line. */
+/** How a learning rate falls to zero after the warm-up: along a half cosine or a straight line. */
 export type Decay = "cosine" | "linear";
 
 /** The settings that both kinds of training have. */
 export interface TrainingRecipe {
   /** The seed of the data, the first weights and the order. */
   seed: number;
-  /** The number of sequences in a step. */
+  /** The batch size. */
   batchSize: number;
   /** The number of tokens in a sequence, at most. */
   sequenceLength: number;
@@ -88,7 +88,7 @@ export interface FinetuningRecipe extends TrainingRecipe {
  * Pretraining from random weights on `pretrainingText(seed)`. Each document is a sequence of its own, `<bos>`, its tokens and `<eos>`,
  * padded to the length of its bucket; batches hold documents of like length. Documents come in the order of the stream, up to two
  * thousand places, because the stream grows harder, and they are never cut: packed end to end they take three times as many
- * tokens to learn from. The loss counts every token that is not padding.
+ * tokens to learn from. The loss mask covers every token that is not padding.
  */
 export const pretraining: TrainingRecipe = {
   seed: 1,
@@ -104,7 +104,7 @@ export const pretraining: TrainingRecipe = {
   clipNorm: 1,
 };
 
-/** Fine-tuning on `data/train.jsonl`; the loss counts the tokens of the response and the `<eos>` after it. */
+/** Fine-tuning on `data/train.jsonl`; the loss mask covers the tokens of the response and the `<eos>` after it. */
 export const finetuning: FinetuningRecipe = {
   seed: 2,
   batchSize: 16,

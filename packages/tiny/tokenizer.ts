@@ -83,7 +83,7 @@ function countUnits(documents: Iterable<string>): Word[] {
   return [...counts].map(([text, count]) => ({ pieces: [...text], count })).filter(({ pieces }) => pieces.length > 1);
 }
 
-/** Finds the pair of neighbours that occurs most often, or undefined where no two tokens stand together. */
+/** Finds the pair of neighbors that occurs most often, or undefined where no two tokens stand together. */
 function mostFrequentPair(words: readonly Word[]): [string, string] | undefined {
   const counts = new Map<string, number>();
   for (const { pieces, count } of words) {
@@ -102,7 +102,7 @@ function mostFrequentPair(words: readonly Word[]): [string, string] | undefined 
   return [best.slice(0, space), best.slice(space + 1)];
 }
 
-/** Joins each occurrence of a pair of neighbours, from left to right. */
+/** Joins each occurrence of a pair of neighbors, from left to right. */
 function mergePair(pieces: string[], [left, right]: readonly [string, string]): string[] {
   if (pieces.length < 2 || !pieces.includes(left)) return pieces;
   const merged: string[] = [];

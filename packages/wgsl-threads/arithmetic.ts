@@ -32,7 +32,7 @@ const comparisons: Readonly<Record<string, string>> = {
   ">=": "a >= b",
 };
 
-/** Infix operators by the type of what they take, as JavaScript of `a` and `b`. Dividing by zero changes nothing, as WGSL has it. */
+/** Infix operators by the type of their operands, as JavaScript of `a` and `b`. Dividing by zero changes nothing, as WGSL has it. */
 export const operators: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   f32: {
     ...comparisons,
@@ -116,7 +116,7 @@ export function bitcast(x: number, from: keyof typeof setters, to: keyof typeof 
 
 /** A function of elements, for each element of vectors; other operands are repeated. */
 export function lift(of: Scalar): (...operands: Cell[]) => Cell {
-  // Each has code of its own, so that the function is compiled into it.
+  // Each has code of its own, so the function is inlined.
   return new Function(
     "of",
     `return (a, b, c) => {

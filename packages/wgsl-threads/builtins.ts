@@ -28,7 +28,7 @@ export function isVector(type: Type): boolean {
   return type.startsWith("vec");
 }
 
-/** The type of some operands of which whole numbers become what the others are. */
+/** The common type of some operands: whole numbers take the type of the others. */
 function common(operands: readonly Typed[]): Type {
   return operands.map(({ type }) => type).find((type) => type !== "int") ?? "i32";
 }
@@ -47,7 +47,7 @@ const elementwise = (name: string): Call => (operands, js) => {
 
 const tableOf = (names: readonly string[], call: (name: string) => Call) => names.map((name) => [name, call(name)]);
 
-/** The functions of WGSL that wait for nobody, given operands and JavaScript for all of them. */
+/** The functions of WGSL that do not wait, given operands and JavaScript for all of them. */
 export const builtins: Readonly<Record<string, Call>> = {
   ...Object.fromEntries([
     ...tableOf(Object.keys(conversions), conversion),
@@ -64,7 +64,7 @@ export const builtins: Readonly<Record<string, Call>> = {
   unpack2x16float: (_, js) => ({ js: `rt.mixed.unpack2x16float(${js})`, type: "vec2<f32>" }),
 };
 
-/** A vector of some parts, or of one part repeated. */
+/** A vector of some components, or of one component repeated. */
 export function vectorOf(type: Type, parts: readonly Typed[]): Typed {
   const count = wordsOfType(type);
   const js = parts.map((part) => part.js);
@@ -72,7 +72,7 @@ export function vectorOf(type: Type, parts: readonly Typed[]): Typed {
   return { js: `[${js.join(", ")}]`, type };
 }
 
-/** The value of a variable to which nothing was assigned. */
+/** The value of a variable that nothing was assigned to. */
 export function zero(type: Type): string {
   return isVector(type) ? `rt.splat(0, ${wordsOfType(type)})` : "0";
 }

@@ -18,9 +18,9 @@ export interface Expression extends Typed {
   readonly array?: string;
 }
 
-/** A function of a program: what it gives, and whether it waits for other threads. */
+/** A function of a program: its result, and whether it waits for other threads. */
 export interface Signature {
-  /** The type of what it gives. */
+  /** The type of its result. */
   readonly result: Type;
   /** Whether it waits. */
   readonly waits: boolean;

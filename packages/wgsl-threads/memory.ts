@@ -23,14 +23,14 @@ function checkPlace(name: string, at: number, length: number): void {
   if (!(at >= 0 && at < length)) throw new RangeError(`${name}[${at}] is outside: it has ${length} elements`);
 }
 
-/** An array of any length that holds nothing but zeros, and only knows which places are outside. */
+/** An array of any length that holds only zeros and checks only whether indices are in bounds. */
 export function outlineArray(name: string, length: number, width: number): ProgramArray {
   const zero = width === 1 ? 0 : new Array<number>(width).fill(0);
   const check = (at: number) => checkPlace(name, at, length);
   return { words: new Int32Array(), length, read: (at) => (check(at), zero), write: check, writePart: check };
 }
 
-/** An array that nobody writes, so that it does not matter who reads it. */
+/** An array that nobody writes: it does not matter who reads it. */
 export function constantArray(name: string, words: Words, width: number): ProgramArray {
   const length = Math.floor(words.length / width);
   const refuse = (at: number) => {
@@ -62,7 +62,7 @@ export class SharedArray implements ProgramArray {
   #wrote: Int32Array;
   #reader: Int32Array;
   #read: Int32Array;
-  /** When each element was written first, so that nobody reads what nobody wrote. */
+  /** When each element was first written, to catch reads of what nobody wrote. */
   #filled: Int32Array | null = null;
   #group = 0;
   #now = 1;
@@ -86,7 +86,7 @@ export class SharedArray implements ProgramArray {
     this.#now++;
   }
 
-  /** Another group of threads begins: nothing of what is here is known. */
+  /** Another group of threads begins: nothing here is known. */
   forget(): void {
     this.#now++;
     this.#group++;

@@ -11,13 +11,13 @@ export interface Reader {
   at: number;
   /** The next word, which stays; nothing at the end. */
   readonly peek: () => string;
-  /** The next word, which has to be the one that is wanted, if any. */
+  /** The next word, which has to be the expected one, if any. */
   readonly take: (wanted?: string) => string;
-  /** Whether the next word is this one, which is then taken. */
+  /** Whether the next word is this one, which is then consumed. */
   readonly accept: (wanted: string) => boolean;
   /** The items up to a closing bracket, with commas between them. */
   readonly list: <T>(close: string, item: () => T) => T[];
-  /** Says that something else was wanted here. */
+  /** Reports that something else was expected here. */
   readonly fail: (wanted: string) => never;
 }
 

@@ -82,7 +82,7 @@ export interface Dispatch {
 /** What WebGPU promises of every GPU. */
 const [mostGroups, mostThreads, mostSharedBytes] = [65535, 256, 16384];
 
-/** What memory holds that nobody wrote. */
+/** What memory that nobody wrote holds. */
 const garbage = 0x5bad5bad;
 
 /** Runs a program. */

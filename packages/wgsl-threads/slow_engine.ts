@@ -28,10 +28,10 @@ import { translate, type Translation } from "./translate.ts";
 /** How many buffers WebGPU promises that a program can read and write. */
 const mostBuffers = 8;
 
-/** What memory holds that nobody wrote. */
+/** What memory that nobody wrote holds. */
 const garbage = 0x5bad5bad;
 
-/** So few multiplications that programs run in pieces here, too. */
+/** So few multiplications that programs are cut into several dispatches here, too. */
 const fewWork = 2 ** 17;
 
 /** The groups that tfjs makes of a number of them. */
@@ -69,7 +69,7 @@ export function slowEngine({ bindingBytes = 2 ** 27, outline = false }: SlowEngi
   };
   const copy = (value: Value) => make(value, outline ? undefined : wordsAt(value.dataId).slice());
 
-  /** What a tensor holds that nobody wrote. */
+  /** What a tensor that nobody wrote holds. */
   function fresh(type: TensorType): Value {
     if (outline) return make(type);
     const words = wordsOf(type);

@@ -1,5 +1,5 @@
 /**
- * Programs in WGSL as JavaScript in which threads can wait for each other: the part of the language that the backend writes,
+ * Programs in WGSL as JavaScript in which threads can wait for each other: the subset of the language that the backend writes,
  * in which names are declared before their use.
  */
 
@@ -29,7 +29,7 @@ export interface Translation {
   readonly waits: boolean;
 }
 
-/** Translates a program that finds these names beside its own: arrays, and values by their type. */
+/** Translates a program that sees these names in addition to its own: arrays, and values by their type. */
 export function translate(
   code: string,
   given: Readonly<Record<string, Type>>,
