@@ -1,8 +1,8 @@
 /**
  * What a drawing of a sharded tensor shows: a grid of blocks, and which devices hold each of them.
  *
- * A page has two dimensions, so of a tensor with more the two that are split into the most parts are drawn, in their order;
- * what cannot be seen so is said in words.
+ * A page has two dimensions, so for a tensor of higher rank the two axes with the most shards are drawn, in their order;
+ * notes describe the rest.
  */
 import { formatAxes } from "../layout/device_mesh.ts";
 import { axisSize, groupIndex, type MeshShape, partsOf, type Sharding } from "../sharding/sharding.ts";
@@ -20,9 +20,9 @@ export interface GridAxis {
   readonly axis: number;
   /** Its length. */
   readonly length: number;
-  /** The parts that it is split into. */
+  /** The number of shards along it. */
   readonly parts: number;
-  /** The mesh axes that split it, such as `model (8)`; empty when it is whole. */
+  /** The mesh axes that it is sharded over, such as `model (8)`; empty when it is not sharded. */
   readonly over: string;
 }
 

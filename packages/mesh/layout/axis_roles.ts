@@ -5,7 +5,7 @@
  * variable that brings names of its own goes first; one that no row knows has none.
  */
 
-/** What a layout needs to know of a variable. */
+/** What a layout needs to know about a variable. */
 export interface LayoutVariable {
   /** The path, such as `decoder_block_0/attention/key/kernel`. */
   readonly path: string;

@@ -1,7 +1,7 @@
 /**
  * Distributions: which mesh a model runs on, how a batch is sharded over it and where each variable lies.
  *
- * A distribution is only ever asked; it holds no values, so it does not matter whether it is set before or after a model
+ * A distribution holds no values and is only queried, so it can be set before or after a model
  * is made. Data parallelism shards the batch over all devices and replicates every variable; model parallelism shards the
  * batch over one axis of the mesh and each variable as a layout map says.
  */
@@ -24,7 +24,7 @@ export interface Distribution<Axis extends string = string> {
   getDataLayout(shape: readonly number[]): TensorLayout<Axis>;
   /** The layout of a variable; throws when it cannot be sharded so. */
   getVariableLayout(variable: LayoutVariable): TensorLayout<Axis>;
-  /** The layout that is asked for an activation, such as `decoder_block_0/output`; `undefined` when none is. */
+  /** The layout requested for an activation, such as `decoder_block_0/output`; `undefined` when none is. */
   getTensorLayout(path: string): TensorLayout<Axis> | undefined;
   /** Checks the layouts of all variables of a model at once, before any value exists; throws at the first wrong one. */
   check(variables: readonly LayoutVariable[], options?: Pick<CheckOptions, "activations">): void;
@@ -33,14 +33,14 @@ export interface Distribution<Axis extends string = string> {
 /** The mesh axis that a batch is sharded over, or several, the outermost first. */
 export type BatchDimName<Axis extends string> = Axis | readonly Axis[];
 
-/** What data parallelism runs on: a mesh, of which the batch is sharded over all axes unless some are named, or devices. */
+/** What data parallelism runs on: devices, or a mesh, over whose axes the batch is sharded (all of them by default). */
 export type DataParallelOptions<Axis extends string> =
   | { readonly mesh: DeviceMesh<Axis>; readonly batchDimName?: BatchDimName<NoInfer<Axis>> }
   | { readonly devices: readonly (string | DeviceRef)[] };
 
 const dataParallelNames = { mesh: true, batchDimName: true, devices: true } as const;
 
-/** Copies of the model on every device, each with its share of the batch. */
+/** Data parallelism: every device has a replica of the model and a shard of the batch. */
 export class DataParallel<Axis extends string = "batch"> implements Distribution<Axis> {
   /** The devices. */
   readonly mesh: DeviceMesh<Axis>;
@@ -76,7 +76,7 @@ export class DataParallel<Axis extends string = "batch"> implements Distribution
     return dataLayout(this, shape);
   }
 
-  /** The layout of a variable: a copy on every device. */
+  /** The layout of a variable: replicated. */
   getVariableLayout(variable: LayoutVariable): TensorLayout<Axis> {
     return replicated(this.mesh, variable.shape);
   }
@@ -114,7 +114,7 @@ export class ModelParallel<Axis extends string = string> implements Distribution
   readonly #fit: IndivisibleOptions;
 
   /**
-   * Splits variables as a layout map says.
+   * Shards variables as a layout map says.
    *
    * @throws {RangeError} when the mesh lacks an axis of `batchDimName`.
    * @throws {TypeError} when an axis is named twice.
@@ -143,7 +143,7 @@ export class ModelParallel<Axis extends string = string> implements Distribution
   }
 
   /**
-   * The layout of a variable: the one of the key that matches its path, or a copy on every device.
+   * The layout of a variable: that of the key that matches its path; replicated when no key matches.
    *
    * @throws {TypeError} when several keys match.
    * @throws {RangeError} when a dimension does not divide over its mesh axes and no option allows to copy it.

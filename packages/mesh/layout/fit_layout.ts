@@ -1,4 +1,4 @@
-/** Fitting a layout to a variable: every dimension must divide evenly over the mesh axes that split it. */
+/** Fitting a layout to a variable: every dimension must divide evenly over the mesh axes that it is sharded over. */
 import { describeLength, isKeyValueHeads, type LayoutVariable } from "./axis_roles.ts";
 import { TensorLayout } from "./tensor_layout.ts";
 
@@ -14,7 +14,7 @@ export interface IndivisibleOptions {
 }
 
 /**
- * A layout as a variable can take it: itself, or with the dimensions that do not divide made whole where the options say so.
+ * The layout that fits a variable: the given one, with the dimensions that do not divide replicated where the options allow it.
  *
  * @throws {RangeError} when a dimension does not divide over its mesh axes, or the layout has too many entries.
  */

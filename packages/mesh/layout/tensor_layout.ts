@@ -1,4 +1,4 @@
-/** Tensor layouts: over which axes of a mesh each dimension of a tensor is split. */
+/** Tensor layouts: the mesh axes that each dimension of a tensor is sharded over. */
 import { type DeviceMesh, noAxis } from "./device_mesh.ts";
 import type { Sharding } from "../sharding/sharding.ts";
 

@@ -1,9 +1,9 @@
 /**
- * How one node is split: which mesh axes split which of its factors, given how its operands are.
+ * How one node is sharded: which mesh axes split which of its factors, given the shardings of its operands.
  *
  * For each mesh axis the candidates are the factors that an operand is split by already, or that the result is advised to
- * be split by. A choice that needs no communication for the operands wins: then what is split stays split, and sums over
- * split axes become partial. Only where operands disagree do bytes decide: those that bring the operands there, and those
+ * be split by. A choice that needs no communication for the operands wins: then sharded axes stay sharded, and sums over
+ * sharded axes become partial. Only where operands disagree do bytes decide: those that bring the operands there, and those
  * that bring the result to where it is advised to be, which is then done at once.
  */
 import type { GraphNode, OpName } from "@tessera/core";
@@ -16,11 +16,11 @@ import { costOf, homeOf, localBytes, type Value } from "./values.ts";
 
 /** What a node does on each device. */
 export interface Choice {
-  /** How each operand has to be split. */
+  /** How each operand must be sharded. */
   readonly operands: readonly Sharding[];
   /** How each result comes out. */
   readonly results: readonly Sharding[];
-  /** Per result, the mesh axes over which it is partial because a split axis is summed over. */
+  /** Per result, the mesh axes over which it is partial because a sharded axis is summed over. */
   readonly summed: readonly (readonly string[])[];
   /** How each result is sharded from then on. */
   readonly settled: readonly Sharding[];

@@ -12,15 +12,15 @@ export interface Use {
   readonly operand: number;
 }
 
-/** What is known of the values of a graph before any node is partitioned. */
+/** What is known about the values of a graph before any node is partitioned. */
 export interface Flow {
   /** Where each value is read. */
   readonly uses: ReadonlyMap<Tensor, readonly Use[]>;
-  /** The mesh axes over which a value may turn out partial, if nothing adds it up before. */
+  /** The mesh axes over which a value may turn out partial, if nothing reduces it before. */
   readonly potential: ReadonlyMap<Tensor, ReadonlySet<string>>;
   /** The values that leave the graph. */
   readonly outputs: ReadonlySet<Tensor>;
-  /** How a value will probably be split. */
+  /** How a value will probably be sharded. */
   readonly advice: ReadonlyMap<Tensor, Sharding>;
 }
 

@@ -3,7 +3,7 @@
  *
  * Two all-reduces over the same devices can run as one when no path of the graph leads from one to the other. The number
  * of all-reduces that still follow a node on its longest path to an output tells: it falls along every path from one
- * all-reduce to another, so those of one number are independent, and joining them makes no circle. Gradients that are only
+ * all-reduce to another, so those of one number are independent, and joining them makes no cycle. Gradients that are only
  * read by the optimizer all have the lowest number, so that data parallelism costs one all-reduce a step.
  */
 import { emit, type Graph, type GraphNode, type Tensor, trace, withOrigin } from "@tessera/core";

@@ -2,7 +2,7 @@
  * Attention whose query heads are sharded over more devices than there are key heads.
  *
  * The factors of attention split key heads, and with them the query heads that share one. Where a group of query heads is
- * itself split, each part gets a copy of its key head: with `parts` copies in all, attention has as many key heads as there
+ * itself split, each shard gets a copy of its key head: with `parts` copies in all, attention has as many key heads as there
  * are parts, and splits by those. The gradients of the copies add up to that of the key head.
  */
 import { apply, emit, full, type GraphNode, iota, type Tensor } from "@tessera/core";

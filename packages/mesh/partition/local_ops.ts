@@ -1,5 +1,5 @@
 /**
- * What a device does for one node: mostly the same op on its parts, with attributes that speak of lengths made local; for
+ * What a device does for one node: mostly the same op on its shards, with attributes that speak of lengths made local; for
  * a few ops more than that.
  */
 import {
@@ -15,7 +15,7 @@ import {
   where,
 } from "@tessera/core";
 
-/** What a local rule needs to know beside the operands. */
+/** What a local rule needs to know besides the operands. */
 export interface LocalContext {
   /** The node of the whole graph. */
   readonly node: GraphNode;
@@ -23,13 +23,13 @@ export interface LocalContext {
   readonly split: (operand: number, axis: number) => readonly string[];
   /** The local shape of the first result. */
   readonly shape: readonly number[];
-  /** The mesh axes over which the first result is partial because a summed axis is split. */
+  /** The mesh axes over which the first result is partial because a summed axis is sharded. */
   readonly summed: readonly string[];
   /** Emits a collective over mesh axes. */
   readonly collective: (op: OpName, operands: readonly Tensor[], meshAxes: readonly string[], attrs?: Attrs) => Tensor;
 }
 
-/** Attributes of the part of a device, where they speak of lengths. */
+/** The attributes for a device's shard, where they hold lengths. */
 const localAttrs: { readonly [K in OpName]?: (attrs: Ops[K]["attrs"], shape: readonly number[]) => Ops[K]["attrs"] } = {
   full: (attrs, shape) => ({ ...attrs, shape }),
   reshape: (_, shape) => ({ shape }),
@@ -67,7 +67,7 @@ function spread(mask: Tensor, axis: number, rank: number): Tensor {
   ]);
 }
 
-/** An extreme over axes of which some are split: of each part, then of the parts. */
+/** An extreme over axes of which some are sharded: first within each shard, then across shards. */
 function extreme(context: LocalContext, operands: readonly Tensor[]): Tensor {
   const { node, collective } = context;
   const [local] = emit(node.op, operands, node.attrs);
@@ -121,7 +121,7 @@ const special: { readonly [K in OpName]?: LocalRule } = {
   },
 };
 
-/** The nodes that compute a device's part of a node's results from its parts of the operands. */
+/** The nodes that compute a device's shard of a node's results from its shards of the operands. */
 export function emitLocal(context: LocalContext, operands: readonly Tensor[]): readonly Tensor[] {
   const { node, shape } = context;
   const rule = special[node.op];

@@ -1,7 +1,7 @@
 /**
- * Looks for sharding rules that are missing: every op is run on parts of its operands, split in every way, and where the
- * results happen to be parts of the whole result, or partial sums of it, the partitioner has to see that nothing need be sent.
- * That no rule is wrong is what `partition_test.ts` shows.
+ * Looks for sharding rules that are missing: every op runs on shards of its operands, sharded in every way. Where
+ * the results happen to be shards of the whole result, or partial sums of it, the partitioner must find that nothing is sent.
+ * `partition_test.ts` shows that no rule is wrong.
  */
 import assert from "node:assert/strict";
 import {

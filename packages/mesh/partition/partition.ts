@@ -1,9 +1,9 @@
 /**
- * Partitioning: from a graph of whole tensors to the graph that every device runs on its parts, with collectives between.
+ * Partitioning: from a graph of whole tensors to the graph that every device runs on its shards, with collectives between.
  *
  * Nodes are taken in order. Each one is split as `choose` says, its operands are brought there, and its results keep the
  * sharding that they come out with until something needs another; each form that a value takes is made once. A composite
- * that would need a split axis whole is replaced by its definition. All-reduces that do not wait for each other are joined
+ * that would need a sharded axis whole is replaced by its definition. All-reduces that do not wait for each other are joined
  * at the end, see `fuse.ts`.
  */
 import {
@@ -40,7 +40,7 @@ import { emitCollective, homeOf, localOf, type Value } from "./values.ts";
 
 /** What every device runs, and how the inputs and outputs of the whole graph are sharded over the devices. */
 export interface Partitioned {
-  /** The local graph. Its inputs and outputs are the parts of the whole graph's, in the same order, by the same names. */
+  /** The local graph. Its inputs and outputs are shards of the whole graph's, in the same order, by the same names. */
   readonly graph: Graph;
   /** How each input is sharded. */
   readonly inputs: readonly Sharding[];
@@ -62,7 +62,7 @@ interface Context {
 
 /**
  * The graph that each device runs, given how inputs are sharded and advice for all other values, as `propagate` gives it.
- * An output is split as `outputs` says, or, where that is `null`, in the way that costs least.
+ * An output is sharded as `outputs` says, or, where that is `null`, in the cheapest way.
  *
  * @throws {RangeError} when a sharding does not fit its tensor or the mesh.
  */
@@ -101,7 +101,7 @@ export function partition(
 }
 
 /**
- * Propagates and partitions in one go: `known` says how some inputs, and perhaps values inside the graph, are split.
+ * Propagates and partitions in one go: `known` says how some inputs, and perhaps values inside the graph, are sharded.
  *
  * @throws {RangeError} when a sharding does not fit its tensor or the mesh.
  */

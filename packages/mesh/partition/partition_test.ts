@@ -1,6 +1,6 @@
 /**
- * Checks the sharding rules of all ops by brute force: every sample of every op, with its operands split in every way that
- * divides, on small meshes; the parts put together must be what one device computes.
+ * Checks the sharding rules of all ops by brute force: every sample of every op, with its operands sharded in every way that
+ * divides, on small meshes; the reassembled shards must equal what one device computes.
  */
 import assert from "node:assert/strict";
 import {

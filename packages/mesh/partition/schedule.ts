@@ -1,13 +1,13 @@
 /**
- * When and on what the collectives of a local graph work, so that devices hold and send less.
+ * Reorders the collectives of a local graph so that devices hold and send less.
  *
- * Gradients are scattered as soon as they are computed: until then each device holds all of them, afterwards its part. A weight is
- * gathered as it is stored, and brought into another axis order or a wider dtype afterwards: where that is part of a product, as
- * transposes are, it costs nothing, and a narrow dtype is less to send.
+ * Gradients are scattered as soon as they are computed: until then each device holds all of them, afterwards only its shard. A weight
+ * is gathered as it is stored, and transposed or cast to a wider dtype afterwards: a transpose that is part of a product costs
+ * nothing, and a narrow dtype sends fewer bytes.
  */
 import { bytesPerElement, emit, type Graph, type GraphNode, rewrite, type Tensor } from "@tessera/core";
 
-/** A graph in which sums of which each device keeps a part are taken right after what they sum. */
+/** A graph in which each reduce-scatter runs right after its operand is computed. */
 export function scatterEarly(graph: Graph): Graph {
   const after = new Map<GraphNode, GraphNode[]>();
   for (const node of graph.nodes) {
@@ -22,7 +22,7 @@ export function scatterEarly(graph: Graph): Graph {
   return { ...graph, nodes: graph.nodes.filter((node) => !moved.has(node)).flatMap(withFollowers) };
 }
 
-/** A graph in which inputs are gathered as they are, and what only puts them into another form comes after. */
+/** A graph in which inputs are gathered as stored, before ops that only change their axis order or dtype. */
 export function gatherStored(graph: Graph): Graph {
   const inputs = new Set(graph.inputs);
   return rewrite(graph, ({ op, attrs }, operands) => {

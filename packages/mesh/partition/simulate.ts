@@ -59,7 +59,7 @@ function empty(shape: readonly number[]): Part {
   return { shape, data: new Float64Array(sizeOf(shape)) };
 }
 
-/** One of `count` equal parts along an axis. */
+/** One of `count` equal slices along an axis. */
 function cut(whole: Part, axis: number, index: number, count: number): Part {
   const part = empty(whole.shape.map((length, i) => i === axis ? length / count : length));
   copyBlock(whole, zeros(whole.shape).with(axis, index * part.shape[axis]!), part, zeros(part.shape), part.shape);
@@ -118,7 +118,7 @@ function integerShare(x: number, device: number): number {
   return device === 0 ? x - 1 : device === 1 ? 1 : 0;
 }
 
-/** The part of a tensor that a device holds. */
+/** The shard of a tensor that a device holds. */
 export function partOf(
   type: TensorType,
   whole: Elements,
@@ -148,9 +148,9 @@ function runNode(node: GraphNode, devices: readonly Map<Tensor, Elements>[], mes
 }
 
 /**
- * The outputs of a partitioned graph, put together again, in float64 and without rounding, given whole inputs.
+ * The outputs of a partitioned graph, reassembled from their shards, in float64 and without rounding, given whole inputs.
  *
- * @throws {Error} when devices that should hold the same part of an output do not.
+ * @throws {Error} when devices that should hold the same shard of an output do not.
  */
 export function simulate(
   { graph, inputs, outputs }: Partitioned,

@@ -10,11 +10,11 @@ export interface Traffic {
   readonly meshAxes: readonly string[];
   /** How many devices a group has. */
   readonly size: number;
-  /** How many times it runs; several tensors that travel together count once. */
+  /** How many times it runs; a call that carries several tensors counts once. */
   readonly count: number;
-  /** The bytes that a device puts in, all times together. */
+  /** The total bytes that a device contributes. */
   readonly bytes: number;
-  /** The bytes that a device sends, all times together, by ring algorithms. */
+  /** The total bytes that a device sends, by ring algorithms. */
   readonly sent: number;
 }
 

@@ -53,7 +53,7 @@ for (const adapter of ["none", "keras", "peft"] as const satisfies readonly Adap
   Deno.test(`tensor parallelism, adapters ${adapter}: two all-reduces a block backward`, () => {
     for (const layers of [1, 3]) {
       const options = { adapter, bare: true, sizes: { layers } };
-      // Gradients of factors that all devices hold travel with the last of them.
+      // Gradients of replicated factors share the last all-reduce.
       const [found, ...others] = trafficIn(options, meshOf(1, 2));
       assert.deepEqual(others, []);
       assert.deepEqual([found!.op, found!.count], ["allReduce", 4 * layers]);
@@ -73,9 +73,9 @@ Deno.test("data and tensor parallelism, adapters: one all-reduce for each way in
   assert.deepEqual(found, [
     // Forward 2 + 2, backward 2 + 1 as nothing below the first block is trained, embedding 1, logits 1, loss 2.
     "allReduce(model) × 11",
-    // The count of tokens, and the gradients of factors that are split.
+    // The count of tokens, and the gradients of sharded factors.
     "allReduce(batch) × 2",
-    // The gradients of factors that every device holds.
+    // The gradients of replicated factors.
     "allReduce(batch model) × 1",
   ]);
 });

@@ -16,7 +16,7 @@ import {
 export interface Form {
   /** How it is sharded. */
   readonly sharding: Sharding;
-  /** The part that each device has, a tensor of the local graph. */
+  /** Each device's shard, a tensor of the local graph. */
   readonly local: Tensor;
 }
 
@@ -59,7 +59,7 @@ export function costOf(value: Value, target: Sharding, mesh: MeshShape): number 
   return Math.min(...value.forms.map(({ sharding }) => reshardCost(value.tensor.type, sharding, target, mesh)));
 }
 
-/** The part that each device has of a value in a sharding; what is made on the way can be used again. */
+/** Each device's shard of a value in a sharding; intermediate forms are kept for reuse. */
 export function localOf(value: Value, target: Sharding, mesh: MeshShape): Tensor {
   const { tensor, forms } = value;
   const found = forms.find(({ sharding }) => sameSharding(sharding, target));
@@ -89,7 +89,7 @@ export function localOf(value: Value, target: Sharding, mesh: MeshShape): Tensor
   return current;
 }
 
-/** The bytes of a device's part of a tensor. */
+/** The bytes of a device's shard of a tensor. */
 export function localBytes(type: TensorType, { dims }: Sharding, mesh: MeshShape): number {
   return bytesOf(type) / partsOf(mesh, dims.flat());
 }

@@ -1,5 +1,5 @@
 /**
- * What splitting one node over a mesh means: the loops ("factors") that its axes stand for, and which may be split.
+ * What sharding one node over a mesh means: the loops ("factors") that its axes stand for, and which may be split.
  *
  * A factor that is sharded over mesh axes splits every tensor axis that names it; a result that does not name it is partial.
  * The strings come from core's op tables. A few ops may be split in more ways than their strings say, because the

@@ -20,12 +20,12 @@ export interface Sharding {
   readonly partial: readonly string[];
 }
 
-/** The sharding of a tensor of which every device holds all. */
+/** The sharding of a replicated tensor. */
 export function replicated(rank: number): Sharding {
   return { dims: Array.from({ length: rank }, () => []), partial: [] };
 }
 
-/** Tells whether every device holds all of a tensor. */
+/** Tells whether a tensor is replicated. */
 export function isReplicated({ dims, partial }: Sharding): boolean {
   return partial.length === 0 && dims.every((axes) => axes.length === 0);
 }
@@ -62,7 +62,7 @@ export function axisSize(mesh: MeshShape, name: string): number {
 }
 
 /**
- * Into how many parts some mesh axes split, taken together.
+ * The number of shards that some mesh axes make together.
  *
  * @throws {RangeError} when the mesh lacks one of them.
  */
