@@ -33,7 +33,7 @@ import { scatter } from "./executor/sharded_buffer.ts";
 
 export { referenceBackend } from "./reference_backend.ts";
 
-/** What a suite needs to know of a backend. */
+/** What a suite needs to know about a backend. */
 export interface ConformanceOptions {
   /** How far results may be from the reference's, where float32's own tolerance is too narrow for the hardware. */
   readonly tolerance?: Tolerance;
@@ -71,7 +71,7 @@ function graphOf(
   });
 }
 
-/** A lookup in a split table and two split layers, forward, backward and an update: every kind of collective but one. */
+/** A lookup in a sharded table and two sharded layers, forward, backward and an update: every kind of collective but one. */
 function meshProgram(): Graph {
   const types = {
     tokens: { shape: [4, 2], dtype: "int32" },

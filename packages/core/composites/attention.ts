@@ -154,7 +154,7 @@ function scores(query: Tensor, key: Tensor, attrs: AttentionAttrs): { capped: Te
   return { capped: tanh.mul(attrs.softCap), tanh };
 }
 
-/** The probabilities of masked scores. Masking by limits that all heads share is cheaper than applying a full mask. */
+/** The probabilities of masked scores. A minimum with limits that all heads share is cheaper than a selection by the mask. */
 function probabilities(capped: Tensor, mask: Tensor): Tensor {
   const constant = (value: number) => apply("full", [], { shape: [], dtype: "float32", value });
   return softmax(capped.minimum(apply("where", [mask, constant(-hidden), constant(hidden)], {})));

@@ -13,7 +13,7 @@ import type { DeviceBuffer } from "../backend.ts";
 /** The collectives that send something. */
 export type ExchangeName = Exclude<CollectiveName, "shardSlice" | "deviceIndex">;
 
-/** An exchange within a group of devices, as each of them asks for it. */
+/** A collective within a group of devices, as each of them requests it. */
 export type Exchange = {
   readonly [K in ExchangeName]: {
     /** What is exchanged how; see core's table of collectives. */
@@ -27,10 +27,10 @@ export type Exchange = {
   };
 }[ExchangeName];
 
-/** The exchanges of one run of a program. */
+/** The collectives of one run of a program. */
 export interface Exchanges {
   /**
-   * Takes part in an exchange for one device, and gives what it has afterwards, in buffers of its own that the caller frees.
+   * Takes part in a collective for one device, and gives what it has afterwards, in buffers of its own that the caller frees.
    * Operands are only read, and no longer needed when the promise settles. Rejects when the run is aborted meanwhile.
    */
   exchange(device: number, exchange: Exchange, operands: readonly DeviceBuffer[]): Promise<DeviceBuffer[]>;

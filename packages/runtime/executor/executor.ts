@@ -1,7 +1,7 @@
 /**
  * Runs a partitioned program on the devices of a mesh.
  *
- * Every device takes the steps of the program by itself, all of them at once: it runs a segment, then waits at an exchange for
+ * Every device takes the steps of the program by itself, all of them at once: it runs a segment, then waits at a collective for
  * the devices of its group, and frees each value after its last use. Segments that compute the same, such as those of like
  * decoder blocks, are compiled once, and once for all devices. When one device fails, the others are told, and the run rejects
  * when all have ended.
@@ -36,7 +36,7 @@ export interface ShardedCompileOptions {
   readonly communicator?: Communicator;
 }
 
-/** A compiled program of a mesh. Its `run` takes sharded buffers, and gives such. */
+/** A compiled program of a mesh. Its `run` takes sharded buffers and returns sharded buffers. */
 export interface ShardedExecutable extends Executable {
   /** The steps that every device takes. */
   readonly steps: readonly Step[];
@@ -206,7 +206,7 @@ async function run(compiled: Compiled, inputs: readonly DeviceBuffer[]): Promise
   });
 }
 
-/** Takes all steps for one device, and gives its parts of the outputs. */
+/** Runs all steps for one device, and returns its shards of the outputs. */
 async function runDevice(
   compiled: Compiled,
   device: number,

@@ -1,4 +1,4 @@
-/** Exchanges between devices of this process, through host memory. */
+/** Collectives between devices of this process, through host memory. */
 import {
   type Collective,
   fromFloat32,
@@ -53,13 +53,13 @@ async function reduced(parts: readonly DeviceBuffer[], reduce: Reduce): Promise<
   return fromFloat32(first.dtype, first.shape, total as Float32Array<ArrayBufferLike>);
 }
 
-/** The block of one of `count` equal parts along an axis. */
+/** The block of one of `count` equal slices along an axis. */
 function partAlong(shape: readonly number[], axis: number, index: number, count: number) {
   const length = shape[axis]! / count;
   return { starts: shape.map((_, i) => i === axis ? index * length : 0), shape: shape.with(axis, length) };
 }
 
-/** Tensors one after the other along an axis. */
+/** Tensors concatenated along an axis. */
 async function joined(parts: readonly (() => Promise<HostTensor> | HostTensor)[], axis: number): Promise<HostTensor> {
   let whole: HostTensor | null = null;
   for (const [i, partOf] of parts.entries()) {
@@ -109,7 +109,7 @@ function ownCopy({ dtype, shape, data }: HostTensor): HostTensor {
   return { dtype, shape, data: copy };
 }
 
-/** An exchange for which some devices of the group are there already. */
+/** A collective that some devices of the group have already joined. */
 interface Meeting {
   readonly operands: Map<number, readonly DeviceBuffer[]>;
   readonly results: PromiseWithResolvers<readonly (readonly DeviceBuffer[])[]>;

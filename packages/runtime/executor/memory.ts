@@ -9,8 +9,8 @@ import { lastUses, type Steps } from "./steps.ts";
 export type MemoryOfRun = (graph: Graph, donate: ReadonlyMap<number, number>) => number;
 
 /**
- * The most bytes that a device holds at a time of what is made in a run of a partitioned program: what the steps so far have left
- * for later ones, and what the step under way allocates.
+ * The most bytes that a device holds at a time of what is made in a run of a partitioned program: what earlier steps keep for
+ * later ones, and what the current step allocates.
  */
 export function memoryOfSteps(plan: Steps, memoryOf: MemoryOfRun): number {
   const freed = lastUses(plan);

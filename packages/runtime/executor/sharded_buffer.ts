@@ -1,8 +1,8 @@
 /**
- * Tensors that lie on the devices of a mesh, one part on each.
+ * Tensors on the devices of a mesh, one shard on each.
  *
- * To whoever holds one it is a buffer like any other: its type is that of the whole tensor, reading puts the parts together and
- * writing takes the tensor apart.
+ * To its holder it is a buffer like any other: its type is that of the whole tensor, reading reassembles the shards and
+ * writing shards the tensor.
  */
 import { formatType, type HostTensor, hostZeros, sameType, type TensorType } from "@tessera/core";
 import {
@@ -38,7 +38,7 @@ export interface ShardedBufferParts extends Placement {
   readonly shareMemory?: boolean;
 }
 
-/** A tensor of which each device of a mesh holds a part. */
+/** A tensor of which each device of a mesh holds a shard. */
 export class ShardedBuffer implements DeviceBuffer {
   /** The shape and element type of the whole tensor. */
   readonly type: TensorType;
@@ -54,7 +54,7 @@ export class ShardedBuffer implements DeviceBuffer {
   #sharesMemory: boolean;
   #disposed = false;
 
-  /** Takes charge of the parts. */
+  /** Takes ownership of the shards. */
   constructor({ type, parts, distribution, sharding, shareMemory = false }: ShardedBufferParts) {
     const { mesh } = distribution;
     this.type = type;
@@ -75,7 +75,7 @@ export class ShardedBuffer implements DeviceBuffer {
     return this.#disposed;
   }
 
-  /** Puts the parts together on the host, after the runs that write them. Throws when the buffer was disposed. */
+  /** Reassembles the shards on the host, after the runs that write them. Throws when the buffer was disposed. */
   async read(): Promise<HostTensor> {
     this.#check("read");
     return await whenFree(this.turns, "read", async () => {
@@ -100,7 +100,7 @@ export class ShardedBuffer implements DeviceBuffer {
     });
   }
 
-  /** Frees all parts; calling it again does nothing. */
+  /** Frees all shards; calling it again does nothing. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -165,7 +165,7 @@ export function meshDevices(backend: Backend, mesh: DeviceMesh): Device[] {
 }
 
 /**
- * Takes a host tensor apart and puts each part on its device, which may keep the host memory, as `Backend.upload` says.
+ * Shards a host tensor and puts each shard on its device, which may keep the host memory, as `Backend.upload` says.
  *
  * @throws {RangeError} when it cannot be sharded so, or the backend lacks a device.
  */

@@ -1,12 +1,12 @@
 /**
- * Cutting the graph that each device of a mesh runs into steps: graphs that a backend compiles, and exchanges between them.
+ * Cutting the graph that each device of a mesh runs into steps: graphs that a backend compiles, and collectives between them.
  *
  * Nodes are taken in order. A collective waits until the nodes before it have run, so it ends a segment, but not before a node
  * asks for its result; one whose operands were there before the segment began goes before the segment. So the kernels of half
  * a decoder block are gathered just before that half runs, and a block forward takes as many segments as it has sums.
  *
- * What depends on nothing, and inputs in another dtype or axis order, are made again in every segment that reads them: that is
- * cheaper than to keep them.
+ * Values that depend on nothing, and inputs in another dtype or axis order, are recomputed in every segment that reads them:
+ * that is cheaper than keeping them.
  */
 import {
   attrsKey,
@@ -27,7 +27,7 @@ import type { Exchange } from "./communicator.ts";
 
 /** A part of the graph that a device runs by itself. */
 export interface Segment {
-  /** Tells it from an exchange. */
+  /** Tells it from a collective. */
   readonly kind: "segment";
   /** What is to be compiled; its inputs and outputs are named by their numbers. */
   readonly graph: Graph;
@@ -53,7 +53,7 @@ export interface ExchangeStep {
   readonly outputs: readonly Tensor[];
 }
 
-/** A segment or an exchange. */
+/** A segment or a collective. */
 export type Step = Segment | ExchangeStep;
 
 /** A graph in steps. */
