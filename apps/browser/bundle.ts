@@ -13,7 +13,7 @@ export interface Bundle {
 /**
  * Bundles modules of this folder, each into a file of its own and what they share into others.
  *
- * @throws {Error} when a module has a mistake, or needs what a browser has not; esbuild has said so on standard error.
+ * @throws {Error} when a module has a mistake, or needs what a browser lacks; esbuild has said so on standard error.
  */
 export async function bundle(entries: readonly string[], { minify = false } = {}): Promise<Bundle> {
   const folder = fileURLToPath(new URL(".", import.meta.url));

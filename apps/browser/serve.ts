@@ -40,7 +40,7 @@ export type Site = ReadonlyMap<string, string | URL>;
 /**
  * Builds the page.
  *
- * @throws {Error} when a module has a mistake; esbuild has said so on standard error.
+ * @throws {Error} when a module has a mistake; esbuild has reported it on standard error.
  */
 export async function buildSite(): Promise<Site> {
   const { files } = await bundle(["page/page.ts", "page/worker.ts"], { minify: true });

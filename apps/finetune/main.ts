@@ -46,7 +46,7 @@ async function withInterrupts<T>(run: (signal: AbortSignal) => Promise<T>): Prom
     console.error("\nEnding after the step under way; Ctrl-C once more ends at once.");
     controller.abort(new EndedByHand("Ended by hand"));
   }
-  // A machine that is taken away says so by SIGTERM.
+  // A machine that is about to be reclaimed sends SIGTERM.
   const signals = Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const;
   for (const name of signals) Deno.addSignalListener(name, onInterrupt);
   try {

@@ -5,7 +5,7 @@ import { filesOf, withHub } from "@tessera/hub/testing";
 import { main } from "./main.ts";
 import { describeCount, describeMesh } from "./print.ts";
 
-/** Runs a command line with its two outputs caught; lines are of the width of no terminal, 100 columns. */
+/** Runs a command line with its two outputs caught; lines are as wide as without a terminal, 100 columns. */
 async function runLine(...line: string[]): Promise<{ code: number; out: string; err: string }> {
   const texts = { out: "", err: "" };
   const { log, error } = console;

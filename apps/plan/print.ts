@@ -1,4 +1,4 @@
-/** What a person reads of a plan, as wide as the terminal. */
+/** What a plan shows to a person, as wide as the terminal. */
 import { type CommandConsole, formatFacts, wrap } from "@tessera/cli";
 import type { DirectedTraffic, Hardware, Suggestion } from "@tessera/models";
 import { formatBytes, formatCount, formatNumber, formatTable } from "@tessera/text";

@@ -36,7 +36,7 @@ export function blobFolder(files: Iterable<NamedBlob> = [], path = "the given fi
 /**
  * Fetches files that lie side by side under an address, which need not list them.
  *
- * @throws {Error} when one cannot be had.
+ * @throws {Error} when one cannot be fetched.
  */
 export async function fetchFolder(address: string | URL, names: readonly string[]): Promise<BlobFolder> {
   const base = String(address).replace(/\/?$/, "/");

@@ -1,5 +1,5 @@
 /**
- * A checkpoint folder as one store of tensors, whether it is `model.safetensors` or an index with shards.
+ * A checkpoint folder as one store of tensors, be it `model.safetensors` or an index with shards.
  *
  * As in Transformers, `model.safetensors` wins where both are present.
  */
@@ -104,7 +104,7 @@ async function listFiles(folder: Folder): Promise<Set<string>> {
   );
 }
 
-/** What there is among these files in place of a checkpoint, and what to do with it. */
+/** What these files are instead of a checkpoint, and what to do with them. */
 export function otherWeights(present: ReadonlySet<string>): string {
   const nothing = `found neither "${singleName}" nor "${indexName}"`;
   for (const name of [...present].sort()) {

@@ -1,4 +1,4 @@
-/** A file of this machine as a blob, which is read piece by piece when it is used and is never in memory as a whole. */
+/** A file of this machine as a blob, which is read in chunks when it is used and is never in memory as a whole. */
 
 const pieceBytes = 2 ** 18;
 
@@ -22,7 +22,7 @@ export class DiskBlob extends Blob {
     return this.#end - this.#begin;
   }
 
-  /** The same bytes, with one more to be told of what is read. */
+  /** The same bytes, with one more callback that is told what is read. */
   counted(onRead: (done: number) => void): DiskBlob {
     return new DiskBlob(this.#path, this.#begin, this.#end, (done) => {
       this.#onRead(done);

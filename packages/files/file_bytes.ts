@@ -30,7 +30,7 @@ export async function openBytes(path: string, options: OpenOptions = {}): Promis
   return address === null ? new ReadFile(path, stat.size) : new MappedFile(path, stat.size, address);
 }
 
-/** A file that is read piece by piece. */
+/** A file that is read in chunks. */
 class ReadFile implements FileBytes {
   readonly mapped = false;
   readonly #file: Deno.FsFile;

@@ -1,5 +1,5 @@
 /**
- * Folders and files, wherever they are: on this machine by path, or in memory, as a page has them that a user gave files to.
+ * Folders and files, wherever they are: on this machine by path, or in memory, as in a page that a user gave files to.
  *
  * Everything that reads or writes checkpoints takes a path or a `Folder`. A path means this machine's file system, which
  * only Deno has; `disk.ts` is the one module that touches it, and bundlers put `no_disk.ts` in its place for a browser.

@@ -25,7 +25,7 @@ import {
   type TensorInfo,
 } from "./safetensors_header.ts";
 
-/** The part of one axis that a slice takes: `[begin, end)`, or null for all of it. */
+/** The range of one axis that a slice takes: `[begin, end)`, or null for all of it. */
 export type AxisRange = readonly [begin: number, end: number] | null;
 
 /** How a tensor is read. */
@@ -48,13 +48,13 @@ export interface TensorStore {
    */
   read(name: string, options?: ReadOptions): HostTensor;
   /**
-   * A part of one tensor, given by a range per axis; missing trailing ranges take their whole axis.
+   * A slice of one tensor, given by a range per axis; missing trailing ranges take their whole axis.
    *
    * @throws {RangeError} when there is no such tensor or a range is outside it.
    * @throws {TypeError} when its dtype has no counterpart in host memory.
    */
   readSlice(name: string, ranges: readonly AxisRange[], options?: ReadOptions): HostTensor;
-  /** Frees the memory that a tensor has as a part of a map, until it is read again; what was written to it is lost. */
+  /** Frees the mapped memory of a tensor until it is read again; what was written to it is lost. */
   release(name: string): void;
   /** Gives up the files; tensors that were read stay valid. */
   close(): void;

@@ -80,7 +80,7 @@ export async function writeSafetensors(
 /**
  * Writes tensors as a checkpoint folder: `model.safetensors`, or several files and `model.safetensors.index.json`.
  *
- * Each file is replaced whole and the index comes last; files of an earlier checkpoint that the new one has no use for are removed.
+ * Each file is replaced whole and the index comes last; files of an earlier checkpoint that the new one does not use are removed.
  *
  * @throws {RangeError} when two tensors have one name.
  * @throws {TypeError} when a tensor is not of the type that was announced.

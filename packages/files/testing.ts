@@ -16,7 +16,7 @@ export async function withFolder(files: Files, run: (folder: string) => Promise<
   }
 }
 
-/** A safetensors file from a header, as an object or as text, and its data; `length` overrides what it says of itself. */
+/** A safetensors file from a header, as an object or as text, and its data; `length` overrides the length that it states. */
 export function safetensorsBytes(header: unknown, data: Uint8Array, length?: bigint): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
   const bytes = new Uint8Array(8 + text.length + data.length);

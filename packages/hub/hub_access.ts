@@ -45,13 +45,13 @@ const waitFor: Wait = (milliseconds, signal) =>
 export interface HubOptions {
   /** Waits between tries; by the clock unless given. */
   readonly wait?: Wait | undefined;
-  /** How long and how much it may take, where that is not as usual. */
+  /** The time and size limits, where they differ from the defaults. */
   readonly limits?: Partial<HubLimits> | undefined;
   /** Called with a sentence when something is waited for; nobody is told unless given. */
   readonly onWait?: ((text: string) => void) | undefined;
 }
 
-/** What `HubAccess` is made of beside the address. */
+/** What `HubAccess` is made of besides the address. */
 interface AccessDetails extends Pick<HubOptions, "onWait"> {
   readonly wait: Wait;
   readonly token: string | null;
@@ -63,7 +63,7 @@ interface AccessDetails extends Pick<HubOptions, "onWait"> {
   readonly limits: HubLimits;
 }
 
-/** A hub, and who asks it. The token is private, so that printing this never prints it. */
+/** A hub and its user. The token is private: printing this never prints it. */
 export class HubAccess {
   readonly #token: string | null;
   readonly #authorization: string | null;
@@ -73,13 +73,13 @@ export class HubAccess {
   readonly isOffline: boolean;
   /** Waits between tries. */
   readonly wait: Wait;
-  /** How long and how much the hub may take. */
+  /** The time and size limits of the hub. */
   readonly limits: HubLimits;
-  /** Makes a text fit to be shown: every message passes it. */
+  /** Redacts a text for display: every message passes through it. */
   readonly redact: Redact;
-  /** Takes the secrets out of what the hub answers, before it is parsed. */
+  /** Removes the secrets from what the hub answers, before it is parsed. */
   readonly hide: Redact;
-  /** Says that something is waited for; the same text is said once in a row. */
+  /** Reports that something is waited for; a repeated text is reported once in a row. */
   readonly say: (text: string) => void;
 
   /** Made by `readHubAccess`. */

@@ -12,7 +12,7 @@ export interface BodyOptions {
 
 /** A body that stalled, trickled, or broke off. */
 export class BodyError extends Error {
-  /** Whether the time for it is over, so that another try is of no use. */
+  /** Whether its time is over and another try is of no use. */
   readonly isOver: boolean;
 
   /** Makes the error of a body. */

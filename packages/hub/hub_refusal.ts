@@ -33,7 +33,7 @@ export async function explainRefusal(
   const refuse = (code: HubErrorCode, reason: string): Refusal => ({ code, reason });
   const { status, headers } = response;
   const { endpoint, tokenSource } = access;
-  // Cut after it was redacted: a part of a secret would not be found.
+  // Cut after it was redacted: half a secret would not be found.
   const said = access.redact(headers.get("x-error-message") ?? await errorText(access, response))
     .slice(0, mostSaid).replace(/\.$/, "");
   if (response.body?.locked === false) await response.body.cancel();

@@ -14,11 +14,11 @@ export interface HubRequest {
   readonly repository: string;
   /** The method; GET unless given. */
   readonly method?: string;
-  /** Headers beside those of every request. */
+  /** Headers in addition to those of every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The body, which can be sent again. */
   readonly body?: string | Uint8Array<ArrayBuffer> | Blob;
-  /** Statuses beside 2xx that the caller understands, so that they are no errors. */
+  /** Statuses besides 2xx that the caller handles; they are not errors. */
   readonly understood?: readonly number[];
   /** How often it is tried when the hub is busy or cannot be reached; 4 unless given. */
   readonly tries?: number;
@@ -103,7 +103,7 @@ function askedToWait({ headers }: Response): number | null {
   const after = headers.get("retry-after") ?? limit ?? null;
   if (after === null) return null;
   const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
-  // Ten years stand for any number that is longer still.
+  // Ten years stand for any longer time.
   return Number.isNaN(seconds) ? null : Math.min(315_360_000, Math.max(0, seconds)) * 1000;
 }
 

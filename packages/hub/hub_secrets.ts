@@ -4,13 +4,13 @@
  */
 import { HubError } from "@tessera/text";
 
-/** Takes secrets out of a text. */
+/** Removes secrets from a text. */
 export type Redact = (text: string) => string;
 
-/** What stands in the place of a secret. */
+/** What replaces a secret. */
 const mask = "***";
 
-/** What is a secret by its form, whoever says it. */
+/** What is a secret by its form, wherever it is from. */
 const patterns: readonly (readonly [RegExp, string])[] = [
   // The name and password of an address.
   [/(\b[a-z][\w+.-]*:\/\/)[^\s/"'<>@]*@/gi, `$1${mask}@`],
@@ -32,7 +32,7 @@ function formsOf(secret: string): string[] {
   );
 }
 
-/** Takes some secrets out of texts, and nothing else; those of fewer than four characters are parts of other words. */
+/** Removes some secrets from texts, and nothing else; those shorter than four characters are kept, since they occur in other words. */
 export function hideSecrets(secrets: readonly string[]): Redact {
   const forms = new Set(secrets.filter(({ length }) => length >= 4).flatMap(formsOf));
   const longestFirst = [...forms].sort((a, b) => b.length - a.length);

@@ -11,7 +11,7 @@ const token = "hf_tok+en/of=mine";
 const handle = { repository: "me/model", revision: "main" };
 const request = { purpose: "read it", repository: "me/model" };
 
-/** All that can be seen of what work throws: message, stack, causes, fields. */
+/** All that is visible of what work throws: message, stack, causes, fields. */
 async function shownBy(work: Promise<unknown>): Promise<string> {
   try {
     await work;

@@ -15,7 +15,7 @@ export type ReportImages = ReadonlyMap<string, ReportImage>;
 /** The longest side of an image in a page, in pixels. */
 const longestSide = 320;
 
-/** The most images of a page. */
+/** The maximum number of images of a page. */
 const mostImages = 100;
 
 /** The images of the first answers, made smaller where they are large; a file that is gone is left out. */

@@ -69,7 +69,7 @@ async function main(): Promise<void> {
         bar.update(losses.length, { loss: step.loss.toFixed(3), "tokens/s": Math.round(step.tokensPerSecond) });
       },
     });
-    // A killed run keeps its last checkpoint.
+    // A killed run keeps the weights so far.
     await lm.saveToPreset(output);
   }
   bar.done();

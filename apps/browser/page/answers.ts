@@ -34,7 +34,7 @@ export class Answers {
     this.clear();
   }
 
-  /** Takes all answers away. */
+  /** Removes all answers. */
   clear(): void {
     this.reset();
     this.#score.textContent = this.#pairs.length === 0

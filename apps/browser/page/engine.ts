@@ -1,12 +1,12 @@
-/** Which backend a page gets. */
+/** The backend that a page gets. */
 import { type Backend, openBackend } from "tessera";
 import type { EngineFacts } from "./messages.ts";
 
-/** A backend, and what the page says of it. */
+/** A backend, and what the page says about it. */
 export interface Engine {
   /** The backend. */
   readonly backend: Backend;
-  /** What the page says of it. */
+  /** What the page says about it. */
   readonly facts: EngineFacts;
 }
 

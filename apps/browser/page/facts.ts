@@ -40,11 +40,11 @@ export interface ExampleFacts {
 export interface Settings {
   /** The number of updates. */
   readonly steps: number;
-  /** The number of examples in an update. */
+  /** The batch size. */
   readonly batchSize: number;
   /** The highest learning rate. */
   readonly learningRate: number;
-  /** The number of columns of the adapters' factors. */
+  /** The rank of the adapters. */
   readonly rank: number;
   /** The scale of the adapters, times the rank. */
   readonly alpha: number;
@@ -66,7 +66,7 @@ export interface Plan {
   readonly weightBytes: number;
   /** The size of the adapters and of the optimizer's two means of each of their parameters, in bytes. */
   readonly adapterBytes: number;
-  /** The most that the values made in a step take at a time, in bytes. */
+  /** The peak of the values of a step, in bytes. */
   readonly activationBytes: number;
   /** The size of the adapter's files, in bytes. */
   readonly fileBytes: number;

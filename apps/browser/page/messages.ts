@@ -14,7 +14,7 @@ export interface EngineFacts {
   readonly reason: string | null;
 }
 
-/** Which part of the work is under way. */
+/** Which stage of the work is under way. */
 export type Stage = "load" | "before" | "train" | "after";
 
 /** What fine-tuning came to. */
@@ -31,7 +31,7 @@ export interface Outcome {
 export interface Calls {
   /** Starts the engine. */
   readonly open: { readonly takes: null; readonly gives: EngineFacts };
-  /** Reads what a folder says of its model; null is the one that the page ships. */
+  /** Reads what a folder says about its model; null is the one that the page ships. */
   readonly outline: { readonly takes: readonly File[] | null; readonly gives: ModelFacts };
   /** Reads a JSONL file of examples; null is the one that the page ships. */
   readonly examples: { readonly takes: File | null; readonly gives: ExampleFacts };

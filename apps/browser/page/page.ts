@@ -127,7 +127,7 @@ function setBusy(value: boolean): void {
   for (const id of ["model-shipped", "data-shipped"]) find(id, HTMLButtonElement).disabled = busy;
 }
 
-/** Scrolls to a part of the page, unless it is in view. */
+/** Scrolls to a section of the page, unless it is in view. */
 function show(id: string): void {
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   find(id, HTMLElement).scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });

@@ -42,7 +42,7 @@ async function filesOf(entry: FileSystemEntry): Promise<File[]> {
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: File[] = [];
   for (;;) {
-    // A folder is read in portions, of which the last is empty.
+    // A folder is read in portions; the last is empty.
     const portion = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (portion.length === 0) return found;
     const files = portion.filter(({ isFile, name }) => isFile && !name.startsWith("."));

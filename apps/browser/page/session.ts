@@ -87,7 +87,7 @@ export class Session {
   }
 
   /**
-   * Reads what a folder says of its model, without its weights; the model before is given up.
+   * Reads what a folder says about its model, without its weights; the model before is given up.
    *
    * @throws {Error} when files are missing or malformed, or the architecture is unknown; the model before stays.
    */
@@ -165,7 +165,7 @@ export class Session {
   }
 
   /**
-   * The model's answer to the last of some messages, in pieces as they come; the likeliest token each time, so that answers
+   * The model's answer to the last of some messages, streamed; the likeliest token each time, so that answers
    * can be compared. Without chat, the model sees nothing but that last message.
    *
    * @throws {RangeError} when the messages leave no room for an answer.

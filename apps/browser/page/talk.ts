@@ -4,7 +4,7 @@ import { find, make } from "./dom.ts";
 
 /** What a conversation needs from the page. */
 export interface TalkOptions {
-  /** Answers messages, in pieces through `Talk.add`; null when that failed. */
+  /** Answers messages, streamed through `Talk.add`; null when that failed. */
   readonly ask: (messages: readonly ChatMessage[]) => Promise<string | null>;
   /** Whether the model sees the messages before the last one. */
   readonly isChat: () => boolean;
@@ -39,12 +39,12 @@ export class Talk {
     this.#forget.addEventListener("click", () => this.clear());
   }
 
-  /** Adds a piece to the answer under way. */
+  /** Adds text to the answer under way. */
   add(piece: string): void {
     if (this.#answer !== null) this.#answer.textContent += piece;
   }
 
-  /** Forgets the conversation, as the model that it was with is another now. */
+  /** Clears the conversation when the model changes. */
   clear(): void {
     this.#messages = [];
     this.#list.replaceChildren();

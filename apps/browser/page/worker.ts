@@ -66,7 +66,7 @@ async function readExamples(file: File | null): Promise<{ source: string; train:
     return { source: "appointments", train: await read("train.jsonl"), heldOut: await read("heldout.jsonl") };
   }
   const all = await loadExamples(blobFolder([file], "the given files").file(file.name));
-  // The last ones are not trained on, so that what is asked is new to the model.
+  // The last ones are not trained on: what is asked is new to the model.
   const aside = Math.min(questionCount, Math.floor(all.length / 2));
   return { source: file.name, train: all.slice(0, all.length - aside), heldOut: all.slice(all.length - aside) };
 }
@@ -86,7 +86,7 @@ async function askAll(when: "before" | "after", { chat }: Settings, signal: Abor
   send({ kind: "progress", stage: when, done: questions.length, total: questions.length });
 }
 
-/** Loads the weights and says how far that is. */
+/** Loads the weights and reports the progress. */
 async function load(signal: AbortSignal): Promise<Session> {
   const at = await current();
   await at.load({ signal, onProgress: (done, total) => send({ kind: "progress", stage: "load", done, total }) });
@@ -129,7 +129,7 @@ const handlers: Handlers = {
       });
       const seconds = (performance.now() - start) / 1000;
       if (steps === 0) return { steps, stopped: true, seconds };
-      // What was learned before the end by hand is worth asking for all the same.
+      // A model that was stopped early is asked all the same.
       await askAll("after", settings, new AbortController().signal);
       return { steps, stopped: steps < settings.steps, seconds };
     }),

@@ -86,7 +86,7 @@ const checkpoint = z.strictObject({
   keep: count.default(2).describe("The number of checkpoints to keep."),
 });
 
-/** A text that a function reads without complaint. */
+/** A text that a function accepts. */
 function readBy(read: (text: string) => unknown) {
   return (text: string, context: z.RefinementCtx) => {
     try {

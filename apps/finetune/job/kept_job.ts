@@ -14,7 +14,7 @@ export async function absolutePaths(config: Config): Promise<Config> {
   };
 }
 
-/** The path without links; the name of a preset, which is no path, stays as it is. */
+/** The path without links; the name of a preset, which is not a path, stays as it is. */
 async function realPath(path: string): Promise<string> {
   try {
     return await Deno.realPath(path);

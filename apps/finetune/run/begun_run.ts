@@ -154,7 +154,7 @@ export async function keepRun(
   };
 }
 
-/** Takes away what is kept to resume a run, which is over. */
+/** Removes what is kept to resume a run that is over. */
 export async function forgetRun(output: string): Promise<void> {
   await removeFolder(checkpointFolder(output));
 }

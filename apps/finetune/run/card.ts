@@ -1,4 +1,4 @@
-/** What the model card of a run's results says of the run; paths, prompts and answers stay on this machine. */
+/** What the model card of a run's results says about the run; paths, prompts and answers stay on this machine. */
 import type { CardSection } from "@tessera/hub";
 import { formatCount, formatDuration, formatNumber } from "@tessera/text";
 import { basename } from "node:path";

@@ -19,7 +19,7 @@ export function describeEnvironment({ backend, threads }: Config): Environment {
   };
 }
 
-/** The most memory that the process has held at a time, in bytes. */
+/** The peak resident set size of the process, in bytes. */
 export function peakMemoryBytes(): number {
   return Math.max(process.resourceUsage().maxRSS * 1024, Deno.memoryUsage().rss);
 }

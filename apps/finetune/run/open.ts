@@ -34,7 +34,7 @@ export interface OpenJobOptions {
 /**
  * Opens the backend of a job and loads its model.
  *
- * @throws {RangeError} when the devices have not the capacity for a batch.
+ * @throws {RangeError} when the devices lack the capacity for a batch.
  * @throws {Error} when the backend cannot run here, the folder cannot be written, or the weights cannot be loaded; nothing stays.
  */
 export async function openJob(prepared: PreparedJob, options: OpenJobOptions): Promise<OpenJob> {

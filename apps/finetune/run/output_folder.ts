@@ -79,7 +79,7 @@ export async function chooseOutput({ output, name, overwrite, runs }: OutputOpti
 
 /** A folder that is kept for a run from its start. */
 export interface Claim {
-  /** Takes away the results of an earlier run, as those of this one are about to be written; checkpoints stay. */
+  /** Removes the results of an earlier run before those of this one are written; checkpoints stay. */
   prepare(): Promise<void>;
   /** Gives the folder back when nothing was written after all. */
   release(): Promise<void>;

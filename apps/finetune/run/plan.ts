@@ -18,13 +18,13 @@ import type { Config } from "../job/config.ts";
 import type { Prepared, Question } from "../score/data.ts";
 import type { DataFacts, MeshFacts, Plan } from "./record.ts";
 
-/** The parts of a job that a plan follows from. */
+/** What a plan is computed from. */
 export interface Planned {
   /** The model with its adapters, without values. */
   readonly opened: OpenedPreset;
   /** Where it lies; null for one device. */
   readonly distribution: Distribution | null;
-  /** What turns gradients into updates. */
+  /** The optimizer. */
   readonly optimizer: Optimizer;
 }
 

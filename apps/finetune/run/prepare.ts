@@ -1,4 +1,4 @@
-/** Everything about a job that can be known, and can be wrong, before weights are loaded. */
+/** Everything about a job that can be known or can be wrong before weights are loaded. */
 import { chooseBackend } from "@tessera/backends";
 import { devicesOf, type HubOptions } from "@tessera/models";
 import {
@@ -31,7 +31,7 @@ export interface PreparedJob {
   readonly backend: { readonly name: BackendName; readonly reason: string | null };
   /** Where the model lies; null for one device. */
   readonly distribution: Distribution | null;
-  /** What turns gradients into updates. */
+  /** The optimizer. */
   readonly optimizer: Optimizer;
   /** The training examples. */
   readonly train: Prepared;
@@ -87,7 +87,7 @@ export async function prepareJob(config: Config, hub: HubOptions = {}): Promise<
   const opened = await openModel(config, hub);
   const { backbone, text: { contextLength } } = opened;
   const distribution = distribute(config, opened, deviceKinds[backend.name]);
-  // Asked of the folder where there is none, for the error of what is missing from it.
+  // Without one the folder is asked, for its error that names what is missing.
   const tokenizer = opened.tokenizer ?? await loadTokenizer(opened.folder!);
   const prepare = (part: typeof examples.train) =>
     prepareExamples(part, tokenizer, config, { contextLength, images: backbone.images });

@@ -26,7 +26,7 @@ export async function checkTarget(config: Config, signal: AbortSignal): Promise<
   return config.push.to === null ? null : await checkPush(config.push.to, savedKind(config), { signal });
 }
 
-/** What a plan says of where the results are pushed to. */
+/** What a plan says about where the results are pushed to. */
 export function describeTarget(
   target: PushTarget | null,
   config: Config,
@@ -49,7 +49,7 @@ export async function prepareTarget(target: PushTarget | null, { push }: Config,
   if (target !== null) await prepareRepository(target, { visibility: push.visibility, signal });
 }
 
-/** The base model of a job as a handle; `null` where it is a folder that nothing is known of. */
+/** The base model of a job as a handle; `null` where it is a folder of unknown origin. */
 function baseHandle({ preset, push }: Config): string | null {
   if (push.baseModel !== null) return push.baseModel;
   const named = Object.entries(presets).find(([name]) => name === preset)?.[1];

@@ -49,7 +49,7 @@ export interface RunResult {
 /**
  * Runs a job.
  *
- * @throws {Error} when anything of it cannot be done, or the signal's reason when it is ended before training.
+ * @throws {Error} when any step of it fails, or the signal's reason when it is ended before training.
  */
 export async function runJob(job: Job, options: RunOptions): Promise<RunResult> {
   const { config, output: asked, stopped, finished } = job;
@@ -102,7 +102,7 @@ function printPlan(
   if (reason !== null) console.print(`\nBackend: ${name}, since ${reason}`);
 }
 
-/** What a plan says to people of a run that is resumed. */
+/** What a plan tells people about a resumed run. */
 function describeStopped(stopped: StoppedRun | null): (readonly [label: string, value: string])[] {
   if (stopped === null) return [];
   const { step, steps } = stopped.checkpoint;

@@ -14,7 +14,7 @@ export interface ShownAnswer {
 
 const mostLines = 3;
 
-/** Cuts a text into lines of `width` columns wherever they end, so that two texts that begin alike look alike. */
+/** Cuts a text into lines of exactly `width` columns: two texts that begin alike look alike. */
 function chop(text: string, width: number): string[] {
   const lines = [""];
   for (const character of text) {

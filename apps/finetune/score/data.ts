@@ -44,7 +44,7 @@ export interface Prepared {
   readonly questions: readonly Question[];
 }
 
-/** Sets a share of the examples aside, chosen by a seed; both parts keep their order. */
+/** Sets a share of the examples aside, chosen by a seed; both sets keep their order. */
 export function splitExamples<T>(examples: readonly T[], share: number, seed: number): { rest: T[]; aside: T[] } {
   if (examples.length < 2) {
     throw new RangeError(

@@ -1,4 +1,4 @@
-/** How good a model is on held-out examples: its loss, how many answers are right to the character, and how well boxes fit. */
+/** How good a model is on held-out examples: its loss, how many answers match exactly, and how well boxes fit. */
 import type { CommandConsole } from "@tessera/cli";
 import { imageTensor } from "@tessera/train";
 import { detectionOverlaps } from "@tessera/vision";
@@ -34,7 +34,7 @@ export function chooseQuestions({ questions }: Prepared, { evaluation }: Config)
   return evaluation.exactMatch ? questions.slice(0, evaluation.examples) : [];
 }
 
-/** Counts the answers that are right to the character; null where there are none. */
+/** Counts the answers that match exactly; null where there are none. */
 export function countExactMatches(answers: readonly string[], questions: readonly Question[]): Score["exactMatch"] {
   const total = answers.length;
   if (total === 0) return null;

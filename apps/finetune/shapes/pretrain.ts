@@ -5,7 +5,7 @@
  *     deno run -A apps/finetune/shapes/pretrain.ts [--output <folder>] [--phase 1]
  *
  * `--phase` leaves the phases before it out and resumes from the weights in the folder. Images, first weights and order follow from the
- * seed in `recipe.ts`, and kernels add up in the same order in every run: a second run of all steps on the same machine wrote the same
+ * seed in `recipe.ts`, and kernels sum in the same order in every run: a second run of all steps on the same machine wrote the same
  * bytes. Another processor rounds in other places and ends near the same loss.
  */
 import { parseArgs } from "node:util";
@@ -29,7 +29,7 @@ function toJson(value: unknown): string {
   return JSON.stringify(value, null, 2) + "\n";
 }
 
-/** Endless parts of the stream of examples, each of `partSteps` batches. */
+/** Endless sections of the stream of examples, each of `partSteps` batches. */
 async function* parts(lm: CausalLM, phase: number): AsyncGenerator<Dataset> {
   const random = createRandom(recipe.seed + 1000 * phase);
   const { scenesPerStep } = recipe;
@@ -37,7 +37,7 @@ async function* parts(lm: CausalLM, phase: number): AsyncGenerator<Dataset> {
     const scenes = Array.from({ length: partSteps * scenesPerStep }, () => drawScene(random, palettes.pretraining));
     const drawn = scenes.map((scene) => rasterize(scene).pixels);
     const tasks = scenes.map((scene) => tasksOf(scene, random));
-    // Drawn pixels are what the model sees, so no file is written and read again.
+    // The model sees the drawn pixels, so no file is written and read again.
     const images = {
       ...imageEncoding(lm.images!),
       read: (image: string | Uint8Array) => Promise.resolve(image as Uint8Array),
@@ -102,7 +102,7 @@ async function trainPhase(lm: CausalLM, phase: number, output: string): Promise<
         bar.update(losses.length, { loss: step.loss.toFixed(3), "tokens/s": Math.round(step.tokensPerSecond) });
       },
     });
-    // A killed run keeps what it has learned.
+    // A killed run keeps the weights so far.
     await lm.saveToPreset(output);
     if (losses.length >= steps) break;
   }

@@ -7,9 +7,9 @@ import { type Color, drawScene, palettes, tasksOf } from "./scene.ts";
 
 /** Shares of right answers, and how well boxes fit. */
 export interface ImageScore {
-  /** The share of captions that are right to the character. */
+  /** The share of captions that match exactly. */
   readonly captions: number;
-  /** The share of answers that are right to the character. */
+  /** The share of answers that match exactly. */
   readonly answers: number;
   /** The mean overlap of the boxes found with those that are there, intersection over union. */
   readonly overlap: number;

@@ -1,4 +1,4 @@
-/** The tokenizer of `paligemma-tiny`: that of `gemma2-tiny`, trained on what is said of shapes, and PaliGemma's tokens behind it. */
+/** The tokenizer of `paligemma-tiny`: that of `gemma2-tiny`, trained on the texts about shapes, followed by PaliGemma's tokens. */
 import { createRandom, tokenizerConfig, tokenizerJson, trainVocabulary } from "@tessera/tiny";
 import { contextLength, imageTokens, tokenizerTraining } from "./recipe.ts";
 import { type Color, colors, drawScene, tasksOf } from "./scene.ts";

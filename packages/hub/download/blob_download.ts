@@ -68,7 +68,7 @@ export async function downloadBlob(download: BlobDownload, use: (blob: string) =
   await Deno.mkdir(`${home}/blobs`, { recursive: true });
   await Deno.mkdir(locks, { recursive: true });
   using lock = await Deno.open(`${locks}/${file.etag}.lock`, { read: true, write: true, create: true });
-  // The lock ends with its process, so that this is waited for.
+  // The lock ends with its process, so wait for this.
   await withWord(access, `Waiting for another download of ${describe(download)}`, async () => {
     while (!await tryLock(lock)) await access.wait(200, signal);
   });
@@ -86,7 +86,7 @@ export async function downloadBlob(download: BlobDownload, use: (blob: string) =
   await use(blob);
 }
 
-/** Whether a lock is taken, or cannot be: some network disks have none, where two processes write the same bytes to the same places. */
+/** Whether a lock is taken, or cannot be: some network disks have none, and there two processes write the same bytes to the same offsets. */
 async function tryLock(lock: Deno.FsFile): Promise<boolean> {
   try {
     return await lock.tryLock(true);

@@ -29,7 +29,7 @@ const lanes = 4;
  * @throws {TypeError} when an option has an unknown name.
  * @throws {RangeError} when it is no handle.
  * @throws {Error} when the repository lacks what is needed, the hub refuses or cannot be reached, the disk is full, or a file
- * is not what it should be; what is complete and what can be gone on with stays.
+ * is not what it should be; what is complete or can be resumed stays.
  */
 export async function downloadRepository(
   handle: string | RepositoryHandle,
@@ -159,7 +159,7 @@ async function absentFiles(folder: string, files: readonly RepositoryFile[]): Pr
   return files.filter(({ size }, i) => sizes[i] !== size);
 }
 
-/** Says what is to come, makes sure that there is room, and downloads. */
+/** Announces the download, makes sure that there is room, and downloads. */
 async function downloadFiles(
   target: Target,
   files: readonly RepositoryFile[],

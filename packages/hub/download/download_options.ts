@@ -26,7 +26,7 @@ export interface Download {
   readonly present: number;
 }
 
-/** Who is told of downloads; of one that has nothing to fetch, nothing is told. */
+/** Receives the events of downloads; there are none when nothing is fetched. */
 export interface DownloadReporter {
   /** Called before anything large is fetched. */
   begin(download: Download): void;
@@ -44,15 +44,15 @@ export interface DownloadOptions {
   readonly part?: RepositoryPart;
   /** Called with the folder when all but the weights is there, before these are downloaded; its error ends the download. */
   readonly check?: (folder: string) => Promise<unknown>;
-  /** Who is told; nobody unless given. */
+  /** Receives the events; none unless given. */
   readonly reporter?: DownloadReporter | null;
-  /** Ends it; what has arrived stays, and the next download resumes after it. */
+  /** Aborts it; what has arrived stays, and the next download resumes after it. */
   readonly signal?: AbortSignal;
   /** Reads the environment; the process's own unless given. */
   readonly environment?: EnvironmentReader;
   /** Waits between tries; by the clock unless given. */
   readonly wait?: Wait;
-  /** How long and how much the hub may take, where that is not as usual. */
+  /** The time and size limits of the hub, where they differ from the defaults. */
   readonly limits?: Partial<HubLimits>;
 }
 

@@ -121,7 +121,7 @@ Deno.test("downloadRepository() removes and names a file whose bytes are wrong",
       );
       return true;
     });
-    // What else was under way stays, to be gone on with.
+    // What else was under way stays, to be resumed.
     const wrong = `${createHash("sha256").update(model.files[second]!).digest("hex")}.incomplete`;
     assert(!names(`${home}/blobs`).includes(wrong));
     assert.deepEqual(names(home), ["blobs", "snapshots"]);

@@ -26,7 +26,7 @@ export function isCommit(revision: string): boolean {
 export interface CachedSnapshot {
   /** Its folder. */
   readonly folder: string;
-  /** The files of the wanted part that it lacks, as far as that can be told without the hub. */
+  /** The files of the requested part that it lacks, as far as that is known without the hub. */
   readonly missing: readonly string[];
 }
 

@@ -1,12 +1,12 @@
-/** Which files of a repository Tessera reads, and what is to be said of a repository that lacks them. */
+/** Which files of a repository Tessera reads, and the errors for a repository that lacks them. */
 import { type Folder, indexName, otherWeights, readIndex, singleName } from "@tessera/files";
 import { HubError, listNames } from "@tessera/text";
 import { noTokenizer } from "@tessera/tokenizer";
 
-/** What is wanted of a repository: a model, all of it but its weights, its `config.json` alone, or a PEFT adapter. */
+/** What to download of a repository: a model, a model without its weights, its `config.json` alone, or a PEFT adapter. */
 export type RepositoryPart = "model" | "text" | "config" | "adapter";
 
-/** The files beside `config.json` that say how text becomes tokens and how to generate, as far as a repository has them. */
+/** The files besides `config.json` that say how to tokenize text and how to generate, as far as a repository has them. */
 export const textFiles: readonly string[] = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -52,7 +52,7 @@ async function weightsOf(folder: Folder): Promise<string[]> {
 /**
  * The files of a part in a repository that has these files; for a sharded checkpoint without the shards, which `indexName` names.
  *
- * @throws {Error} when the repository has not what the part needs, saying what it has and what would be right.
+ * @throws {Error} when the repository lacks what the part needs, with what it has and what would be right.
  */
 export function filesOfPart(repository: string, names: ReadonlySet<string>, part: RepositoryPart): string[] {
   const fail = (problem: string): never => {

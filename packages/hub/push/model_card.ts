@@ -25,7 +25,7 @@ export interface CardSection {
   readonly table: CardTable;
 }
 
-/** What a model card says beside what the files themselves say. */
+/** What a model card says in addition to what the files say. */
 export interface ModelCardDetails {
   /** What is done with the model; told by the config of a whole model, and text generation for an adapter, unless given. */
   readonly task?: ModelTask;

@@ -1,7 +1,7 @@
 /**
  * Sharing what was trained: an adapter or a whole model, as a repository on the Hugging Face Hub.
  *
- * Everything that can be refused is, before anything is sent; then large files go one by one, read from the disk as they are sent, and
+ * Everything that can be refused is refused before anything is sent; then large files go one by one, read from the disk as they are sent, and
  * one commit puts all of it in its place.
  */
 import { type Folder, folderOf } from "@tessera/files";
@@ -22,9 +22,9 @@ export interface PushOptions extends PushAccess {
   readonly visibility?: Visibility;
   /** The base model, as a handle such as `hf://google/gemma-2-9b`, where an adapter does not name it itself. */
   readonly baseModel?: string;
-  /** What the model card says beside what the files say. */
+  /** What the model card says in addition to what the files say. */
   readonly card?: ModelCardDetails;
-  /** Who is told of it; standard error unless given, nobody when `null`. */
+  /** Receives its events; standard error unless given, nobody when `null`. */
   readonly reporter?: PushReporter | null;
 }
 
@@ -73,7 +73,7 @@ export async function pushToHub(handle: string, from: string | Folder, options: 
     folderOf(from),
     options.baseModel === undefined ? null : baseOf(options.baseModel),
   );
-  // Who is told of nothing is not told of waiting either.
+  // Whoever gets no events gets none of waiting either.
   const onWait = options.onWait ?? ((text: string) => reporter?.waiting?.(text));
   const found = await checkPush(handle, content.kind, { ...options, onWait });
   return await withRedaction(
@@ -97,7 +97,7 @@ async function pushContent(
   try {
     const done = await commitFiles(files, {
       summary: content.kind === "adapter" ? "Upload adapter" : "Upload model",
-      // Shards of an earlier model would be taken for parts of this one.
+      // Shards of an earlier model would be taken for shards of this one.
       removed: content.kind === "model"
         ? [...target.files.keys()].filter((path) => isWeightsFile(path) && !names.has(path))
         : [],

@@ -3,7 +3,7 @@ import type { Progress } from "@tessera/text";
 import { type DownloadDisplay, standardErrorDisplay } from "../download/download_options.ts";
 import type { UploadProgress } from "./upload_commit.ts";
 
-/** Who is told of a push. */
+/** Receives the events of a push. */
 export interface PushReporter {
   /** Called as the work proceeds; not at all where there are no large files. */
   progress(state: UploadProgress): void;
