@@ -1,4 +1,4 @@
-/** What of a program is too large for the devices that are to run it, asked before anything is on them. */
+/** Finds what is too large for the devices that will run a program, before anything is on them. */
 import type { Distribution } from "@tessera/mesh";
 import { type Backend, cutSteps, type Excess } from "@tessera/runtime";
 import { shardProgram } from "./shard_program.ts";

@@ -1,8 +1,8 @@
 /**
  * Compiled programs over variables: on one device, or on the mesh where the variables lie.
  *
- * A program goes where its variables are. One whose value lies elsewhere, because it was made before a distribution was set or by
- * other means, is moved there before the run, one tensor at a time.
+ * A program runs where its variables are. A variable whose value lies elsewhere, for example because it was made before a
+ * distribution was set, is moved there before the run, one tensor at a time.
  */
 import type { HostTensor } from "@tessera/core";
 import { type Distribution, sameSharding, type Sharding } from "@tessera/mesh";

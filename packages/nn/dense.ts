@@ -37,7 +37,7 @@ export interface EinsumDenseSpec {
   readonly initializer: Initializer;
   /** Whether a bias is added, with the output axes that the kernel has; false unless given. */
   readonly bias?: boolean;
-  /** The name that it shares with the layers that are one tensor with it in checkpoints, such as `qkv_proj`; none unless given. */
+  /** The name of the tensor that it shares with other layers in checkpoints, such as `qkv_proj`; none unless given. */
   readonly fused?: string;
 }
 
@@ -51,7 +51,7 @@ export interface EinsumDense {
   readonly kernel: Variable;
   /** What is added to each output, with the output axes that the kernel has; `null` for nothing. */
   readonly bias: Variable | null;
-  /** The path that layers share which are one tensor in checkpoints, such as `decoder_block_0/attention/qkv_proj`; `null` alone. */
+  /** The path of the tensor that it shares with other layers in checkpoints, such as `decoder_block_0/attention/qkv_proj`; `null` for none. */
   readonly fused: string | null;
   /** What is added to the output; `null` for nothing. */
   adapter: Adapter | null;
@@ -89,7 +89,7 @@ export function einsumDense(scope: Scope, name: string, spec: EinsumDenseSpec): 
 export function applyDense(layer: EinsumDense, x: Tensor): Tensor {
   const product = contract(layer.equation, x, layer.kernel);
   const adapted = layer.adapter === null ? product : product.add(layer.adapter.apply(x));
-  // Last: on a mesh, product and adapter are both partial sums where the kernel is split by what is summed.
+  // Last: on a mesh, product and adapter are both partial sums where the kernel is sharded along a summed axis.
   return activation(layer.path, layer.bias === null ? adapted : adapted.add(layer.bias.read(x.dtype)));
 }
 

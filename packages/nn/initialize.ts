@@ -6,8 +6,8 @@ import { setQuantized } from "./quantization.ts";
 import type { Variable } from "./variable.ts";
 
 /**
- * Initializes variables that have no value yet, each from the seed and its own path. Unless it is said where, they come to
- * lie as the distribution that is set says, and those that follow a variable as that one does.
+ * Initializes variables that have no value yet, each from the seed and its own path. By default they lie
+ * as the current distribution says, and a variable that follows another lies as that one does.
  *
  * @throws {RangeError} when the seed is not a whole number of at least 0.
  * @throws {TypeError} when a variable is not of a floating-point dtype.

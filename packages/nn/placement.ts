@@ -2,8 +2,8 @@
  * Where variables lie on a mesh.
  *
  * A key of the layout map that names a variable decides. A variable that no key names lies as the one that it follows: a
- * momentum as its weight, a low-rank factor as its kernel, a cache as the projection that fills it. What follows nothing is
- * replicated on every device.
+ * momentum as its weight, a low-rank factor as its kernel, a cache as the projection that fills it. A variable that follows nothing is
+ * replicated.
  */
 import { type HostTensor, hostZeros } from "@tessera/core";
 import {
@@ -21,7 +21,7 @@ import type { Follows, Variable } from "./variable.ts";
  * The layout of a variable, by its logical axes.
  *
  * @throws {TypeError} when several keys of the layout map match its path.
- * @throws {RangeError} when it cannot be sharded so, or a device would get a part of a quantized variable's block.
+ * @throws {RangeError} when it cannot be sharded so, or a device would get a fraction of a quantized variable's block.
  */
 export function layoutOf<Axis extends string>(
   variable: Variable,
@@ -36,7 +36,7 @@ export function layoutOf<Axis extends string>(
   return followed(variable, follows, distribution);
 }
 
-/** Requires that no device gets a part of a block of codes that shares a scale, or of a byte that holds two. */
+/** Requires that sharding cuts no block of codes that shares a scale, and no byte that holds two codes. */
 function requireWholeBlocks({ path, shape, order, quantization }: Variable, { dims, mesh }: TensorLayout): void {
   if (quantization === null) return;
   const { name, bits, scale } = quantization;
@@ -73,7 +73,7 @@ function followed<Axis extends string>(
 }
 
 /**
- * How the stored array of a variable is split: its layout, in the order in which its axes are stored.
+ * How the stored array of a variable is sharded: its layout, in the order in which its axes are stored.
  *
  * @throws what `layoutOf` throws.
  */
@@ -94,7 +94,7 @@ function isDistribution(where: Where): where is Distribution {
   return "mesh" in where;
 }
 
-/** Where a variable lies, or is to lie: with its leader, where that has a value, else by the distribution that is set, if any. */
+/** Where a variable lies, or will lie: with its leader, where that has a value, else by the current distribution, if any. */
 export function whereOf(variable: Variable): Where | undefined {
   const value = leaderOf(variable).value ?? variable.value;
   if (value === null) return current() ?? undefined;
@@ -111,7 +111,7 @@ export function distributionOf(variables: readonly Variable[]): Distribution | n
 }
 
 /**
- * Gives a variable a value, in its stored axis order; on the backend's first device unless it is said where.
+ * Gives a variable a value, in its stored axis order; on the backend's first device by default.
  *
  * @throws what `storedSharding` throws.
  */
@@ -120,7 +120,7 @@ export function putValue(variable: Variable, tensor: HostTensor, backend: Backen
 }
 
 /**
- * The same for a value that is made in blocks, each of them once; the block is the whole where the variable is not split.
+ * The same for a value that is made in blocks, each of them once; the block is the whole where the variable is not sharded.
  *
  * @throws what `storedSharding` throws.
  */
@@ -139,7 +139,7 @@ export function putBlocks(
 }
 
 /**
- * Gives a variable zeros; on the backend's first device unless it is said where.
+ * Gives a variable zeros; on the backend's first device by default.
  *
  * @throws what `storedSharding` throws.
  */
@@ -161,7 +161,7 @@ export async function moveValue(variable: Variable, backend: Backend, where?: Wh
   if (variable.value !== null) putValue(variable, await variable.value.read(), backend, where);
 }
 
-/** Of how many rows a batch should have a multiple, so that each device that has a share of it has the same. */
+/** The number that the batch size should be a multiple of, so that every device with a shard of the batch has the same number of rows. */
 export function rowMultiple(variables: readonly Variable[]): number {
   return distributionOf(variables)?.numModelReplicas ?? 1;
 }

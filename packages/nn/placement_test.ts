@@ -71,7 +71,7 @@ Deno.test("a variable that no key names lies as the one that it follows", () => 
   assert.equal(String(layoutOf(slot, distribution)), "PartitionSpec('model', 'batch', None)");
   const a = follower("query/lora_kernel_a", [8, 64, 4], { variable, axes: [0, 1, null], spareBatchAxes: true });
   assert.equal(String(layoutOf(a, distribution)), "PartitionSpec('model', None, None)");
-  // What follows a follower comes to lie there too.
+  // A variable that follows a follower lies there too.
   const momentum = follower("adamw/lora_a_momentum", [8, 64, 4], { variable: a, axes: [0, 1, 2] });
   assert.equal(String(layoutOf(momentum, distribution)), "PartitionSpec('model', None, None)");
   const cache = follower("cache/key", [2, 32, 8, 16], { variable, axes: ["batch", null, 0, 2], spareBatchAxes: true });

@@ -1,5 +1,5 @@
 /**
- * Programs over variables: a traced function whose graph has, beside its batch inputs, one input per variable that it reads,
+ * Programs over variables: a traced function whose graph has, besides its batch inputs, one input per variable that it reads,
  * and one output per variable that it updates.
  */
 import { formatType, type Graph, graphInput, sameType, type Tensor, type TensorType, trace } from "@tessera/core";

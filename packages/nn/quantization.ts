@@ -15,8 +15,8 @@ import { Variable } from "./variable.ts";
 import { zeros } from "./initializers.ts";
 
 /**
- * How weights are stored in fewer bits, by Keras's names: in 8 with a scale per output, or in 4 with a scale per 32 inputs, where what
- * needs more bits, such as a token embedding, is stored in 8.
+ * How weights are stored in fewer bits, by Keras's names: in 8 with a scale per output, or in 4 with a scale per 32 inputs, where a
+ * variable that needs more bits, such as a token embedding, is stored in 8.
  */
 export type QuantizationName = "int8" | "int4";
 
@@ -47,7 +47,7 @@ function blockOf(length: number): number | null {
   return null;
 }
 
-/** The scheme for a variable; `null` for one that no layer sums over in a way that suits it, which stays as it is. */
+/** The scheme for a variable; `null` for a variable that cannot be quantized because of the axes that its layer sums over. */
 function schemeFor(variable: Variable, asked: QuantizationName): VariableQuantization | null {
   const { order, shape, summed, fewestBits } = variable;
   const name = bitsOf[asked] < fewestBits ? "int8" : asked;
@@ -73,7 +73,7 @@ function schemeFor(variable: Variable, asked: QuantizationName): VariableQuantiz
 
 /**
  * Makes variables store their values in fewer bits: the kernels of dense layers and token embeddings. The others, and those whose
- * axes do not suit it, stay as they are.
+ * axes do not allow it, stay as they are.
  *
  * @throws {RangeError} when there is no scheme of that name.
  * @throws {TypeError} when a variable has a value already.

@@ -1,12 +1,12 @@
-/** Splitting a traced program over the devices of a mesh. */
+/** Shards a traced program over the devices of a mesh. */
 import type { Tensor } from "@tessera/core";
 import { type Distribution, type Partitioned, partsOf, shardGraph, type Sharding } from "@tessera/mesh";
 import { storedSharding } from "./placement.ts";
 import type { TracedProgram } from "./program.ts";
 
 /**
- * What each device runs of a traced program: batches split over the batch axes as far as they divide, variables as they lie,
- * before the run and after it, and activations as the layout map asks, along the axes that divide.
+ * The program that each device runs: batches are sharded over the batch axes where they divide, variables as they lie,
+ * before and after the run, and activations as the layout map asks, along the axes that divide.
  *
  * @throws {TypeError} when several keys of the layout map match one path.
  * @throws {RangeError} when a variable cannot be sharded as its layout says, or an activation has fewer axes than its layout.
@@ -29,7 +29,7 @@ export function shardProgram(traced: TracedProgram, distribution: Distribution):
   return shardGraph(graph, distribution.mesh, known, wanted);
 }
 
-/** How an array of the batch is split: its first axis, unless that does not divide. */
+/** How an array of the batch is sharded: along its first axis, unless that does not divide. */
 export function batchSharding(shape: readonly number[], distribution: Distribution): Sharding {
   const { batchAxes, numModelReplicas } = distribution;
   const divides = shape.length > 0 && shape[0]! % numModelReplicas === 0;

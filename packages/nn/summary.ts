@@ -23,7 +23,7 @@ export function countParameters(variables: Iterable<Variable>): ParameterCounts 
   return { total, trainable, bytes };
 }
 
-/** Like variables: alike in all but the number of the block that they are in. */
+/** Variables that differ only in the number of their block. */
 interface Group {
   readonly name: string;
   readonly first: Variable;
@@ -57,7 +57,7 @@ function sectionsOf(variables: readonly Variable[]): Section[] {
   return sections;
 }
 
-/** What elements are stored in, such as `float32` or `int8`. */
+/** The type that elements are stored in, such as `float32` or `int8`. */
 function storageOf({ dtype, quantization }: Variable): string {
   return quantization?.name ?? dtype;
 }
@@ -80,8 +80,8 @@ function sectionRows({ title, blocks, groups }: Section): string[][] {
 }
 
 /**
- * A model's variables as a table, with like blocks together and the totals below: what one kind of variable has of parameters
- * is summed over its blocks. Models of the sizes in use fit into 80 columns.
+ * A model's variables as a table, with like blocks together and the totals below. The parameters of one kind of variable are
+ * summed over its blocks. Models of the sizes in use fit into 80 columns.
  */
 export function formatSummary(
   name: string,

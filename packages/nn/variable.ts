@@ -1,7 +1,7 @@
 /**
  * Variables: a path, a shape and a dtype, and, once loaded or initialized, a value on a device.
  *
- * A variable's *logical* shape is the one that people and layout maps speak of, Keras's. Its *stored* array has the same
+ * A variable's *logical* shape is the one that people and layout maps use, Keras's. Its *stored* array has the same
  * axes in the order that the checkpoint has them, so that loading copies nothing and matrix products read the weight as it
  * lies. `read` bridges the two with a transpose that the compiler folds away.
  */
@@ -50,11 +50,11 @@ export interface VariableSpec {
 export interface Follows {
   /** The variable that leads. */
   readonly variable: Variable;
-  /** Per logical axis, the logical axis of the leader that it is sharded like, `"batch"` to be split as batches are, or `null`. */
+  /** Per logical axis, the logical axis of the leader that it is sharded like, `"batch"` to be sharded as batches are, or `null`. */
   readonly axes: readonly (number | "batch" | null)[];
   /**
-   * Whether mesh axes that split batches split none of the leader's axes here, so that each device holds all that its share of
-   * a batch needs; false unless given.
+   * Whether the mesh axes of the batch shard none of the leader's axes here, so that each device holds all that its shard of
+   * the batch needs; false unless given.
    */
   readonly spareBatchAxes?: boolean;
 }
