@@ -1,9 +1,9 @@
-/** Errors that programs act on: beside the message for people, each has a code. */
+/** Errors that programs act on: besides the message for people, each has a code. */
 
-/** What kept something from the Hub from being had. */
+/** Why something could not be obtained from the Hub. */
 export type HubErrorCode = "gated" | "unauthorized" | "not-found" | "offline" | "unreachable";
 
-/** A repository, a revision or a file of the Hub that could not be had. */
+/** A repository, a revision or a file of the Hub that could not be obtained. */
 export class HubError extends Error {
   /** Why. */
   readonly code: HubErrorCode;
@@ -33,7 +33,7 @@ export class CheckpointTypeError extends TypeError {
   readonly code = "bad-checkpoint";
 }
 
-/** A checkpoint whose file is cut short, or whose tensors lie where they cannot. */
+/** A checkpoint whose file is truncated, or whose tensors have invalid offsets. */
 export class CheckpointRangeError extends RangeError {
   /** Why. */
   readonly code = "bad-checkpoint";

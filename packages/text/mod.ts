@@ -1,5 +1,5 @@
 /**
- * What messages and consoles share: nearest names, figures, tables, progress lines and the widths of texts.
+ * Helpers that messages and consoles share: nearest names, figures, tables, progress lines and the widths of texts.
  *
  * @module
  */

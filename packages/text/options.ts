@@ -1,13 +1,13 @@
-/** Options by name: a slip in one is an error that names the nearest, where it would otherwise leave a default in force. */
+/** Options by name: a misspelled one is an error that names the nearest, where it would otherwise silently leave the default. */
 import { didYouMean, listNames } from "./name_hints.ts";
 
 /** The names of a type's options, as a table that the type checker keeps complete. */
 export type OptionNames<Options> = { readonly [Name in keyof Required<Options>]: true };
 
 /**
- * Checks that every option that was given to a task, such as `generate`, is one that there is.
+ * Checks that every option that was given to a task, such as `generate`, exists.
  *
- * @throws {TypeError} when one is not, with the nearest that is.
+ * @throws {TypeError} when one does not, with the nearest that does.
  */
 export function checkOptions(task: string, given: object, known: Readonly<Record<string, true>>): void {
   for (const name of Object.keys(given)) {

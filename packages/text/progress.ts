@@ -1,6 +1,6 @@
 /**
- * A progress line for long work: on a terminal a bar that redraws in place, elsewhere (a log file, CI) a plain line now
- * and then.
+ * A progress line for long work: on a terminal a bar that redraws in place, elsewhere (a log file, CI) a plain line from time
+ * to time.
  *
  * `renderProgress` is pure and decides what fits; `progress` keeps the clock and writes. Each frame hides the cursor,
  * draws and shows it again in a single write, so that a killed process never leaves the terminal without a cursor.

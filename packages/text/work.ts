@@ -1,9 +1,9 @@
-/** The one channel by which work that takes a while says how far it is. */
+/** The one channel by which long work reports its progress. */
 
 /** What is being done. */
 export type WorkPhase = "download" | "load" | "compile" | "train" | "evaluate" | "generate";
 
-/** How far some work is. */
+/** The progress of some work. */
 export interface WorkProgress {
   /** What is being done. */
   readonly phase: WorkPhase;
