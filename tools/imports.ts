@@ -2,7 +2,7 @@
 export interface Import {
   /** The specifier as written: `./graph.ts`, `@tessera/core`, `node:path`. */
   readonly specifier: string;
-  /** Whether only types are taken, so that nothing is loaded at run time. */
+  /** Whether only types are imported and nothing is loaded at run time. */
   readonly typeOnly: boolean;
   /** Whether this is an `import()` expression, which loads later than the file that names it. */
   readonly dynamic: boolean;

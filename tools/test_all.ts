@@ -1,6 +1,6 @@
 /**
  * Runs tests of every member through turbo and sums what they report: `deno task test` runs the quick ones, and
- * `deno task test:all` besides those the slow ones, which are in files named `x_slow_test.ts`.
+ * `deno task test:all` runs the slow ones as well, which are in files named `x_slow_test.ts`.
  *
  * The arguments are the scripts of the members to run, then flags for turbo, so `deno task test --filter=@tessera/core`
  * runs one package. turbo prints each member's own summary and no total. This prints the slowest tests and one closing

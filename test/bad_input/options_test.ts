@@ -1,4 +1,4 @@
-/** Options that there are not: every function of the facade that takes options says so, with the nearest. */
+/** Unknown options: every function of the facade that takes options refuses them, with the nearest name. */
 import assert from "node:assert/strict";
 import {
   adamW,

@@ -76,7 +76,7 @@ async function productPeak(backend: Backend): Promise<number> {
   return best;
 }
 
-/** The most memory that this process had resident, in bytes. */
+/** The peak resident set size of this process, in bytes. */
 async function peakRss(): Promise<number> {
   try {
     const status = await Deno.readTextFile("/proc/self/status");

@@ -16,7 +16,7 @@ export interface Ready {
 
 /** What a contestant says at the end. */
 export interface Summary extends Ready {
-  /** The most memory it had resident, in bytes. */
+  /** Its peak resident set size, in bytes. */
   readonly peakRssBytes: number;
   /** The loss of each step. */
   readonly losses: readonly number[];
@@ -39,7 +39,7 @@ export interface Peer {
   readonly ready: Ready;
   /** Runs some steps and gives its tokens per second. */
   block(steps: number): Promise<number>;
-  /** Runs some steps and gives all that it says of them. */
+  /** Runs some steps and gives all that it reports about them. */
   report<T>(steps: number): Promise<T>;
   /** Stops while another runs, so that it takes no processor time. */
   pause(): void;

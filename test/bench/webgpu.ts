@@ -1,7 +1,7 @@
 /**
  * Programs on one GPU adapter: ours, plain tfjs's and jax-js's, in turns, each the best of several.
  *
- * jax-js opens a device of its own on the same adapter. What a peer cannot do is left out: tfjs has no half-width floats and, in its
+ * jax-js opens a device of its own on the same adapter. What a peer cannot do is left out: tfjs has no 16-bit floats and, in its
  * core, no gradients; neither has weights of 4 bits.
  */
 import { webgpuBackend } from "@tessera/backend-webgpu";

@@ -10,7 +10,7 @@ export interface BlockShape {
   readonly heads: number;
   /** The head dimension. */
   readonly headDim: number;
-  /** The width of the feed-forward layer. */
+  /** The intermediate size. */
   readonly hidden: number;
 }
 

@@ -54,7 +54,7 @@ withModel("the cache gives the logits that whole texts give, at every position",
     }),
     backend,
   );
-  // The rows are two positions apart, so that they are at different places of their windows.
+  // The rows are two positions apart, at different places of their windows.
   for (let step = 0; step < 38; step++) {
     const at = [step, Math.max(step - 2, 0)] as const;
     const { logits } = await program.run({

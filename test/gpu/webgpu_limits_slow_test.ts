@@ -66,7 +66,7 @@ async function refusal(backend: Backend, batchSize: number, length: number, rank
 
 await withGpu(() => {
   Deno.test("LoRA on WebGPU with logits larger than a binding has the losses of the processor", async () => {
-    // The logits of the batch take 51 MB, those of a piece 26 MB.
+    // The logits of the batch take 51 MB, those of a chunk 26 MB.
     const backend = await webgpuBackend({ maxBindingBytes: 32 * 2 ** 20 });
     const found = await train(backend);
     backend.dispose();

@@ -10,7 +10,7 @@ import { countingRows, examplesOf, largestDifference, tinyModel, withSavedModel 
 import { trainOnBoth } from "../support/quantized.ts";
 import { assertTrainsAsProcessor } from "../support/same_training.ts";
 
-// A software driver gets programs of its own, so those that a GPU gets are asked for besides.
+// A software driver gets programs of its own, so those that a GPU gets are requested in addition.
 const kinds = [["as the adapter gets it", {}], ["by the programs for GPUs", { programs: "gpu" }]] as const;
 
 await withGpu(async () => {

@@ -1,4 +1,4 @@
-/** What goes wrong with meshes elsewhere: here it just works, or says what is wrong before anything moves. */
+/** What goes wrong with meshes elsewhere: here it works, or fails before anything is loaded with what is wrong. */
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
 import { hostTensor } from "@tessera/core";

@@ -1,4 +1,4 @@
-/** Gemma 4 checkpoints with towers for images and sound, of which the text decoder is loaded. */
+/** Gemma 4 checkpoints with towers for images and sound: only the text decoder is loaded. */
 import assert from "node:assert/strict";
 import { adamW, CausalLM, createDataset, openBackend } from "tessera";
 import { assertLikeTransformers } from "../support/goldens.ts";

@@ -1,7 +1,7 @@
 /** Checking what people are told when something is wrong. */
 import assert from "node:assert/strict";
 
-/** Requires that something fails with an error of a class, whose message has all the given parts. */
+/** Requires that something fails with an error of a class whose message has all the given texts. */
 export async function assertFails(
   run: () => unknown,
   kind: new (message: string) => Error,

@@ -112,7 +112,7 @@ export function golden(name: string): string {
   return new URL(`../goldens/${name}`, import.meta.url).pathname;
 }
 
-/** Examples from rows of tokens, of which every token but the first `context` is one to learn. */
+/** Examples from rows of tokens; the loss mask covers all but the first `context` tokens. */
 export function examplesOf(rows: readonly (readonly number[])[], context = 1): EncodedExample[] {
   return rows.map((row, i) => ({
     tokenIds: Int32Array.from(row),
@@ -121,7 +121,7 @@ export function examplesOf(rows: readonly (readonly number[])[], context = 1): E
   }));
 }
 
-/** Rows of tokens that follow a rule, so that there is something to learn. */
+/** Rows of tokens that follow a rule, as something to learn. */
 export function countingRows(lengths: readonly number[], vocabulary = 40): number[][] {
   return lengths.map((length, row) => Array.from({ length }, (_, t) => 6 + (row * 7 + t * 3) % vocabulary));
 }
@@ -135,7 +135,7 @@ export function largestDifference(actual: HostTensor, expected: HostTensor, mask
   for (let i = 0; i < expected.data.length; i++) {
     if (mask !== undefined && mask[Math.floor(i / width)] === 0) continue;
     const difference = Math.abs(actual.data[i]! - expected.data[i]!);
-    // A NaN is further off than anything.
+    // A NaN counts as the largest difference.
     if (!(difference <= largest)) largest = Number.isNaN(difference) ? Infinity : difference;
   }
   return largest;

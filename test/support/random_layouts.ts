@@ -34,7 +34,7 @@ function makeModel(adapted: boolean): CausalLM {
   return lm;
 }
 
-/** What two updates come to, of which the second sees what the first did. */
+/** The result of two updates; the second starts from the first. */
 async function train(adapted: boolean, distribution: Distribution | null): Promise<Trained> {
   return await withDistribution(distribution, async () => {
     const lm = makeModel(adapted);
