@@ -1,4 +1,4 @@
-/** What goes wrong with meshes elsewhere: here it works, or fails before anything is loaded with what is wrong. */
+/** What goes wrong with meshes elsewhere: here it works, or fails with what is wrong before anything moves. */
 import assert from "node:assert/strict";
 import { assertAllClose } from "@tessera/core/testing";
 import { hostTensor } from "@tessera/core";
